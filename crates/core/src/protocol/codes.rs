@@ -1,0 +1,138 @@
+//! Stable codes of everything that can go wrong, each with the class that says what a client does (spec/CODES.md).
+
+use serde::{Deserialize, Serialize};
+
+/// What a client does about an error. Behaviour follows the class, never an HTTP status.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Back off and send the same again; the outbox is kept.
+    Transient,
+    /// Refresh credentials or ask the person; the outbox is kept.
+    Session,
+    /// Repaired automatically, bounded and counted; the outbox is kept.
+    Protocol,
+    /// This write will never be accepted: move it to the rejected list and go on.
+    Rejected,
+    /// The device's own store is in trouble; the outbox is protected.
+    Local,
+    /// Stop syncing; the outbox is kept and can be exported.
+    Fatal,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal, $class:ident, $status:literal;)*) => {
+        /// A stable error code. On the wire it is its snake-case text.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+        pub enum Code { $($(#[$doc])* #[serde(rename = $text)] $variant,)* }
+
+        impl Code {
+            pub const ALL: &'static [Code] = &[$(Code::$variant,)*];
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $text,)* }
+            }
+            pub fn class(self) -> Class {
+                match self { $(Code::$variant => Class::$class,)* }
+            }
+            /// Status of a REST answer with this code.
+            pub fn http_status(self) -> u16 {
+                match self { $(Code::$variant => $status,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    Unavailable = "unavailable", Transient, 503;
+    Overloaded = "overloaded", Transient, 503;
+    RateLimited = "rate_limited", Transient, 429;
+    Timeout = "timeout", Transient, 504;
+    /// Our bug; the request id finds it in the log.
+    Internal = "internal", Transient, 500;
+    Unauthenticated = "unauthenticated", Session, 401;
+    TokenExpired = "token_expired", Session, 401;
+    LeaseExpired = "lease_expired", Session, 401;
+    MfaRequired = "mfa_required", Session, 401;
+    OutOfOrder = "out_of_order", Protocol, 409;
+    CursorExpired = "cursor_expired", Protocol, 410;
+    DigestMismatch = "digest_mismatch", Protocol, 409;
+    EpochChanged = "epoch_changed", Protocol, 409;
+    ServerAhead = "server_ahead", Protocol, 409;
+    /// A frame or body that does not follow the spec.
+    Malformed = "malformed", Protocol, 400;
+    /// `If-Match` names another rv than the record's.
+    PreconditionFailed = "precondition_failed", Protocol, 412;
+    /// No such endpoint, or nothing the caller may see under that id.
+    NotFound = "not_found", Protocol, 404;
+    MethodNotAllowed = "method_not_allowed", Protocol, 405;
+    Validation = "validation", Rejected, 422;
+    Rule = "rule", Rejected, 422;
+    Forbidden = "forbidden", Rejected, 403;
+    Gone = "gone", Rejected, 410;
+    Unique = "unique", Rejected, 409;
+    RefMissing = "ref_missing", Rejected, 422;
+    DependencyFailed = "dependency_failed", Rejected, 424;
+    TooLarge = "too_large", Rejected, 413;
+    UnknownEntity = "unknown_entity", Rejected, 404;
+    /// The record was created before, by somebody else or with other contents.
+    AlreadyExists = "already_exists", Rejected, 409;
+    StorageFull = "storage_full", Local, 507;
+    StorageEvicted = "storage_evicted", Local, 507;
+    StorageLocked = "storage_locked", Local, 503;
+    CorruptLocal = "corrupt_local", Local, 500;
+    ProtoUnsupported = "proto_unsupported", Fatal, 426;
+    DeviceRevoked = "device_revoked", Fatal, 403;
+    BackendMismatch = "backend_mismatch", Fatal, 409;
+}
+
+/// WebSocket close codes. 44xx: reconnect with back-off; 45xx: resync, then reconnect at once; 46xx: stop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u16)]
+pub enum CloseCode {
+    /// The node is draining; `goodbye` said when to come back.
+    Draining = 4400,
+    /// No credential within the deadline, or an expired one.
+    AuthTimeout = 4401,
+    /// Nothing was heard for the connection timeout.
+    Dead = 4402,
+    /// Too many frames or connections.
+    Overloaded = 4403,
+    /// A newer connection of the same client took over.
+    Replaced = 4404,
+    /// The peer broke the protocol (malformed, unknown or oversized frame too often).
+    Protocol = 4405,
+    /// The credential was refused.
+    Unauthenticated = 4406,
+    /// Resync from `hello`.
+    Resync = 4500,
+    ProtoUnsupported = 4600,
+    DeviceRevoked = 4601,
+    BackendMismatch = 4602,
+}
+
+/// The body of every error, on REST as `application/problem+json` (RFC 9457), on a socket inside an `error` frame.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Problem {
+    pub code: Code,
+    pub class: Class,
+    /// What happened and what to do, for a person.
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_seq: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+impl Problem {
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        let class = code.class();
+        let message = message.into();
+        Self { code, class, message, retry_ms: None, request_id: None, client_seq: None, entity: None, field: None }
+    }
+}

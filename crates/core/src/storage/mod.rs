@@ -1,0 +1,209 @@
+//! What the engine needs of a database: one contract, with an in-memory implementation and the suite every adapter
+//! passes (invariant 11).
+//!
+//! The engine plans against a [`Read`] and returns a [`WriteSet`]; a store applies it whole or not at all. Reading is
+//! synchronous and may answer [`StoreError::NotLoaded`]: an adapter over an asynchronous database gives the engine a
+//! preloaded view, loads what was missed and plans again, since planning has no effects.
+
+pub mod contract;
+mod memory;
+
+use std::collections::BTreeMap;
+
+pub use memory::MemoryStore;
+use serde::{Deserialize, Serialize};
+
+use crate::change::{LogEntry, Mutation, Outcome};
+use crate::digest::Digest;
+use crate::id::{BackendId, ClientId, DeviceId, RecordId, ScopeId, UserId, WorkspaceId};
+use crate::record::Record;
+use crate::{Name, Seq, TimestampMs, Value};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A preloaded view lacks this; load it and plan again.
+    #[error("{0} is not loaded")]
+    NotLoaded(String),
+    /// Try again later: nothing happened.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// A write whose effect is unknown (a failed fsync, a lost commit reply): the process must restart and recover.
+    #[error("the database failed while committing: {0}")]
+    Indeterminate(String),
+    /// Stored data does not decode; names where.
+    #[error("stored data is damaged: {0}")]
+    Corrupt(String),
+    #[error("the database refused a statement")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// Where a workspace's log stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Head {
+    pub backend_id: BackendId,
+    pub epoch: u32,
+    /// Last assigned seq; the first of epoch `e` is `epoch_base(e) + 1`.
+    pub seq: Seq,
+    /// Oldest cursor a catch-up can serve: below it departures and tombstones may be gone.
+    pub min_seq: Seq,
+    /// Hash of the last log entry (spec AUD-1), 32 bytes as hex; zeros before the first.
+    pub chain: String,
+}
+
+/// Where the seqs of an epoch start, so that no seq of a former epoch is ever assigned again (spec EPO-2). Epoch 0 starts
+/// at 0; at most 8,191 restores keep seq below 2^53.
+pub const fn epoch_base(epoch: u32) -> Seq {
+    (epoch as Seq) << 40
+}
+
+/// What the server knows of one client.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClientState {
+    pub client_id: ClientId,
+    pub user_id: UserId,
+    pub device_id: DeviceId,
+    /// Highest decided `client_seq`.
+    pub last_client_seq: u64,
+}
+
+/// A stored outcome with what the administrator needs of a mutation that was not applied.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StoredOutcome {
+    pub client_id: ClientId,
+    pub user_id: UserId,
+    pub decided_ms: TimestampMs,
+    pub outcome: Outcome,
+    /// The mutation itself, kept when it was rejected (design D10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Mutation>,
+}
+
+/// A consistent view of one workspace at one seq.
+pub trait Read {
+    fn head(&self) -> StoreResult<Head>;
+    /// The record or its tombstone.
+    fn record(&self, entity: &str, id: RecordId) -> StoreResult<Option<Record>>;
+    /// Ids of live records whose indexed `field` equals the canonical `value` (a set field: contains it), in id order,
+    /// at most `limit`.
+    fn find(&self, entity: &str, field: &str, value: &Value, limit: usize) -> StoreResult<Vec<RecordId>>;
+    /// Ids of live records that hold `key` (see [`unique_key`]) for the named uniqueness of their entity, at most 2.
+    fn find_unique(&self, entity: &str, unique: &str, key: &str) -> StoreResult<Vec<RecordId>>;
+    fn client(&self, client_id: ClientId) -> StoreResult<Option<ClientState>>;
+    fn outcome(&self, client_id: ClientId, client_seq: u64) -> StoreResult<Option<StoredOutcome>>;
+    /// Outcomes of a client from `first` on, in order, at most `limit`.
+    fn outcomes_from(&self, client_id: ClientId, first: u64, limit: usize) -> StoreResult<Vec<StoredOutcome>>;
+    fn log_entry(&self, seq: Seq) -> StoreResult<Option<LogEntry>>;
+    /// Entries with `after < seq <= to` in order, at most `limit`.
+    fn log(&self, after: Seq, to: Seq, limit: usize) -> StoreResult<Vec<LogEntry>>;
+    /// Digest of a scope's live records; empty for one nobody has written to.
+    fn scope_digest(&self, scope: &ScopeId) -> StoreResult<Digest>;
+    /// All scopes with at least one record or departure, in order.
+    fn scopes(&self) -> StoreResult<Vec<(ScopeId, Digest)>>;
+    /// Records and tombstones whose present scope is `scope`, of `entity`, with `after < rv <= to`, in rv then id order,
+    /// at most `limit` (but never splitting records of the same rv: it may return more). `live_only` leaves out tombstones.
+    fn changed(&self, page: &ChangedPage) -> StoreResult<Vec<Record>>;
+    /// Records that left `scope` at a seq in `(after, to]`, with that seq; latest departure per record, in seq order.
+    fn departures(&self, scope: &ScopeId, after: Seq, to: Seq) -> StoreResult<Vec<Departure>>;
+    /// `(entity, id, rv)` of the live records of a scope in `(id, entity)` order.
+    fn scope_rows(&self, scope: &ScopeId) -> StoreResult<Vec<(Name, RecordId, Seq)>>;
+    /// Live records of an entity with id greater than `after`, in id order, at most `limit`: for export and lists.
+    fn scan(&self, entity: &str, after: Option<RecordId>, limit: usize) -> StoreResult<Vec<Record>>;
+    /// Rejected mutations, newest first, at most `limit`: the administrator's inbox.
+    fn rejected(&self, limit: usize) -> StoreResult<Vec<StoredOutcome>>;
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChangedPage {
+    pub scope: ScopeId,
+    pub entity: Name,
+    pub after: Seq,
+    pub to: Seq,
+    pub live_only: bool,
+    pub limit: usize,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Departure {
+    pub seq: Seq,
+    pub entity: Name,
+    pub id: RecordId,
+}
+
+/// Everything one group commit writes, computed by the engine. Applied whole or not at all.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct WriteSet {
+    /// Head the plan was made on; a store whose head differs refuses with `Unavailable`.
+    pub expected_head: Seq,
+    /// Last seq after the commit.
+    pub head: Seq,
+    /// Hash of the last entry after the commit (spec AUD-1).
+    pub chain: String,
+    /// New state of every record touched, each once, with the rv it had before (0: new).
+    pub records: Vec<RecordWrite>,
+    pub departures: Vec<(ScopeId, Departure)>,
+    /// Entries with their chain hash, seq order.
+    pub log: Vec<(LogEntry, String)>,
+    pub outcomes: Vec<StoredOutcome>,
+    pub clients: Vec<ClientState>,
+    /// New digest of every scope touched.
+    pub digests: BTreeMap<ScopeId, Digest>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RecordWrite {
+    pub record: Record,
+    /// What is stored now, as far as indexes need it: absent for a new record.
+    pub was: Option<RecordWas>,
+    /// Uniqueness keys after the write: `(unique name, key)`; none for a tombstone.
+    pub unique_keys: Vec<(Name, String)>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RecordWas {
+    pub rv: Seq,
+    pub is_deleted: bool,
+    pub scope: ScopeId,
+}
+
+impl WriteSet {
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.log.is_empty() && self.outcomes.is_empty() && self.clients.is_empty()
+    }
+}
+
+/// A store of workspaces.
+///
+/// `transact` runs `plan` on the state as it is under the workspace's write lock and applies what it returns; when it
+/// returns, the effects are durable (`synchronous=FULL` or its like). An error means nothing happened, except
+/// [`StoreError::Indeterminate`].
+pub trait Store {
+    fn create_workspace(&mut self, workspace: &WorkspaceId, backend_id: BackendId) -> StoreResult<()>;
+    fn workspaces(&self) -> StoreResult<Vec<WorkspaceId>>;
+    fn read<T>(&self, workspace: &WorkspaceId, read: impl FnOnce(&dyn Read) -> StoreResult<T>) -> StoreResult<T>;
+    fn transact<T>(
+        &mut self,
+        workspace: &WorkspaceId,
+        plan: impl FnOnce(&dyn Read) -> StoreResult<(WriteSet, T)>,
+    ) -> StoreResult<T>;
+    /// Forgets log entries, departures and tombstones with seq `<= upto` and outcomes of clients below what they
+    /// acknowledged; ids of the tombstones stay known as gone. Raises `min_seq`.
+    fn compact(&mut self, workspace: &WorkspaceId, upto: Seq) -> StoreResult<()>;
+    /// Starts the next epoch: what a restore does to every workspace it brings back (spec EPO-1).
+    fn begin_epoch(&mut self, workspace: &WorkspaceId) -> StoreResult<u32>;
+}
+
+/// The text a uniqueness compares: the JSON array of the canonical values, texts lower-cased where it folds case.
+/// `None`: one of the fields has no value, so the record is not compared.
+pub fn unique_key(unique: &crate::schema::Unique, fields: &crate::Fields) -> Option<String> {
+    let mut parts = Vec::with_capacity(unique.fields.len());
+    for field in &unique.fields {
+        let value = fields.get(field).filter(|value| !value.is_null())?;
+        parts.push(match value {
+            Value::String(text) if unique.is_case_folded => Value::String(text.to_lowercase()),
+            other => other.clone(),
+        });
+    }
+    Some(Value::Array(parts).to_string())
+}
