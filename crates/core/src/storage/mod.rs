@@ -21,6 +21,11 @@ use crate::{Name, Seq, TimestampMs, Value};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    #[error("there is no workspace `{0}`")]
+    NoWorkspace(WorkspaceId),
+    /// `create_workspace` of one that is there; nothing happened.
+    #[error("there is a workspace `{0}` already")]
+    WorkspaceExists(WorkspaceId),
     /// A preloaded view lacks this; load it and plan again.
     #[error("{0} is not loaded")]
     NotLoaded(String),
@@ -64,7 +69,7 @@ pub struct ClientState {
     pub client_id: ClientId,
     pub user_id: UserId,
     pub device_id: DeviceId,
-    /// Highest decided `client_seq`.
+    /// Highest decided `client_seq`. Once its outcome is compacted, [`Read::outcome`] of a lower one is `None`.
     pub last_client_seq: u64,
 }
 
@@ -86,7 +91,7 @@ pub trait Read {
     /// The record or its tombstone.
     fn record(&self, entity: &str, id: RecordId) -> StoreResult<Option<Record>>;
     /// Ids of live records whose indexed `field` equals the canonical `value` (a set field: contains it), in id order,
-    /// at most `limit`.
+    /// at most `limit`. A field that is not indexed is an error, not a scan.
     fn find(&self, entity: &str, field: &str, value: &Value, limit: usize) -> StoreResult<Vec<RecordId>>;
     /// Ids of live records that hold `key` (see [`unique_key`]) for the named uniqueness of their entity, at most 2.
     fn find_unique(&self, entity: &str, unique: &str, key: &str) -> StoreResult<Vec<RecordId>>;
@@ -99,18 +104,21 @@ pub trait Read {
     fn log(&self, after: Seq, to: Seq, limit: usize) -> StoreResult<Vec<LogEntry>>;
     /// Digest of a scope's live records; empty for one nobody has written to.
     fn scope_digest(&self, scope: &ScopeId) -> StoreResult<Digest>;
-    /// All scopes with at least one record or departure, in order.
+    /// All scopes with at least one record, tombstone (not a forgotten one) or departure, in order.
     fn scopes(&self) -> StoreResult<Vec<(ScopeId, Digest)>>;
     /// Records and tombstones whose present scope is `scope`, of `entity`, with `after < rv <= to`, in rv then id order,
-    /// at most `limit` (but never splitting records of the same rv: it may return more). `live_only` leaves out tombstones.
+    /// at most `limit` (but never splitting records of the same rv: it may return more). `live_only` leaves out tombstones;
+    /// forgotten ones never appear.
     fn changed(&self, page: &ChangedPage) -> StoreResult<Vec<Record>>;
-    /// Records that left `scope` at a seq in `(after, to]`, with that seq; latest departure per record, in seq order.
+    /// Records that left `scope` at a seq in `(after, to]`, with that seq; of several departures of a record the latest in
+    /// that range; in seq, entity, id order.
     fn departures(&self, scope: &ScopeId, after: Seq, to: Seq) -> StoreResult<Vec<Departure>>;
     /// `(entity, id, rv)` of the live records of a scope in `(id, entity)` order.
     fn scope_rows(&self, scope: &ScopeId) -> StoreResult<Vec<(Name, RecordId, Seq)>>;
     /// Live records of an entity with id greater than `after`, in id order, at most `limit`: for export and lists.
     fn scan(&self, entity: &str, after: Option<RecordId>, limit: usize) -> StoreResult<Vec<Record>>;
-    /// Rejected mutations, newest first, at most `limit`: the administrator's inbox.
+    /// Rejected mutations, newest (`decided_ms`, then client id, then `client_seq`) first, at most `limit`: the
+    /// administrator's inbox.
     fn rejected(&self, limit: usize) -> StoreResult<Vec<StoredOutcome>>;
 }
 
@@ -131,7 +139,9 @@ pub struct Departure {
     pub id: RecordId,
 }
 
-/// Everything one group commit writes, computed by the engine. Applied whole or not at all.
+/// Everything one group commit writes, computed by the engine. Applied whole or not at all. Later outcomes, clients and
+/// digests of the same key replace earlier ones, except that a stored outcome never changes (invariant 3): a second one is
+/// `Corrupt`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct WriteSet {
     /// Head the plan was made on; a store whose head differs refuses with `Unavailable`.
@@ -171,6 +181,23 @@ impl WriteSet {
     pub fn is_empty(&self) -> bool {
         self.records.is_empty() && self.log.is_empty() && self.outcomes.is_empty() && self.clients.is_empty()
     }
+
+    /// What every store checks before it writes anything: the head is the one the plan was made on (else `Unavailable`,
+    /// plan again), and the log runs gapless from there to the new head (else `Corrupt`, our bug).
+    pub fn check(&self, head: &Head) -> StoreResult<()> {
+        if self.expected_head != head.seq {
+            let (want, is) = (self.expected_head, head.seq);
+            return Err(StoreError::Unavailable(format!("planned on head {want}, but it is {is}; plan again")));
+        }
+        let seqs = self.log.iter().map(|(entry, _)| entry.seq);
+        let is_gapless = seqs.eq(head.seq + 1..=self.head);
+        let ends_in_chain = self.log.last().is_none_or(|(_, hash)| *hash == self.chain);
+        if !is_gapless || !ends_in_chain {
+            let text = format!("a plan's log does not run from {} to {} with its last hash as chain", head.seq, self.head);
+            return Err(StoreError::Corrupt(text));
+        }
+        Ok(())
+    }
 }
 
 /// A store of workspaces.
@@ -187,12 +214,33 @@ pub trait Store {
         workspace: &WorkspaceId,
         plan: impl FnOnce(&dyn Read) -> StoreResult<(WriteSet, T)>,
     ) -> StoreResult<T>;
-    /// Forgets log entries, departures and tombstones with seq `<= upto` and outcomes of clients below what they
-    /// acknowledged; ids of the tombstones stay known as gone. Raises `min_seq`.
+    /// Notes that clients have seen their outcomes up to a `client_seq`; a lower one than before and an unknown client are
+    /// ignored. Only [`Store::compact`] reads it, so a store may lose it in a crash.
+    fn acknowledge(&mut self, workspace: &WorkspaceId, upto: &[(ClientId, u64)]) -> StoreResult<()>;
+    /// Forgets log entries, departures and tombstones with seq `<= upto` and outcomes with seq `<= upto` that their client
+    /// has acknowledged; ids of the tombstones stay known as gone ([`Record::is_forgotten`], with `versions` reduced to
+    /// `Version(rv, 0)`). Raises `min_seq`.
     fn compact(&mut self, workspace: &WorkspaceId, upto: Seq) -> StoreResult<()>;
-    /// Starts the next epoch: what a restore does to every workspace it brings back (spec EPO-1).
+    /// Starts the next epoch: what a restore does to every workspace it brings back (spec EPO-1). The head moves to
+    /// [`epoch_base`] and so does `min_seq`; records, log, outcomes and the chain stay.
     fn begin_epoch(&mut self, workspace: &WorkspaceId) -> StoreResult<u32>;
 }
+
+/// Hash of a log entry (spec AUD-1): SHA-256 over the hash before it (64 hex digits) and the entry as `serde_json` writes
+/// it, in hex. The hash before the first entry is 64 zeros.
+pub fn chain_hash(prev: &str, entry_json: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+    let hash = Sha256::new().chain_update(prev.as_bytes()).chain_update(entry_json.as_bytes()).finalize();
+    hash.iter().fold(String::with_capacity(64), |mut hex, byte| {
+        for nibble in [byte >> 4, byte & 15] {
+            hex.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
+        }
+        hex
+    })
+}
+
+/// [`Head::chain`] of a workspace without log entries.
+pub const CHAIN_START: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// The text a uniqueness compares: the JSON array of the canonical values, texts lower-cased where it folds case.
 /// `None`: one of the fields has no value, so the record is not compared.
