@@ -10,7 +10,7 @@ mod memory;
 
 use std::collections::BTreeMap;
 
-pub use memory::MemoryStore;
+pub use memory::{MemoryStore, MemoryView};
 use serde::{Deserialize, Serialize};
 
 use crate::change::{LogEntry, Mutation, Outcome};
@@ -139,9 +139,10 @@ pub struct Departure {
     pub id: RecordId,
 }
 
-/// Everything one group commit writes, computed by the engine. Applied whole or not at all. Later outcomes, clients and
-/// digests of the same key replace earlier ones, except that a stored outcome never changes (invariant 3): a second one is
-/// `Corrupt`.
+/// Everything one group commit writes, computed by the engine. Applied whole or not at all.
+///
+/// A store refuses as `Corrupt`, having written nothing, what can only be our bug: a record whose `was` is not what is
+/// stored, a live record with a field its entity does not declare, an outcome that is there already (invariant 3).
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct WriteSet {
     /// Head the plan was made on; a store whose head differs refuses with `Unavailable`.
@@ -224,6 +225,15 @@ pub trait Store {
     /// Starts the next epoch: what a restore does to every workspace it brings back (spec EPO-1). The head moves to
     /// [`epoch_base`] and so does `min_seq`; records, log, outcomes and the chain stay.
     fn begin_epoch(&mut self, workspace: &WorkspaceId) -> StoreResult<u32>;
+}
+
+/// The error of [`Read::find`] on a field that has no index (or does not exist): a mistake in our code, never in data.
+pub fn require_index(schema: &crate::schema::Schema, entity: &str, field: &str) -> StoreResult<()> {
+    let declared = schema.entity(entity).and_then(|entity| entity.field(field));
+    if declared.is_some_and(|field| field.is_indexed) {
+        return Ok(());
+    }
+    Err(StoreError::Corrupt(format!("{entity}.{field} was searched but is not declared as indexed")))
 }
 
 /// Hash of a log entry (spec AUD-1): SHA-256 over the hash before it (64 hex digits) and the entry as `serde_json` writes
