@@ -1,1 +1,3 @@
+//! Both sides of a session, without I/O.
 
+pub mod server;
