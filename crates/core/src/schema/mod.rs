@@ -4,18 +4,28 @@
 //! what to do; everything else in the product asks this module and has no code per entity.
 
 mod check;
+mod declare;
+mod email;
+mod formats;
+mod json;
+mod number;
 mod parse;
+mod pattern;
 mod rules;
+mod source;
+mod time;
 mod types;
 mod validate;
 
 use std::collections::BTreeMap;
 
-pub use parse::SchemaError;
-pub use rules::{Rule, RuleContext, RuleViolation};
-pub use types::{Format, FieldType};
+pub use pattern::Pattern;
+pub use rules::{Rule, RuleContext, RuleOps, RuleViolation};
+pub use source::SchemaError;
+pub use types::{FieldType, Format, SetItem};
 pub use validate::Invalid;
 
+use crate::id::{RecordId, WorkspaceId};
 use crate::{Fields, Name, Value};
 
 /// A checked schema. Immutable; share it behind an `Arc`.
@@ -84,11 +94,17 @@ pub struct Field {
     pub stamp: Option<Stamp>,
 }
 
-/// Server time put into a timestamp field when a record is created, or whenever it changes.
+/// What the server puts into a field at commit. A stamped field is never written by anybody else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stamp {
+    /// Timestamp field: commit time of the creation.
     Created,
+    /// Timestamp field: commit time of the last accepted op.
     Updated,
+    /// Timestamp field: authored-at of the creation as the server normalises it (design D3).
+    Authored,
+    /// Uuid field: the user who created the record; no value when the server did.
+    CreatedBy,
 }
 
 /// Fields that change and conflict together.
@@ -214,7 +230,23 @@ impl Entity {
     }
     /// Defaults for the fields that `fields` leaves without a value.
     pub fn defaults_for(&self, fields: &Fields) -> Fields {
-        let missing = self.fields.values().filter(|field| fields.get(&field.name).is_none_or(Value::is_null));
-        missing.filter_map(|field| Some((field.name.clone(), field.default.clone()?))).collect()
+        let with_default = self.fields.values().filter_map(|field| Some((field, field.default.as_ref()?)));
+        let missing = with_default.filter(|(field, _)| fields.get(&field.name).is_none_or(Value::is_null));
+        missing.map(|(field, default)| (field.name.clone(), default.clone())).collect()
+    }
+    /// The record id that follows from the natural key in `fields` (canonical, whole record); `None` for minted ids.
+    /// A field without a value counts as the empty text, a value that is not text as its JSON (spec ID-3).
+    pub fn natural_id(&self, workspace: &WorkspaceId, fields: &Fields) -> Option<RecordId> {
+        let IdRule::Natural(names) = &self.id else { return None };
+        let part = |name: &Name| match fields.get(name) {
+            None | Some(Value::Null) => String::new(),
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+        };
+        let key = names.iter().map(part).collect::<Vec<_>>().join("\u{0}");
+        Some(RecordId::natural(workspace, &self.name, &key))
     }
 }
+
+#[cfg(test)]
+mod tests;

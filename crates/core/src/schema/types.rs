@@ -1,5 +1,6 @@
 //! Field types and the canonical form of their values.
 
+use super::Pattern;
 use crate::Name;
 
 /// What a field holds. The canonical form is what is stored, compared, hashed and sent.
@@ -64,6 +65,10 @@ pub enum Format {
     Slug,
     /// Fractional index: 1–64 of `0-9A-Za-z`, not ending in `0`.
     Position,
+    /// Something other than white space.
+    NotBlank,
+    /// Host name with at least one dot (a company's domain). Canonical: lower case.
+    Hostname,
     /// A regular expression that the whole text must match, with what to say when it does not.
-    Pattern { pattern: String, message: String },
+    Pattern(Pattern),
 }
