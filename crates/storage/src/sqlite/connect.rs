@@ -1,6 +1,6 @@
 //! Connections: how they are opened, and the lane that writes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +68,9 @@ impl Source {
         let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).or_failed()?;
         if mode != "wal" {
             let path = self.path.display();
-            return Err(refused(format!("{path} cannot use a write-ahead log (journal mode {mode}); use a local disk")));
+            return Err(refused(format!(
+                "{path} cannot use a write-ahead log (journal mode {mode}); use a local disk"
+            )));
         }
         let checkpoint_pages = self.options.checkpoint_pages;
         let pragmas = format!(
@@ -96,10 +98,6 @@ impl Source {
         conn.busy_timeout(Duration::from_millis(self.options.busy_timeout_ms.into())).or_failed()?;
         conn.set_prepared_statement_cache_capacity(512);
         conn.execute_batch(&format!("PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY;")).or_failed()
-    }
-
-    pub(super) fn with_path(&self, path: &Path) -> Self {
-        Self { path: path.to_owned(), options: self.options.clone() }
     }
 }
 

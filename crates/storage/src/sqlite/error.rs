@@ -25,10 +25,7 @@ pub(super) fn failed(error: Error) -> StoreError {
 pub(super) fn commit_failed(error: Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(
-            ErrorCode::ConstraintViolation
-            | ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked
-            | ErrorCode::DiskFull,
+            ErrorCode::ConstraintViolation | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull,
         ) => failed(error),
         _ => StoreError::Indeterminate(error.to_string()),
     }

@@ -4,14 +4,26 @@
 //! from any thread, never waiting for the writer). Typed tables hold the live records' values (design D7), the tables
 //! `sync_*` everything that synchronisation needs beside them, the tables `auth_*` identity.
 
+mod apply;
 mod auth;
+mod backup;
+mod check;
 mod connect;
 mod error;
+mod layout;
+mod maintain;
+mod open;
 mod pool;
+mod store;
 mod turn;
+mod values;
+mod view;
 
 pub use auth::{
-    AuthStore, ClientStatus, Credential, Device, PutCredential, RefreshOwner, RefreshToken, Rotate, Rotation,
-    TokenHash, fold_email,
+    AuthStore, ClientStatus, Credential, Device, PutCredential, RefreshOwner, RefreshToken, Rotate, Rotation, TokenHash,
+    fold_email,
 };
+pub use backup::{BackupProgress, restore};
+pub use check::{ChainReport, CheckReport};
 pub use connect::SqliteOptions;
+pub use store::{SqliteReader, SqliteStore};

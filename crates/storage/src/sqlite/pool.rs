@@ -1,7 +1,7 @@
 //! Connections that read, shared by many threads.
 
 use std::ops::Deref;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 use syncline_core::storage::StoreResult;
