@@ -40,8 +40,8 @@ impl Checker<'_> {
                 return Err(self.error(&at("references"), format!("a required `{name}` cannot be cleared; {advice}")));
             }
         }
-        if field.is_indexed && matches!(field.kind, FieldType::Json { .. } | FieldType::Set { .. }) {
-            return Err(self.error(&at("indexed"), "JSON and sets have no equality index; remove `indexed`"));
+        if field.is_indexed && matches!(field.kind, FieldType::Json { .. }) {
+            return Err(self.error(&at("indexed"), "JSON has no equality index; remove `indexed`"));
         }
         if field.is_server_only && field.min_rank > 0 {
             return Err(self.error(&at("min_role"), "only the server writes this field; remove `min_role` or `server_only`"));
