@@ -12,7 +12,7 @@ use crate::id::{MutationId, RecordId, ScopeId};
 use crate::merge::{GroupCase, GroupPlan, patched, plan_group};
 use crate::principal::{Access, Principal};
 use crate::protocol::{Code, limits};
-use crate::record::{Record, Version, Versions};
+use crate::record::{Record, Version, Versions, natural_id};
 use crate::schema::{Entity, IdRule, OnDelete, Stamp};
 use crate::{Fields, Name, Seq, TimestampMs, Value};
 
@@ -143,12 +143,9 @@ impl Author<'_> {
         self.may_write(entity, fields, None)?;
         let fields_given = fields;
         let fields = entity.canonical_create(fields.clone()).map_err(invalid)?;
-        if let IdRule::Natural(names) = &entity.id {
-            let natural = natural_id(group, entity, names, &fields);
-            if natural != id {
-                let detail = format!("the id of this {} must be {natural}, derived from {}", entity.name, names.join(", "));
-                return reject(Code::Validation, detail);
-            }
+        if let Some(natural) = natural_id(group.workspace, entity, &fields).filter(|natural| *natural != id) {
+            let detail = format!("the id of this {} must be {natural}, derived from its natural key", entity.name);
+            return reject(Code::Validation, detail);
         }
         match group.record(draft, &entity.name, id)? {
             None => {
@@ -528,15 +525,4 @@ pub(super) fn flatten_patch(entity: &Entity, record: &Record, patch: Fields) -> 
         (name, value)
     };
     patch.into_iter().map(flatten).collect()
-}
-
-/// The id a natural key gives (spec ID-3).
-fn natural_id(group: &Group<'_>, entity: &Entity, names: &[Name], fields: &Fields) -> RecordId {
-    let text = |name: &Name| match fields.get(name) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    };
-    let key: Vec<String> = names.iter().map(text).collect();
-    RecordId::natural(group.workspace, &entity.name, &key.join("\u{0}"))
 }

@@ -83,8 +83,9 @@ pub enum ServerFrame {
     /// A push could not be taken as sent: `expected` is the `client_seq` to go on from (spec PSH-4).
     OutOfOrder { expected: u64 },
     VerifyReply(VerifyReply),
-    /// Answer to `fetch`: the records as they are at `seq`; those that are not in the scope any more are absent.
-    Records { scope: ScopeId, seq: Seq, records: Vec<WireOp> },
+    /// Answer to `fetch` for the first `answered` records asked for, as they are at `seq`; those that are not in the scope
+    /// any more are absent. What did not fit is asked for again.
+    Records { scope: ScopeId, seq: Seq, answered: usize, records: Vec<WireOp> },
     HeartbeatAck { server_ms: TimestampMs },
     SlowDown { retry_ms: u64 },
     /// The node is going away; reconnect after `retry_ms`.

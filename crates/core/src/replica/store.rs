@@ -85,7 +85,11 @@ pub struct Pending {
     /// Device time of the edit.
     pub authored_ms: TimestampMs,
     /// Known, but its effects have not reached the base yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// Its effects are in the base already, but the outcome is not known yet: it is not part of the overlay any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_in_base: bool,
 }
 
 /// A mutation the server refused, kept until the person decides (design D10).

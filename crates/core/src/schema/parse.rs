@@ -20,7 +20,10 @@ impl Schema {
     /// Reads a declaration in TOML; `file_name` stands in error messages. Every mistake is refused with its line and
     /// what to do. Regular expressions and rule expressions are compiled here, once.
     pub fn parse(text: &str, file_name: &str) -> Result<Schema, SchemaError> {
-        let source = Source::parse(text, file_name)?;
+        Self::read(&Source::parse(text, file_name)?)
+    }
+
+    pub(super) fn read(source: &Source<'_>) -> Result<Schema, SchemaError> {
         let top = source.root().table("the schema", &["version", "roles", "entities"])?;
         let version = top.require("version")?.integer(1, i64::from(u32::MAX))?;
         let roles = roles(&top.require("roles")?)?;
@@ -32,7 +35,7 @@ impl Schema {
         let entities = entities.collect::<Result<_, SchemaError>>()?;
         let version = u32::try_from(version).unwrap_or(u32::MAX);
         let schema = Schema { version, hash: source.hash(), roles, entities };
-        check::check(&schema, &source)?;
+        check::check(&schema, source)?;
         Ok(schema)
     }
 

@@ -29,12 +29,18 @@ impl<'a> Source<'a> {
     pub(super) fn parse(text: &str, file: &'a str) -> Result<Self, SchemaError> {
         let document = Document::parse(text).map_err(|error| SchemaError {
             file: file.to_owned(),
-            line: line_at(text, error.span().map_or(0, |span| span.start)),
+            line: Lines::of(text).at(error.span().map_or(0, |span| span.start)),
             message: format!("not valid TOML: {}", error.message().trim().replace('\n', "; ")),
         })?;
-        let mut reader = Reader { text, file, lines: BTreeMap::new() };
+        let mut reader = Reader { starts: Lines::of(text), file, lines: BTreeMap::new() };
         let root = reader.table(document.as_table(), "")?;
         Ok(Self { file, root, lines: reader.lines })
+    }
+
+    /// A declaration that was not read from text, for the shared vectors.
+    #[cfg(test)]
+    pub(super) fn of_json(root: Value) -> Self {
+        Self { file: "vector", root, lines: BTreeMap::new() }
     }
 
     /// An error at the line of `path`, or of its nearest ancestor that stands in the text.
@@ -64,7 +70,7 @@ impl<'a> Source<'a> {
 }
 
 struct Reader<'a> {
-    text: &'a str,
+    starts: Lines,
     file: &'a str,
     lines: BTreeMap<String, usize>,
 }
@@ -72,7 +78,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn note(&mut self, path: &str, offset: Option<usize>) {
         if let Some(offset) = offset {
-            self.lines.entry(path.to_owned()).or_insert_with(|| line_at(self.text, offset));
+            self.lines.entry(path.to_owned()).or_insert_with(|| self.starts.at(offset));
         }
     }
 
@@ -124,7 +130,7 @@ impl Reader<'_> {
     }
 
     fn refuse(&self, offset: Option<usize>, message: &str) -> SchemaError {
-        let line = line_at(self.text, offset.unwrap_or(0));
+        let line = self.starts.at(offset.unwrap_or(0));
         SchemaError { file: self.file.to_owned(), line, message: message.to_owned() }
     }
 }
@@ -236,28 +242,38 @@ fn suggestion<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     (distance <= 1 + word.chars().count() / 4).then_some(near)
 }
 
-/// Levenshtein distance in characters.
+/// Edits between two words: characters inserted, left out, replaced, or swapped with their neighbour.
 fn edit_distance(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in to.iter().enumerate() {
-            let replaced = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=to.len()).collect()];
+    for i in 1..=from.len() {
+        let mut row = vec![i];
+        for j in 1..=to.len() {
+            let replaced = rows[i - 1][j - 1] + usize::from(from[i - 1] != to[j - 1]);
+            let is_swap = i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1];
+            let swapped = if is_swap { rows[i - 2][j - 2] + 1 } else { usize::MAX };
+            row.push(replaced.min(swapped).min(rows[i - 1][j] + 1).min(row[j - 1] + 1));
         }
+        rows.push(row);
     }
-    row[to.len()]
+    rows[from.len()][to.len()]
 }
 
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-fn line_at(text: &str, offset: usize) -> usize {
-    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
+/// Offsets of the ends of lines.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &str) -> Self {
+        Self(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(offset, _)| offset).collect())
+    }
+
+    fn at(&self, offset: usize) -> usize {
+        1 + self.0.partition_point(|end| *end < offset)
+    }
 }
 
 /// JSON with members in name order, whatever order the map type keeps.

@@ -1,3 +1,4 @@
 //! Both sides of a session, without I/O.
 
+pub mod client;
 pub mod server;

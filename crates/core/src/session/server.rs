@@ -7,7 +7,9 @@ use crate::change::{Change, ChangeKind, LogEntry};
 use crate::digest::Digest;
 use crate::id::{RecordId, ScopeId};
 use crate::principal::Grants;
-use crate::protocol::{Batch, Hello, Range, RangeRows, ScopePlan, SyncPlan, VerifyReply, WireChange, WireOp, limits};
+use crate::protocol::{
+    Batch, Hello, Range, RangeRows, ScopePlan, ServerFrame, SyncPlan, VerifyReply, WireChange, WireOp, limits,
+};
 use crate::record::Record;
 use crate::schema::{Schema, Tier};
 use crate::storage::{ChangedPage, Head, Read, StoreError, StoreResult};
@@ -284,16 +286,25 @@ fn split(rows: &[(Name, RecordId, Seq)], range: &Range) -> Vec<Range> {
     ranges
 }
 
-/// Answers a `fetch` (spec REP-3): the records that are live in the scope now.
-pub fn fetch(read: &dyn Read, scope: &ScopeId, records: &[(Name, RecordId)]) -> StoreResult<Vec<WireOp>> {
-    let mut ops = Vec::with_capacity(records.len());
-    for (entity, id) in records {
-        let record = read.record(entity, *id)?;
-        if let Some(record) = record.filter(|record| !record.is_deleted && record.scope == *scope) {
-            ops.push(put_op(record));
+/// Answers a `fetch` (spec REP-3): the records that are live in the scope now, as many as fit into a frame.
+pub fn fetch(read: &dyn Read, scope: &ScopeId, wanted: &[(Name, RecordId)]) -> StoreResult<ServerFrame> {
+    let seq = read.head()?.seq;
+    let mut records = Vec::with_capacity(wanted.len());
+    let mut bytes = 0;
+    let mut answered = 0;
+    for (entity, id) in wanted {
+        let record = read.record(entity, *id)?.filter(|record| !record.is_deleted && record.scope == *scope);
+        if let Some(record) = record {
+            let op = put_op(record);
+            bytes += encoded_bytes(&op)? + 1;
+            if bytes > limits::FRAME_BYTES_MAX - FRAME_ENVELOPE_BYTES && answered > 0 {
+                break;
+            }
+            records.push(op);
         }
+        answered += 1;
     }
-    Ok(ops)
+    Ok(ServerFrame::Records { scope: scope.clone(), seq, answered, records })
 }
 
 fn put_op(record: Record) -> WireOp {

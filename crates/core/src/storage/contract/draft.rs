@@ -9,7 +9,7 @@ use crate::protocol::Code;
 use crate::record::{Record, Version, Versions};
 use crate::schema::Schema;
 use crate::storage::*;
-use crate::{Fields, Name, Seq};
+use crate::{Fields, Name, Seq, Value};
 
 /// The client of every draft that does not name another.
 pub const CLIENT: ClientId = ClientId::from_u128(0xc1);
@@ -144,7 +144,9 @@ impl<'a> Draft<'a> {
         let mut versions = before.as_ref().map_or_else(|| Versions::new(created), |record| record.versions.clone());
         let is_new = before.as_ref().is_none_or(|record| record.is_deleted);
         if !is_new {
-            versions.changed.extend(fields.keys().map(|field| (field.clone(), created)));
+            let old = before.as_ref().map(|record| &record.fields);
+            let is_new = |field: &&Name| old.and_then(|old| old.get(*field)) != fields.get(*field);
+            versions.changed.extend(fields.keys().filter(is_new).map(|field| (field.clone(), created)));
         }
         let stayed = before.as_ref().filter(|record| !record.is_deleted && record.scope == *scope);
         let entered = stayed.map_or(seq, |record| record.entered);
@@ -200,8 +202,14 @@ impl<'a> Draft<'a> {
             self.writes.departures.push((scope, Departure { seq: rv, entity: entity.clone(), id }));
         }
         let prev_rv = before.as_ref().map_or(0, |old| old.rv);
-        let before = before.map(|old| old.fields).unwrap_or_default();
-        let fields = if record.is_deleted { Fields::new() } else { record.fields.clone() };
+        let mut before = before.filter(|old| !old.is_deleted).map(|old| old.fields).unwrap_or_default();
+        let mut fields = if record.is_deleted { Fields::new() } else { record.fields.clone() };
+        if kind == ChangeKind::Patch {
+            let cleared = before.keys().filter(|field| !record.fields.contains_key(*field)).cloned();
+            fields.extend(cleared.map(|field| (field, Value::Null)).collect::<Fields>());
+            fields.retain(|field, value| before.get(field).unwrap_or(&Value::Null) != value);
+            before.retain(|field, _| fields.contains_key(field));
+        }
         let change = Change { entity: entity.clone(), id, kind, prev_rv, scope, left, fields, before };
         self.writes.log.last_mut().expect("a draft starts with a mutation").0.changes.push(change);
         let uniques = self.schema.entity(&entity).map_or(&[][..], |entity| &entity.unique);

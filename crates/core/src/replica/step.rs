@@ -1,0 +1,120 @@
+//! Changes to the base on their way into one write: with the digests and scope rows that follow from them.
+
+use std::collections::BTreeMap;
+
+use super::store::{BaseRecord, ReplicaResult, ReplicaStore, ReplicaWrites, ScopeState};
+use crate::digest::Digest;
+use crate::id::{RecordId, ScopeId};
+use crate::protocol::WireOp;
+use crate::{Name, Seq};
+
+/// The base as it will be, over what is stored.
+pub(super) struct Step<'s, S> {
+    store: &'s S,
+    base: BTreeMap<(Name, RecordId), Option<BaseRecord>>,
+    pub scopes: BTreeMap<ScopeId, ScopeState>,
+    /// A patch named a record that is not there and whose scope is not loading (spec BAT-2).
+    pub has_hole: bool,
+}
+
+/// Which of two states of a record stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Precedence {
+    /// What arrives, whatever its rv: live batches and catch-ups.
+    Arriving,
+    /// The higher rv: rows of a snapshot, which may be older than what live batches brought.
+    HigherRv,
+}
+
+impl<'s, S: ReplicaStore> Step<'s, S> {
+    pub fn new(store: &'s S) -> ReplicaResult<Self> {
+        Ok(Self { store, base: BTreeMap::new(), scopes: store.scopes()?, has_hole: false })
+    }
+
+    pub fn record(&self, entity: &Name, id: RecordId) -> ReplicaResult<Option<BaseRecord>> {
+        match self.base.get(&(entity.clone(), id)) {
+            Some(record) => Ok(record.clone()),
+            None => self.store.base(entity, id),
+        }
+    }
+
+    pub fn apply(&mut self, op: WireOp, precedence: Precedence, at: Seq) -> ReplicaResult<()> {
+        match op {
+            WireOp::Put { entity, id, rv, scope, fields } => {
+                let held = self.record(&entity, id)?;
+                let is_older = held.as_ref().is_some_and(|held| held.rv > rv);
+                if is_older && precedence == Precedence::HigherRv {
+                    return Ok(());
+                }
+                let fields = fields.into_iter().filter(|(_, value)| !value.is_null()).collect();
+                self.set((entity.clone(), id), held, Some(BaseRecord { entity, id, rv, scope, fields }), at);
+            }
+            WireOp::Patch { entity, id, rv, scope, fields } => {
+                let Some(held) = self.record(&entity, id)? else {
+                    self.has_hole |= self.scopes.values().all(|scope| scope.loading.is_none());
+                    return Ok(());
+                };
+                let mut record = held.clone();
+                record.rv = rv;
+                record.scope = scope.unwrap_or(record.scope);
+                for (name, value) in fields {
+                    if value.is_null() {
+                        record.fields.remove(&name);
+                    } else {
+                        record.fields.insert(name, value);
+                    }
+                }
+                self.set((entity, id), Some(held), Some(record), at);
+            }
+            WireOp::Del { entity, id, .. } | WireOp::Leave { entity, id } => self.remove(entity, id)?,
+        }
+        Ok(())
+    }
+
+    pub fn remove(&mut self, entity: Name, id: RecordId) -> ReplicaResult<()> {
+        let held = self.record(&entity, id)?;
+        if held.is_some() {
+            self.set((entity, id), held, None, 0);
+        }
+        Ok(())
+    }
+
+    /// Forgets the rows of a scope that this step has and that are stored.
+    pub fn clear_scope(&mut self, scope: &ScopeId) -> ReplicaResult<()> {
+        for (id, entity, _) in self.store.base_rows(scope)? {
+            self.remove(entity, id)?;
+        }
+        if let Some(state) = self.scopes.get_mut(scope) {
+            state.digest = Digest::EMPTY;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, key: (Name, RecordId), held: Option<BaseRecord>, record: Option<BaseRecord>, at: Seq) {
+        if let Some(held) = &held {
+            self.digest_mut(&held.scope, at).remove(&held.entity, &held.id, held.rv);
+        }
+        if let Some(record) = &record {
+            self.digest_mut(&record.scope, at).add(&record.entity, &record.id, record.rv);
+        }
+        self.base.insert(key, record);
+    }
+
+    /// A scope that nobody announced came into being under a grant of everything: it starts at `at` (spec BAT-7).
+    fn digest_mut(&mut self, scope: &ScopeId, at: Seq) -> &mut Digest {
+        let new = || ScopeState { seq: at, digest: Digest::EMPTY, loading: None };
+        &mut self.scopes.entry(scope.clone()).or_insert_with(new).digest
+    }
+
+    /// As writes: all touched records, all scopes.
+    pub fn into_writes(self) -> ReplicaWrites {
+        let mut writes = ReplicaWrites { scopes: self.scopes.into_iter().collect(), ..ReplicaWrites::default() };
+        for (key, record) in self.base {
+            match record {
+                Some(record) => writes.base_put.push(record),
+                None => writes.base_delete.push(key),
+            }
+        }
+        writes
+    }
+}
