@@ -44,7 +44,9 @@ impl Checker<'_> {
             return Err(self.error(&at("indexed"), "JSON has no equality index; remove `indexed`"));
         }
         if field.is_server_only && field.min_rank > 0 {
-            return Err(self.error(&at("min_role"), "only the server writes this field; remove `min_role` or `server_only`"));
+            return Err(
+                self.error(&at("min_role"), "only the server writes this field; remove `min_role` or `server_only`")
+            );
         }
         let Some(stamp) = field.stamp else { return Ok(()) };
         let wanted = match stamp {
@@ -93,7 +95,9 @@ impl Checker<'_> {
         }
         let members = || group.fields.iter().filter_map(|name| self.entity.field(name));
         if let Some(field) = members().find(|field| matches!(field.kind, FieldType::Set { .. } | FieldType::Counter)) {
-            return Err(self.error(&at("fields"), format!("`{}` merges by itself; take it out of the group", field.name)));
+            return Err(
+                self.error(&at("fields"), format!("`{}` merges by itself; take it out of the group", field.name))
+            );
         }
         let server_only = members().filter(|field| field.is_server_only).count();
         if server_only != 0 && server_only != group.fields.len() {
@@ -138,7 +142,8 @@ impl Checker<'_> {
                 _,
             ) => None,
         };
-        let problem = |needs| self.error(&format!("fields.{}.strategy", field.name), format!("`{}`: {needs}", field.name));
+        let problem =
+            |needs| self.error(&format!("fields.{}.strategy", field.name), format!("`{}`: {needs}", field.name));
         needs.map_or(Ok(()), |needs| Err(problem(needs)))
     }
 
@@ -171,7 +176,9 @@ impl Checker<'_> {
                 }
                 ScopeRule::Workspace => {}
                 ScopeRule::Team(name) | ScopeRule::Owner(name) if index == last => {
-                    return Err(self.error(&at, format!("where does a record without `{name}` live? add `workspace` last")));
+                    return Err(
+                        self.error(&at, format!("where does a record without `{name}` live? add `workspace` last"))
+                    );
                 }
                 ScopeRule::Team(name) => self.partition_field(&at, name, "teams")?,
                 ScopeRule::Owner(name) => self.partition_field(&at, name, "users")?,

@@ -15,8 +15,20 @@ const JSON_BYTES_DEFAULT: i64 = 65_536;
 const JSON_BYTES_MAX: i64 = 131_072;
 
 const COMMON_KEYS: &[&str] = &[
-    "type", "required", "default", "references", "on_delete", "indexed", "sensitive", "immutable", "server_only",
-    "min_role", "stamp", "strategy", "order", "transitions",
+    "type",
+    "required",
+    "default",
+    "references",
+    "on_delete",
+    "indexed",
+    "sensitive",
+    "immutable",
+    "server_only",
+    "min_role",
+    "stamp",
+    "strategy",
+    "order",
+    "transitions",
 ];
 const TYPES: &[(&str, &[&str])] = &[
     ("text", &["max_len", "format", "pattern", "pattern_message"]),
@@ -47,8 +59,19 @@ const FORMATS: &[(&str, i64)] = &[
     ("hostname", 253),
 ];
 const STRATEGIES: &[&str] = &[
-    "last-write-wins", "merge-fields", "add-wins-set", "counter", "max", "monotone", "priority-wins", "merge-keys",
-    "most-restrictive-wins", "higher-role-wins", "manual-review", "version-control", "state-machine",
+    "last-write-wins",
+    "merge-fields",
+    "add-wins-set",
+    "counter",
+    "max",
+    "monotone",
+    "priority-wins",
+    "merge-keys",
+    "most-restrictive-wins",
+    "higher-role-wins",
+    "manual-review",
+    "version-control",
+    "state-machine",
 ];
 
 /// A field as declared; its group is not known yet.
@@ -178,9 +201,8 @@ fn field_table<'a>(name: &Name, node: &Node<'a>) -> Result<Table<'a>, SchemaErro
 }
 
 fn field_type(table: &Table<'_>) -> Result<FieldType, SchemaError> {
-    let bound = |key: &str, default: i64| {
-        table.get(key).map_or(Ok(default), |node| node.integer(-EXACT_MAX, EXACT_MAX))
-    };
+    let bound =
+        |key: &str, default: i64| table.get(key).map_or(Ok(default), |node| node.integer(-EXACT_MAX, EXACT_MAX));
     let size = |key: &str, default: i64, max: i64| {
         let size = table.get(key).map_or(Ok(default), |node| node.integer(1, max))?;
         Ok(u32::try_from(size).unwrap_or(u32::MAX))

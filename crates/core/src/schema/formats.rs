@@ -38,9 +38,8 @@ fn code(mut text: String, len: usize, expected: &str) -> Result<String, String> 
 
 /// Digits of any of the scripts people write phone numbers in count.
 fn is_phone(text: &str) -> bool {
-    let is_digit = |character: &char| {
-        matches!(character, '0'..='9' | '\u{660}'..='\u{669}' | '\u{6f0}'..='\u{6f9}' | '\u{966}'..='\u{96f}' | '\u{ff10}'..='\u{ff19}')
-    };
+    let is_digit = |character: &char| matches!(character, '0'..='9' | '\u{660}'..='\u{669}' | '\u{6f0}'..='\u{6f9}'
+            | '\u{966}'..='\u{96f}' | '\u{ff10}'..='\u{ff19}');
     let has_control = text.chars().any(char::is_control);
     !has_control && text.chars().count() <= 40 && text.chars().filter(is_digit).count() >= 3
 }
@@ -49,7 +48,8 @@ fn is_phone(text: &str) -> bool {
 fn is_url(text: &str, schemes: &[&str]) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else { return false };
     let is_known = schemes.iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    let is_clean = |character: char| !character.is_control() && !character.is_whitespace() && !"<>\"\\^`{|}".contains(character);
+    let is_clean =
+        |character: char| !character.is_control() && !character.is_whitespace() && !"<>\"\\^`{|}".contains(character);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     is_known && rest.chars().all(is_clean) && is_authority(authority)
 }
@@ -83,7 +83,7 @@ fn is_url_host(host: &str) -> bool {
 fn is_language(text: &str) -> bool {
     let subtags: Vec<&str> = text.split('-').collect();
     let is_subtag = |tag: &&str| (1..=8).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if !subtags.iter().all(|tag| is_subtag(&tag)) {
+    if !subtags.iter().all(|tag| is_subtag(tag)) {
         return false;
     }
     let is_alpha = |tag: &str| tag.bytes().all(|byte| byte.is_ascii_alphabetic());
@@ -101,7 +101,9 @@ fn is_language(text: &str) -> bool {
         }
     }
     rest.next_if(|tag| tag.len() == 4 && is_alpha(tag));
-    rest.next_if(|tag| (tag.len() == 2 && is_alpha(tag)) || (tag.len() == 3 && tag.bytes().all(|b| b.is_ascii_digit())));
+    rest.next_if(|tag| {
+        (tag.len() == 2 && is_alpha(tag)) || (tag.len() == 3 && tag.bytes().all(|b| b.is_ascii_digit()))
+    });
     let is_variant = |tag: &&str| tag.len() >= 5 || (tag.len() == 4 && tag.starts_with(|c: char| c.is_ascii_digit()));
     while rest.next_if(is_variant).is_some() {}
     while let Some(singleton) = rest.next_if(|tag| tag.len() == 1) {

@@ -80,7 +80,7 @@ pub struct Field {
     /// Set at creation when the author gave no value. Canonical.
     pub default: Option<Value>,
     pub references: Option<Reference>,
-    /// Equality on this field has an index on both sides.
+    /// Equality on this field (of a set: membership) has an index on both sides. Always true of references.
     pub is_indexed: bool,
     /// Personal or secret: never logged, encrypted where the store can.
     pub is_sensitive: bool,

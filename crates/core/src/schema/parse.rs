@@ -11,7 +11,18 @@ use super::{
 use crate::Name;
 
 const ENTITY_KEYS: &[&str] = &[
-    "tier", "scope", "title", "create", "update", "delete", "id", "insert_only", "fields", "groups", "unique", "rules",
+    "tier",
+    "scope",
+    "title",
+    "create",
+    "update",
+    "delete",
+    "id",
+    "insert_only",
+    "fields",
+    "groups",
+    "unique",
+    "rules",
 ];
 /// Members that every record has beside its fields.
 const IMPLICIT_FIELDS: &[&str] = &["id", "workspace_id"];
@@ -66,7 +77,8 @@ fn entity(name: Name, node: &Node<'_>, roles: &BTreeMap<Name, u8>) -> Result<Ent
         None => IdRule::Minted,
         Some(node) => IdRule::Natural(field_names(&node, &fields)?),
     };
-    let scope = table.require("scope")?.array()?.iter().map(|node| scope_rule(node, &fields)).collect::<Result<_, _>>()?;
+    let scope =
+        table.require("scope")?.array()?.iter().map(|node| scope_rule(node, &fields)).collect::<Result<_, _>>()?;
     let unique = elements(&table, "unique")?.iter().map(|node| unique(node, &fields)).collect::<Result<_, _>>()?;
     let rules = elements(&table, "rules")?.iter().map(|node| rule(node, &fields)).collect::<Result<_, _>>()?;
     let tier = match table.require("tier")?.word("tier", &["critical", "important", "normal", "background"])? {
@@ -156,7 +168,9 @@ fn join_group(
     let name = field_name(member, declared)?;
     let Some(Declared { field, strategy }) = declared.get_mut(&name) else { return Ok(None) };
     if strategy.is_some() {
-        return Err(member.error(format!("`{name}` declares a strategy of its own; the group's decides, remove the other")));
+        return Err(
+            member.error(format!("`{name}` declares a strategy of its own; the group's decides, remove the other"))
+        );
     }
     if field.group != declare::UNGROUPED {
         return Ok(Some(field.group));
@@ -224,9 +238,8 @@ fn rule(node: &Node<'_>, fields: &BTreeMap<Name, Field>) -> Result<Rule, SchemaE
     if on == RuleOps::default() {
         return Err(on_node.error("`on` needs at least one of create, update, delete"));
     }
-    let expression = |node: Node<'_>| {
-        rules::Expression::compile(node.text()?, fields).map_err(|message| node.error(message))
-    };
+    let expression =
+        |node: Node<'_>| rules::Expression::compile(node.text()?, fields).map_err(|message| node.error(message));
     let message = table.require("message")?.text()?;
     if message.trim().is_empty() {
         return Err(table.require("message")?.error("say in `message` what a person must do"));

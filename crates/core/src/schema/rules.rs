@@ -151,7 +151,8 @@ impl Expression {
             value.map_or(cel::Value::Null, |value| to_cel(value, kind))
         };
         let is_changed = |name: &Name| -> cel::Value {
-            let side = |fields: Option<&'_ Fields>| fields.and_then(|fields| fields.get(name)).cloned().unwrap_or(Value::Null);
+            let side =
+                |fields: Option<&'_ Fields>| fields.and_then(|fields| fields.get(name)).cloned().unwrap_or(Value::Null);
             cel::Value::Bool(side(about.old) != side(about.new))
         };
         let mut context = root.new_inner_scope();
@@ -223,12 +224,17 @@ impl Scan<'_> {
             Expr::Call(call) => {
                 let is_operator = !call.func_name.starts_with(|first: char| first.is_ascii_alphabetic());
                 if !is_operator && !FUNCTIONS.contains(&call.func_name.as_str()) {
-                    return Err(format!("unknown function `{}`; {}", call.func_name, advice(&call.func_name, FUNCTIONS)));
+                    return Err(format!(
+                        "unknown function `{}`; {}",
+                        call.func_name,
+                        advice(&call.func_name, FUNCTIONS)
+                    ));
                 }
                 if let (true, Some(Expr::Literal(LiteralValue::String(pattern)))) =
                     (call.func_name == "matches", call.args.last().map(|last| &last.expr))
                 {
-                    super::Pattern::new(pattern.inner(), "").map_err(|error| format!("bad regular expression: {error}"))?;
+                    super::Pattern::new(pattern.inner(), "")
+                        .map_err(|error| format!("bad regular expression: {error}"))?;
                 }
                 call.target.iter().try_for_each(|target| self.expression(target))?;
                 call.args.iter().try_for_each(|argument| self.expression(argument))

@@ -99,14 +99,17 @@ fn rul_1_the_rules_of_the_default_schema_decide_the_vectors() {
     }
     for entity in schema.entities.values() {
         for rule in &entity.rules {
-            let is_shown = cases.iter().any(|case| case.violates.as_ref() == Some(&rule.name) && case.entity == entity.name);
+            let is_shown =
+                cases.iter().any(|case| case.violates.as_ref() == Some(&rule.name) && case.entity == entity.name);
             assert!(is_shown, "no vector violates {}.{}", entity.name, rule.name);
         }
     }
 }
 
 fn violation(rule: &str, new: Fields) -> Option<RuleViolation> {
-    let text = format!("[entities.e.fields]\nd = {{ type = \"decimal\", precision = 9, scale = 2 }}\nt = {{ type = \"text\" }}\n{rule}");
+    let text = format!(
+        "[entities.e.fields]\nd = {{ type = \"decimal\", precision = 9, scale = 2 }}\nt = {{ type = \"text\" }}\n{rule}"
+    );
     let schema = Schema::parse(&around(&text), "x").unwrap();
     let new = Some(&new);
     let context = RuleContext { op: "create", id: "i", old: None, new, role: "agent", rank: 30, user_id: "u" };
@@ -116,7 +119,9 @@ fn violation(rule: &str, new: Fields) -> Option<RuleViolation> {
 #[test]
 fn rul_1_a_rule_that_cannot_be_evaluated_is_a_violation_that_says_so() {
     for check in ["new.d > 5", "new.t + 1 == 2", "new.t", "new.t.x == 1", "size(new.d) == 1", "1 / 0 == 1"] {
-        let rule = format!("[[entities.e.rules]]\nname = \"r\"\non = [\"create\"]\ncheck = \"{check}\"\nmessage = \"Do it.\"\n");
+        let rule = format!(
+            "[[entities.e.rules]]\nname = \"r\"\non = [\"create\"]\ncheck = \"{check}\"\nmessage = \"Do it.\"\n"
+        );
         let violation = violation(&rule, Fields::from([("t".into(), Value::from("x"))])).expect(check);
         assert_eq!(violation.rule, "r");
         assert!(violation.message.starts_with("Do it. (rule `r` could not be evaluated: "), "{}", violation.message);
@@ -134,7 +139,9 @@ fn rul_1_absent_fields_are_null_and_decimals_are_numbers_in_rules() {
     let tables = [(record.clone(), &absent[..]), (priced, &twelve[..]), (record, &text[..])];
     for (fields, checks) in tables {
         for check in checks {
-            let rule = format!("[[entities.e.rules]]\nname = \"r\"\non = [\"create\"]\ncheck = \"{check}\"\nmessage = \"m\"\n");
+            let rule = format!(
+                "[[entities.e.rules]]\nname = \"r\"\non = [\"create\"]\ncheck = \"{check}\"\nmessage = \"m\"\n"
+            );
             assert_eq!(violation(&rule, fields.clone()), None, "{check}");
         }
     }
