@@ -38,8 +38,10 @@ fn code(mut text: String, len: usize, expected: &str) -> Result<String, String> 
 
 /// Digits of any of the scripts people write phone numbers in count.
 fn is_phone(text: &str) -> bool {
-    let is_digit = |character: &char| matches!(character, '0'..='9' | '\u{660}'..='\u{669}' | '\u{6f0}'..='\u{6f9}'
-            | '\u{966}'..='\u{96f}' | '\u{ff10}'..='\u{ff19}');
+    let is_digit = |character: &char| {
+        matches!(character, '0'..='9' | '\u{660}'..='\u{669}' | '\u{6f0}'..='\u{6f9}'
+            | '\u{966}'..='\u{96f}' | '\u{ff10}'..='\u{ff19}')
+    };
     let has_control = text.chars().any(char::is_control);
     !has_control && text.chars().count() <= 40 && text.chars().filter(is_digit).count() >= 3
 }
