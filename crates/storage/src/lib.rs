@@ -5,4 +5,4 @@
 
 pub mod sqlite;
 
-pub use sqlite::{AuthStore, SqliteOptions, SqliteReader, SqliteStore};
+pub use sqlite::{AuthStore, SqliteOptions, SqliteReader, SqliteReplica, SqliteStore};

@@ -104,7 +104,12 @@ fn meta() -> ReplicaMeta {
 }
 
 fn update(n: u128) -> Op {
-    Op::Update { entity: "things".into(), id: id(n), base_rv: 9, fields: fields(json!({"tags": {"add": ["x"], "remove": []}})) }
+    Op::Update {
+        entity: "things".into(),
+        id: id(n),
+        base_rv: 9,
+        fields: fields(json!({"tags": {"add": ["x"], "remove": []}})),
+    }
 }
 
 fn pending(client_seq: u64, ops: Vec<Op>) -> Pending {
@@ -139,7 +144,10 @@ fn seqs(pending: Vec<Pending>) -> Vec<u64> {
 fn expect_empty<S: ReplicaStore>(store: &S, rule: &str) {
     for entity in ["people", "things", "parts"] {
         assert_eq!(store.base_count(entity).unwrap_or(1), 0, "{rule}: no {entity}");
-        assert!(store.base_scan(entity, None, 10).is_ok_and(|rows| rows.is_empty()), "{rule}: nothing to scan in {entity}");
+        assert!(
+            store.base_scan(entity, None, 10).is_ok_and(|rows| rows.is_empty()),
+            "{rule}: nothing to scan in {entity}"
+        );
         assert!(store.pending_ids(entity).is_ok_and(|ids| ids.is_empty()), "{rule}: nothing pending in {entity}");
     }
     for scope in [ScopeId::WORKSPACE, team()] {
@@ -184,22 +192,33 @@ fn rpl_2_a_refused_write_leaves_nothing<S: ReplicaStore>(store: &mut S) {
 
 fn rpl_2_writes_apply_in_field_order<S: ReplicaStore>(store: &mut S) {
     put(store, [record("things", 1, 5, json!({"size": 1}))]);
-    write(store, ReplicaWrites {
-        drop_scopes: vec![ScopeId::WORKSPACE],
-        scopes: vec![(ScopeId::WORKSPACE, ScopeState { seq: 9, digest: Digest::EMPTY, loading: None })],
-        base_put: vec![record("things", 1, 6, json!({"size": 2})), record("things", 2, 6, json!({})), record("things", 1, 7, json!({"size": 3}))],
-        base_delete: vec![("things".into(), id(2))],
-        outbox_put: vec![pending(1, vec![update(1)]), pending(2, vec![update(1)])],
-        outbox_delete: vec![2],
-        rejected_put: vec![],
-        acknowledged_put: vec![pending(3, vec![]), pending(4, vec![])],
-        acknowledged_trim: Some(4),
-        ..Default::default()
-    });
+    write(
+        store,
+        ReplicaWrites {
+            drop_scopes: vec![ScopeId::WORKSPACE],
+            scopes: vec![(ScopeId::WORKSPACE, ScopeState { seq: 9, digest: Digest::EMPTY, loading: None })],
+            base_put: vec![
+                record("things", 1, 6, json!({"size": 2})),
+                record("things", 2, 6, json!({})),
+                record("things", 1, 7, json!({"size": 3})),
+            ],
+            base_delete: vec![("things".into(), id(2))],
+            outbox_put: vec![pending(1, vec![update(1)]), pending(2, vec![update(1)])],
+            outbox_delete: vec![2],
+            rejected_put: vec![],
+            acknowledged_put: vec![pending(3, vec![]), pending(4, vec![])],
+            acknowledged_trim: Some(4),
+            ..Default::default()
+        },
+    );
     assert_eq!(store.base_count("things").ok(), Some(1), "RPL-2: deletes come after puts");
     assert_eq!(find(store, "size", json!(3)), [id(1)], "RPL-2: the later of two puts stays");
     assert_eq!(find(store, "size", json!(2)), [], "RPL-2: the earlier of two puts leaves no index entry");
-    assert_eq!(store.scopes().ok().and_then(|scopes| Some(scopes.get(&ScopeId::WORKSPACE)?.seq)), Some(9), "RPL-2: scopes come after drops");
+    assert_eq!(
+        store.scopes().ok().and_then(|scopes| Some(scopes.get(&ScopeId::WORKSPACE)?.seq)),
+        Some(9),
+        "RPL-2: scopes come after drops"
+    );
     assert_eq!(seqs(store.outbox(0, 10).unwrap_or_default()), [1], "RPL-2: outbox deletes come after puts");
     assert_eq!(seqs(store.acknowledged(0).unwrap_or_default()), [4], "RPL-2: trim comes after put");
 }
@@ -211,7 +230,11 @@ fn rpl_3_meta_and_scopes_read_back<S: ReplicaStore>(store: &mut S) {
         assert_eq!(store.meta().ok().flatten(), Some(meta), "RPL-3: meta reads back whole");
     }
     let digest = Digest { count: 3, sum: u64::MAX };
-    let snapshot = Loading::Snapshot { url: "/api/sync/snapshot?scope=workspace".to_owned(), seq: 4, resume: Some("t".to_owned()) };
+    let snapshot = Loading::Snapshot {
+        url: "/api/sync/snapshot?scope=workspace".to_owned(),
+        seq: 4,
+        resume: Some("t".to_owned()),
+    };
     let states = BTreeMap::from([
         (ScopeId::WORKSPACE, ScopeState { seq: 5, digest, loading: None }),
         (team(), ScopeState { seq: 0, digest: Digest::EMPTY, loading: Some(snapshot) }),
@@ -233,20 +256,36 @@ fn rpl_3_values_read_back_exactly<S: ReplicaStore>(store: &mut S) {
     let written = in_scope(team(), record("things", 1, (1 << 53) - 1, values));
     put(store, [written.clone()]);
     assert_eq!(store.base("things", id(1)).ok().flatten(), Some(written), "RPL-3: a record reads back exactly");
-    let pending = Pending { outcome: Some(outcome(4, OutcomeKind::InReview)), is_in_base: true, ..pending(4, vec![
-        Op::Create { entity: "things".into(), id: id(1), fields: fields(json!({"code": "x"})) },
-        update(2),
-        Op::Delete { entity: "things".into(), id: id(3), base_rv: 8 },
-        Op::Restore { entity: "things".into(), id: id(4), base_rv: 8, fields: Fields::new() },
-        Op::Resolve { id: id(5), base_rv: 8, resolution: Resolution::Custom, fields: fields(json!({"size": 1})) },
-    ]) };
-    let rejected = Rejected { mutation: pending.mutation.clone(), authored_ms: 5, outcome: outcome(4, OutcomeKind::Rejected) };
-    write(store, ReplicaWrites {
-        outbox_put: vec![pending.clone()],
-        rejected_put: vec![rejected.clone()],
-        acknowledged_put: vec![pending.clone()],
-        ..Default::default()
-    });
+    let pending = Pending {
+        outcome: Some(outcome(4, OutcomeKind::InReview)),
+        is_in_base: true,
+        ..pending(
+            4,
+            vec![
+                Op::Create { entity: "things".into(), id: id(1), fields: fields(json!({"code": "x"})) },
+                update(2),
+                Op::Delete { entity: "things".into(), id: id(3), base_rv: 8 },
+                Op::Restore { entity: "things".into(), id: id(4), base_rv: 8, fields: Fields::new() },
+                Op::Resolve {
+                    id: id(5),
+                    base_rv: 8,
+                    resolution: Resolution::Custom,
+                    fields: fields(json!({"size": 1})),
+                },
+            ],
+        )
+    };
+    let rejected =
+        Rejected { mutation: pending.mutation.clone(), authored_ms: 5, outcome: outcome(4, OutcomeKind::Rejected) };
+    write(
+        store,
+        ReplicaWrites {
+            outbox_put: vec![pending.clone()],
+            rejected_put: vec![rejected.clone()],
+            acknowledged_put: vec![pending.clone()],
+            ..Default::default()
+        },
+    );
     assert_eq!(store.outbox(0, 1).ok(), Some(vec![pending.clone()]), "RPL-3: a mutation reads back exactly");
     assert_eq!(store.acknowledged(0).ok(), Some(vec![pending]), "RPL-3: an acknowledged mutation reads back exactly");
     assert_eq!(store.rejected().ok(), Some(vec![rejected]), "RPL-3: a rejected mutation reads back exactly");
@@ -256,8 +295,16 @@ fn rpl_4_puts_replace_and_deletes_forgive<S: ReplicaStore>(store: &mut S) {
     put(store, [record("things", 1, 5, json!({"code": "a", "size": 3})), record("people", 1, 5, json!({"name": "A"}))]);
     let replaced = in_scope(team(), record("things", 1, 6, json!({"size": 4})));
     put(store, [replaced.clone()]);
-    assert_eq!(store.base("things", id(1)).ok().flatten(), Some(replaced), "RPL-4: a put replaces every field, rv and scope");
-    assert_eq!(store.base_rows(&ScopeId::WORKSPACE).ok(), Some(vec![(id(1), "people".into(), 5)]), "RPL-4: it left its former scope");
+    assert_eq!(
+        store.base("things", id(1)).ok().flatten(),
+        Some(replaced),
+        "RPL-4: a put replaces every field, rv and scope"
+    );
+    assert_eq!(
+        store.base_rows(&ScopeId::WORKSPACE).ok(),
+        Some(vec![(id(1), "people".into(), 5)]),
+        "RPL-4: it left its former scope"
+    );
     let base_delete = vec![("things".into(), id(1)), ("things".into(), id(9)), ("people".into(), id(9))];
     write(store, ReplicaWrites { base_delete, outbox_delete: vec![9], rejected_delete: vec![9], ..Default::default() });
     assert!(matches!(store.base("things", id(1)), Ok(None)), "RPL-4: a delete deletes");
@@ -278,7 +325,10 @@ fn rpl_5_scans_page_in_id_order<S: ReplicaStore>(store: &mut S) {
 }
 
 fn rpl_5_scope_rows_are_ordered<S: ReplicaStore>(store: &mut S) {
-    put(store, [record("things", 2, 5, json!({})), record("things", 1, 6, json!({})), record("people", 2, 7, json!({}))]);
+    put(
+        store,
+        [record("things", 2, 5, json!({})), record("things", 1, 6, json!({})), record("people", 2, 7, json!({}))],
+    );
     put(store, [in_scope(team(), record("things", 3, 8, json!({})))]);
     let rows = vec![(id(1), "things".into(), 6), (id(2), "people".into(), 7), (id(2), "things".into(), 5)];
     assert_eq!(store.base_rows(&ScopeId::WORKSPACE).ok(), Some(rows), "RPL-5: rows by id, then entity");
@@ -286,11 +336,14 @@ fn rpl_5_scope_rows_are_ordered<S: ReplicaStore>(store: &mut S) {
 }
 
 fn rpl_6_find_by_scalar_and_element<S: ReplicaStore>(store: &mut S) {
-    put(store, [
-        record("things", 3, 5, json!({"size": 3, "code": "3", "is_hot": true, "tags": ["a", "b"]})),
-        record("things", 1, 5, json!({"size": 3, "code": null, "tags": ["b"]})),
-        record("things", 2, 5, json!({"size": 4, "tags": []})),
-    ]);
+    put(
+        store,
+        [
+            record("things", 3, 5, json!({"size": 3, "code": "3", "is_hot": true, "tags": ["a", "b"]})),
+            record("things", 1, 5, json!({"size": 3, "code": null, "tags": ["b"]})),
+            record("things", 2, 5, json!({"size": 4, "tags": []})),
+        ],
+    );
     assert_eq!(find(store, "size", json!(3)), [id(1), id(3)], "RPL-6: by number, in id order");
     assert_eq!(store.base_find("things", "size", &json!(3), 1).ok(), Some(vec![id(1)]), "RPL-6: at most `limit`");
     assert_eq!(find(store, "code", json!("3")), [id(3)], "RPL-6: by text");
@@ -318,16 +371,19 @@ fn rpl_6_find_needs_an_index<S: ReplicaStore>(store: &mut S) {
 
 fn rpl_7_dropping_a_scope_takes_only_its_records<S: ReplicaStore>(store: &mut S) {
     let state = ScopeState { seq: 5, digest: Digest::EMPTY, loading: None };
-    write(store, ReplicaWrites {
-        scopes: vec![(ScopeId::WORKSPACE, state.clone()), (team(), state)],
-        base_put: vec![
-            in_scope(team(), record("things", 1, 5, json!({"size": 3, "tags": ["a"]}))),
-            in_scope(team(), record("people", 2, 5, json!({}))),
-            record("things", 3, 5, json!({"size": 3, "tags": ["a"]})),
-        ],
-        outbox_put: vec![pending(1, vec![update(1)])],
-        ..Default::default()
-    });
+    write(
+        store,
+        ReplicaWrites {
+            scopes: vec![(ScopeId::WORKSPACE, state.clone()), (team(), state)],
+            base_put: vec![
+                in_scope(team(), record("things", 1, 5, json!({"size": 3, "tags": ["a"]}))),
+                in_scope(team(), record("people", 2, 5, json!({}))),
+                record("things", 3, 5, json!({"size": 3, "tags": ["a"]})),
+            ],
+            outbox_put: vec![pending(1, vec![update(1)])],
+            ..Default::default()
+        },
+    );
     let never_held = ScopeId::team("00000000-0000-0000-0000-0000000000bb");
     write(store, ReplicaWrites { drop_scopes: vec![team(), never_held], ..Default::default() });
     assert!(matches!(store.base("things", id(1)), Ok(None)), "RPL-7: its records are gone");
@@ -357,7 +413,11 @@ fn rpl_8_the_outbox_pages_in_order<S: ReplicaStore>(store: &mut S) {
 fn rpl_8_the_outbox_knows_what_it_touches<S: ReplicaStore>(store: &mut S) {
     let resolve = Op::Resolve { id: id(5), base_rv: 1, resolution: Resolution::UseMine, fields: Fields::new() };
     let create = Op::Create { entity: "people".into(), id: id(1), fields: Fields::new() };
-    let outbox_put = vec![pending(1, vec![update(1), update(2), update(1)]), pending(10, vec![update(1), create]), pending(2, vec![update(1), resolve])];
+    let outbox_put = vec![
+        pending(1, vec![update(1), update(2), update(1)]),
+        pending(10, vec![update(1), create]),
+        pending(2, vec![update(1), resolve]),
+    ];
     write(store, ReplicaWrites { outbox_put, ..Default::default() });
     let touching = |store: &S, entity: &str, n| store.pending_for(entity, id(n)).map(seqs).expect("pending reads");
     let ids = |store: &S, entity: &str| store.pending_ids(entity).expect("pending ids read");
@@ -407,7 +467,11 @@ fn rpl_10_a_wipe_leaves_only_meta<S: ReplicaStore>(store: &mut S) {
         scopes: vec![(team(), ScopeState { seq: 1, digest: Digest::EMPTY, loading: None })],
         base_put: vec![in_scope(team(), record("things", n, 5, json!({"size": 3, "tags": ["a"]})))],
         outbox_put: vec![pending(1, vec![update(n)])],
-        rejected_put: vec![Rejected { mutation: pending(2, vec![]).mutation, authored_ms: 1, outcome: outcome(2, OutcomeKind::Rejected) }],
+        rejected_put: vec![Rejected {
+            mutation: pending(2, vec![]).mutation,
+            authored_ms: 1,
+            outcome: outcome(2, OutcomeKind::Rejected),
+        }],
         acknowledged_put: vec![pending(3, vec![])],
         ..Default::default()
     };

@@ -14,6 +14,7 @@ mod layout;
 mod maintain;
 mod open;
 mod pool;
+mod replica;
 mod store;
 mod turn;
 mod values;
@@ -26,4 +27,5 @@ pub use auth::{
 pub use backup::{BackupProgress, restore};
 pub use check::{ChainReport, CheckReport};
 pub use connect::SqliteOptions;
+pub use replica::SqliteReplica;
 pub use store::{SqliteReader, SqliteStore};
