@@ -1,1 +1,73 @@
-fn main() {}
+//! `cargo xtask`: everything a person does with the repository that is more than one cargo command.
+
+mod proof;
+mod run;
+mod shell;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Run, prove and measure Syncline", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the server and start it with demo data; it prints how to sign in
+    Run {
+        /// Where the server keeps its files
+        #[arg(long, default_value = "./data")]
+        data: PathBuf,
+        /// Address and port to listen on
+        #[arg(long, default_value = "127.0.0.1:8000")]
+        listen: String,
+        /// Build without optimisation: starts sooner, runs slower
+        #[arg(long)]
+        dev: bool,
+    },
+    /// Everything that proves the project, in order; stops at the first failure
+    Test,
+    /// Deterministic simulation of devices, networks and disks
+    Sim {
+        /// Passed on to `syncline-sim`, for example `--seeds 500`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Benchmarks with an optimised build
+    Bench {
+        /// Passed on to `syncline-bench`, for example `--json` or names of benchmarks
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// House rules that a program can check
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match perform(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<()> {
+    match task {
+        Task::Run { data, listen, dev } => run::run(&data, &listen, dev),
+        Task::Test => proof::test(),
+        Task::Sim { args } => shell::cargo(["run", "--release", "--package", "syncline-sim", "--"]).args(args).run(),
+        Task::Bench { args } => {
+            shell::cargo(["run", "--release", "--package", "syncline-bench", "--"]).args(args).run()
+        }
+        Task::Tidy => tidy::report(&shell::root()),
+    }
+}

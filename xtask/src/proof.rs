@@ -1,0 +1,113 @@
+//! The second command of the README: everything that proves the project. Nothing is left out silently: a step that
+//! cannot run on this machine says so and why.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::{shell, tidy};
+
+/// Seeds the simulation replays: fixed, so that the same commit always gives the same answer.
+const SIM_SEEDS: &str = "60";
+
+/// What became of a step.
+enum Done {
+    Passed,
+    /// It cannot run here; why, and what to do about it.
+    Skipped(&'static str),
+}
+
+struct Step {
+    name: &'static str,
+    run: fn() -> Result<Done>,
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "format", run: format },
+    Step { name: "tidy", run: || tidy::report(&shell::root()).map(|()| Done::Passed) },
+    Step { name: "clippy", run: clippy },
+    Step { name: "tests", run: tests },
+    Step { name: "simulation", run: || simulate(&["--seeds", SIM_SEEDS]) },
+    Step { name: "planted bugs", run: || simulate(&["--planted", "quick"]) },
+    Step { name: "python example", run: python_example },
+];
+
+pub fn test() -> Result<()> {
+    say_what_data_there_is();
+    let mut lines = Vec::new();
+    for step in STEPS {
+        println!("\n=== {} ===", step.name);
+        let started = now();
+        let done =
+            (step.run)().with_context(|| format!("the step `{}` failed; nothing after it was run", step.name))?;
+        let line = describe(step.name, &done, now().duration_since(started));
+        println!("--- {line}");
+        lines.push(line);
+    }
+    println!("\n{}\n\nAll {} steps are done.", lines.join("\n"), lines.len());
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one clock of this program; it times steps")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn describe(name: &str, done: &Done, took: Duration) -> String {
+    match done {
+        Done::Passed => format!("{name}: passed in {:.1} s", took.as_secs_f64()),
+        Done::Skipped(why) => format!("{name}: NOT RUN, {why}"),
+    }
+}
+
+/// Real data sets lie beside the repository where somebody put them; tests that use them run without.
+fn say_what_data_there_is() {
+    let data = shell::root().join("../shared/data");
+    match data.is_dir() {
+        true => println!("real data sets: {}", data.display()),
+        false => println!("real data sets: none at ../shared/data; tests use the small ones in the repository"),
+    }
+}
+
+fn format() -> Result<Done> {
+    if !shell::cargo(["fmt", "--version"]).works() {
+        return Ok(Done::Skipped("rustfmt is not installed: `rustup component add rustfmt`"));
+    }
+    shell::cargo(["fmt", "--all", "--", "--check"]).run().context("`cargo fmt --all` puts this right")?;
+    Ok(Done::Passed)
+}
+
+fn clippy() -> Result<Done> {
+    if !shell::cargo(["clippy", "--version"]).works() {
+        return Ok(Done::Skipped("clippy is not installed: `rustup component add clippy`"));
+    }
+    shell::cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()?;
+    Ok(Done::Passed)
+}
+
+fn tests() -> Result<Done> {
+    if shell::cargo(["nextest", "--version"]).works() {
+        shell::cargo(["nextest", "run", "--workspace"]).run()?;
+    } else {
+        println!("cargo-nextest is not installed; `cargo test` runs the same tests");
+        shell::cargo(["test", "--workspace"]).run()?;
+    }
+    Ok(Done::Passed)
+}
+
+fn simulate(args: &[&str]) -> Result<Done> {
+    shell::cargo(["run", "--release", "--package", "syncline-sim", "--"]).args(args).run()?;
+    Ok(Done::Passed)
+}
+
+/// A client written from `spec/` alone against the server as it was built for the tests.
+fn python_example() -> Result<Done> {
+    if !shell::program("python3".as_ref()).args(["--version"]).works() {
+        return Ok(Done::Skipped("python3 is not installed"));
+    }
+    shell::cargo(["build", "--package", "syncline-cli", "--bin", "syncline"]).run()?;
+    let server = shell::built("debug", "syncline")?;
+    let test = shell::program("python3".as_ref()).args(["examples/python/test_client.py", "--server"]);
+    test.args([server]).run()?;
+    Ok(Done::Passed)
+}
