@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{RecordId, ScopeId, WorkspaceId};
-use crate::schema::{Entity, IdRule};
-use crate::{Fields, Name, Seq, TimestampMs, Value};
+use crate::id::{RecordId, ScopeId};
+use crate::{Fields, Name, Seq, TimestampMs};
 
 /// A live record or its tombstone.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -69,17 +68,4 @@ impl Versions {
     pub fn of_element(&self, field: &str, element: &str) -> Seq {
         self.elements.get(field).and_then(|seqs| seqs.get(element)).copied().unwrap_or(self.created.seq())
     }
-}
-
-/// The id a record with these values must have where its entity declares a natural key (spec ID-3); `None` where ids are
-/// minted.
-pub fn natural_id(workspace: &WorkspaceId, entity: &Entity, fields: &Fields) -> Option<RecordId> {
-    let IdRule::Natural(names) = &entity.id else { return None };
-    let text = |name: &Name| match fields.get(name) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    };
-    let key: Vec<String> = names.iter().map(text).collect();
-    Some(RecordId::natural(workspace, &entity.name, &key.join("\u{0}")))
 }

@@ -2,12 +2,12 @@
 
 use super::decide::{Stop, reject};
 use super::draft::{Draft, Group};
-use super::ops::Author;
+use super::ops::{Author, invalid};
 use crate::change::CONFLICTS;
 use crate::id::{RecordId, ScopeId};
 use crate::protocol::{Code, limits};
 use crate::record::Record;
-use crate::schema::{Entity, Field, RuleContext, ScopeRule};
+use crate::schema::{Entity, RuleContext, ScopeRule};
 use crate::storage::{StoreResult, unique_key};
 use crate::{Fields, Name, TimestampMs, Value};
 
@@ -23,7 +23,7 @@ pub(super) fn check_draft(author: &Author<'_>, group: &Group<'_>, draft: &Draft)
         if record.is_deleted {
             continue;
         }
-        check_required(entity, record)?;
+        entity.check_merged(&record.fields).map_err(invalid)?;
         check_size(entity, record)?;
         check_references(author, group, draft, entity, (old, record))?;
         check_uniqueness(group, draft, entity, (old, record))?;
@@ -51,14 +51,6 @@ fn check_rules(author: &Author<'_>, entity: &Entity, old: Option<&Fields>, recor
     match entity.check_rules(&context) {
         Ok(()) => Ok(()),
         Err(violation) => reject(Code::Rule, violation.to_string()),
-    }
-}
-
-fn check_required(entity: &Entity, record: &Record) -> Result<(), Stop> {
-    let is_missing = |field: &&Field| field.is_required && !record.fields.contains_key(&field.name);
-    match entity.fields.values().find(is_missing) {
-        Some(field) => reject(Code::Validation, format!("{}.{} needs a value", entity.name, field.name)),
-        None => Ok(()),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::id::{MutationId, RecordId, ScopeId};
 use crate::merge::{GroupCase, GroupPlan, patched, plan_group};
 use crate::principal::{Access, Principal};
 use crate::protocol::{Code, limits};
-use crate::record::{Record, Version, Versions, natural_id};
+use crate::record::{Record, Version, Versions};
 use crate::schema::{Entity, IdRule, OnDelete, Stamp};
 use crate::{Fields, Name, Seq, TimestampMs, Value};
 
@@ -143,7 +143,7 @@ impl Author<'_> {
         self.may_write(entity, fields, None)?;
         let fields_given = fields;
         let fields = entity.canonical_create(fields.clone()).map_err(invalid)?;
-        if let Some(natural) = natural_id(group.workspace, entity, &fields).filter(|natural| *natural != id) {
+        if let Some(natural) = entity.natural_id(group.workspace, &fields).filter(|natural| *natural != id) {
             let detail = format!("the id of this {} must be {natural}, derived from its natural key", entity.name);
             return reject(Code::Validation, detail);
         }

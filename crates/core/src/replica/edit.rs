@@ -7,7 +7,6 @@ use super::{Replica, TimestampMs};
 use crate::change::{CONFLICTS, Mutation, Op, Resolution};
 use crate::id::{MutationId, RecordId};
 use crate::protocol::limits;
-use crate::record::natural_id;
 use crate::schema::{Entity, FieldType};
 use crate::{Fields, Name, Value};
 
@@ -89,7 +88,7 @@ impl<S: ReplicaStore> Replica<S> {
             Edit::Create { entity, id, fields } => {
                 let declared = self.entity(&entity)?;
                 let full = declared.canonical_create(fields.clone())?;
-                let id = natural_id(&self.meta.workspace_id, declared, &full).unwrap_or(id);
+                let id = declared.natural_id(&self.meta.workspace_id, &full).unwrap_or(id);
                 // Defaults are the server's to fill: sending them would overwrite newer ones.
                 let fields = full.into_iter().filter(|(name, _)| fields.contains_key(name)).collect();
                 Op::Create { entity, id, fields }
