@@ -1,1 +1,41 @@
-fn main() {}
+//! `syncline`: the server, and the tools around it.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Offline-first sync server and real-time gateway for CRM data, in one binary.
+#[derive(Parser)]
+#[command(name = "syncline", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(serve::ServeArgs),
+}
+
+fn main() -> ExitCode {
+    // Both libraries choose their crypto provider per process; choosing here keeps feature unification out of it.
+    let is_installed = rustls::crypto::aws_lc_rs::default_provider().install_default().is_ok();
+    debug_assert!(is_installed, "nothing has chosen a provider before main");
+    syncline_server::install_crypto();
+    let done = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,32 @@
+//! The Syncline server: HTTP, WebSockets, the hub and the writer around `syncline_core`'s pure engine.
+//!
+//! One process serves everything from one SQLite file. A push travels `ws` or `http` → [`engine`]'s queue → one group
+//! commit → the answer, and at the same time → [`hub`] → everybody else who may see it. Start reading at [`server`].
 
+pub mod app;
+pub mod auth;
+pub mod bootstrap;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod demo;
+pub mod engine;
+mod http;
+pub mod hub;
+mod json;
+mod maintenance;
+pub mod observe;
+mod push;
+pub mod random;
+mod reports;
+pub mod server;
+mod ws;
+
+pub use config::{Config, ConfigError, Environment};
+pub use server::{DATABASE_FILE, Server, ServerError};
+
+
+/// Chooses the crypto provider for tokens; call it in the first lines of every `main` and test. More calls do nothing.
+pub fn install_crypto() {
+    let _chosen_before = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default().is_err();
+}

@@ -1,0 +1,150 @@
+//! `syncline serve`: runs the server until it is told to stop.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use syncline_core::schema::Schema;
+use syncline_server::bootstrap::FirstOwner;
+use syncline_server::{Config, Environment, Server, demo};
+
+#[derive(Args)]
+pub struct ServeArgs {
+    /// Directory of the data; made when it is not there
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address to listen on, such as 127.0.0.1:8000 or 0.0.0.0:8000
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// Configuration in TOML; environment variables override it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A declaration of entities in TOML instead of the built-in CRM schema
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// Make a workspace `demo` with invented people and 200 leads, to try things with
+    #[arg(long)]
+    demo: bool,
+    /// At the first start: id of the first workspace
+    #[arg(long, value_name = "ID", default_value = "main")]
+    workspace: String,
+    /// At the first start: e-mail address of its owner, whose password is printed
+    #[arg(long, value_name = "EMAIL", default_value = "owner@example.com")]
+    owner: String,
+}
+
+pub fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let config = configure(&args)?;
+    syncline_server::observe::init_logging(&config.log)?;
+    let schema = Arc::new(schema(args.schema.as_deref())?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    runtime.block_on(serve(args, config, schema))
+}
+
+async fn serve(args: ServeArgs, config: Config, schema: Arc<Schema>) -> anyhow::Result<()> {
+    let server = Server::start(config, schema).await?;
+    let first = if args.demo {
+        demo::ensure(server.app()).await?;
+        None
+    } else {
+        server.app().ensure_first_workspace(&args.workspace, &args.owner).await?
+    };
+    greet(&server, args.demo, first.as_ref());
+    stop_asked().await?;
+    eprintln!("Stopping: finishing what is under way …");
+    server.stop().await;
+    Ok(())
+}
+
+fn configure(args: &ServeArgs) -> anyhow::Result<Config> {
+    let mut config = match &args.config {
+        None => Config::default(),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+            toml::from_str(&text).with_context(|| format!("in {}", path.display()))?
+        }
+    };
+    config.apply_environment(&Environment::from_process())?;
+    if let Some(data) = &args.data {
+        config.store.data_dir.clone_from(data);
+    }
+    if let Some(listen) = args.listen {
+        config.http.host = listen.ip();
+        config.http.port = listen.port();
+    }
+    config.check()?;
+    Ok(config)
+}
+
+fn schema(path: Option<&std::path::Path>) -> anyhow::Result<Schema> {
+    let Some(path) = path else { return Ok(Schema::crm()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(Schema::parse(&text, &path.display().to_string())?)
+}
+
+/// Resolves at SIGTERM or Ctrl-C.
+async fn stop_asked() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    Ok(())
+}
+
+/// Says where it listens, how to sign in, and what to try next.
+fn greet(server: &Server, is_demo: bool, first: Option<&FirstOwner>) {
+    let paint = Paint { is_colored: std::io::stdout().is_terminal() };
+    let url = format!("http://{}", server.address());
+    println!("{} {}", paint.bold("Syncline listens on"), paint.green(&url));
+    if let Some(owner) = first {
+        println!();
+        println!("  {}", paint.bold("First start: this password is shown only now."));
+        println!("  workspace  {}", owner.workspace_id);
+        println!("  e-mail     {}", owner.email);
+        println!("  password   {}", paint.green(&owner.password));
+    }
+    let (email, password) = match (is_demo, first) {
+        (true, _) => (demo::USERS[0].email, demo::PASSWORD),
+        (false, Some(owner)) => (owner.email.as_str(), owner.password.as_str()),
+        (false, None) => ("<your e-mail>", "<your password>"),
+    };
+    if is_demo {
+        println!();
+        println!("  Everybody's password is {}:", paint.green(demo::PASSWORD));
+        for user in &demo::USERS {
+            println!("  {:<22} {:<8} reads {}", user.email, user.role, user.read_scope);
+        }
+    }
+    println!();
+    println!("{}", paint.bold("Try"));
+    println!("  {}", paint.dim("# sign in over HTTP and list leads"));
+    println!("  TOKEN=$(curl -s {url}/api/auth/login -H 'content-type: application/json' \\");
+    println!("    -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')");
+    println!("  curl -s '{url}/api/leads?limit=3' -H \"authorization: Bearer $TOKEN\"");
+    println!("  curl -s {url}/health");
+    println!();
+    println!("{}", paint.dim("Ctrl-C stops the server."));
+}
+
+struct Paint {
+    is_colored: bool,
+}
+
+impl Paint {
+    fn with(&self, code: &str, text: &str) -> String {
+        if self.is_colored { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+    fn bold(&self, text: &str) -> String {
+        self.with("1", text)
+    }
+    fn green(&self, text: &str) -> String {
+        self.with("32", text)
+    }
+    fn dim(&self, text: &str) -> String {
+        self.with("2", text)
+    }
+}

@@ -1,0 +1,20 @@
+//! Identity: passwords, access tokens, refresh tokens, devices and what has been revoked.
+
+mod change;
+mod devices;
+mod error;
+mod lockout;
+mod login;
+mod password;
+mod refresh;
+mod revocations;
+mod service;
+mod token;
+
+pub use error::AuthError;
+pub use login::{DeviceInfo, Login, SignedIn};
+pub use password::{PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, Passwords};
+pub use refresh::Refreshed;
+pub use revocations::Revocations;
+pub use service::{Auth, AuthParts, Verified};
+pub use token::{Claims, TokenKind, TokenSigner};

@@ -1,0 +1,166 @@
+//! The service behind every door: verifies tokens, and does what the endpoints of `/api/auth` ask.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use syncline_core::TimestampMs;
+use syncline_core::id::{DeviceId, UserId, WorkspaceId};
+use syncline_core::storage::{StoreError, StoreResult};
+use syncline_storage::AuthStore;
+
+use super::lockout::{LockPolicy, UnknownAddresses};
+use super::token::{Claims, TokenKind, TokenSigner, TokenSubject};
+use super::{AuthError, Passwords, Revocations};
+use crate::clock;
+use crate::config::TokensConfig;
+use crate::db::Db;
+use crate::observe::Metrics;
+
+/// What the service is made of.
+pub struct AuthParts {
+    pub config: TokensConfig,
+    pub store: AuthStore,
+    pub db: Db,
+    pub revocations: Arc<Revocations>,
+    pub metrics: Arc<Metrics>,
+}
+
+/// Identity for the whole server. Share it behind an `Arc`.
+pub struct Auth {
+    pub(super) config: TokensConfig,
+    pub(super) policy: LockPolicy,
+    pub(super) store: AuthStore,
+    pub(super) db: Db,
+    pub(super) signer: TokenSigner,
+    pub(super) unknown: UnknownAddresses,
+    pub(super) metrics: Arc<Metrics>,
+    pub passwords: Passwords,
+    pub revocations: Arc<Revocations>,
+}
+
+/// A token that is ours, alive and not revoked.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    pub claims: Claims,
+    /// The device or member was revoked, or the token is good for that only: decide everything as rejected.
+    pub is_deposit: bool,
+}
+
+impl Verified {
+    /// When the token stops being accepted; milliseconds since the Unix epoch.
+    pub fn expires_ms(&self) -> TimestampMs {
+        self.claims.exp.saturating_mul(1_000)
+    }
+}
+
+/// Key of the generated signing key in the store.
+const SIGNING_KEY: &str = "access-token-key";
+
+impl Auth {
+    /// Takes the signing key from the configuration, or from the store, where the first start puts one. Blocks.
+    pub fn new(parts: AuthParts) -> Result<Self, AuthError> {
+        let secret = match &parts.config.secret_key {
+            Some(secret) => secret.clone(),
+            None => generated_key(&parts.store)?,
+        };
+        Ok(Self {
+            policy: LockPolicy::new(&parts.config),
+            signer: TokenSigner::new(&secret)?,
+            passwords: Passwords::new(parts.config.hashes_max)?,
+            unknown: UnknownAddresses::default(),
+            config: parts.config,
+            store: parts.store,
+            db: parts.db,
+            revocations: parts.revocations,
+            metrics: parts.metrics,
+        })
+    }
+
+    /// Verifies an access token for REST. In memory, without I/O; membership is checked where the work is done.
+    pub fn verify(&self, token: &str) -> Result<Verified, AuthError> {
+        let claims = self.signer.verify(token, TokenKind::Access)?;
+        if self.revocations.is_device_revoked(&claims.workspace_id, claims.device_id) {
+            return Err(AuthError::DeviceRevoked);
+        }
+        if self.revocations.is_signed_out(&claims) {
+            return Err(AuthError::SignedOut);
+        }
+        Ok(Verified { claims, is_deposit: false })
+    }
+
+    /// Verifies a token for a socket: a deposit token, or the access token of a revoked device, opens it for handing over
+    /// unsent edits (spec REV-2).
+    pub fn verify_for_socket(&self, token: &str) -> Result<Verified, AuthError> {
+        let claims = self.signer.verify_any(token)?;
+        let is_revoked = self.revocations.is_device_revoked(&claims.workspace_id, claims.device_id);
+        let is_deposit = is_revoked || claims.typ == TokenKind::Deposit;
+        if !is_deposit && self.revocations.is_signed_out(&claims) {
+            return Err(AuthError::SignedOut);
+        }
+        Ok(Verified { claims, is_deposit })
+    }
+
+    pub(super) fn access_token(&self, subject: TokenSubject) -> Result<String, AuthError> {
+        self.signer.sign(subject, self.config.access_ttl_s)
+    }
+
+    /// When the last access token issued up to `now` expires; milliseconds.
+    pub(super) fn access_tokens_end_ms(&self, now: TimestampMs) -> TimestampMs {
+        now.saturating_add(self.config.access_ttl_s.saturating_mul(1_000))
+    }
+
+    /// Runs work on the credential store off the async threads.
+    pub async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&AuthStore) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let store = self.store.clone();
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        done.unwrap_or_else(|_| Err(StoreError::Unavailable("work on the credential store was cut off".to_owned())))
+    }
+
+    /// Ends a sign-in: its refresh tokens and its access tokens.
+    pub async fn sign_out(&self, claims: &Claims) -> Result<(), AuthError> {
+        let (now, sid) = (clock::now_ms(), claims.sid);
+        self.with_store(move |store| store.revoke_family(sid, now)).await?;
+        self.end_sign_in(sid, now).await
+    }
+
+    /// Ends every sign-in of a user in a workspace.
+    pub async fn sign_out_everywhere(&self, workspace_id: &WorkspaceId, user: UserId) -> Result<(), AuthError> {
+        let now = clock::now_ms();
+        let (workspace, revocations) = (workspace_id.clone(), Arc::clone(&self.revocations));
+        let done = self.with_store(move |store| {
+            store.revoke_user_tokens(&workspace, user, now)?;
+            revocations.end_user(store, &workspace, user, now)
+        });
+        Ok(done.await?)
+    }
+
+    pub(super) async fn end_sign_in(&self, sid: uuid::Uuid, now: TimestampMs) -> Result<(), AuthError> {
+        let (until, revocations) = (self.access_tokens_end_ms(now), Arc::clone(&self.revocations));
+        Ok(self.with_store(move |store| revocations.end_sign_in(store, sid, until)).await?)
+    }
+
+    /// Whether a device may be used by a user: unknown, or theirs and not revoked.
+    pub(super) async fn check_device(
+        &self,
+        workspace_id: &WorkspaceId,
+        device_id: DeviceId,
+        user: UserId,
+    ) -> Result<(), AuthError> {
+        let workspace = workspace_id.clone();
+        match self.with_store(move |store| store.device(&workspace, device_id)).await? {
+            Some(device) if device.user_id != user => Err(AuthError::ForeignDevice),
+            Some(device) if device.revoked_ms.is_some() => Err(AuthError::DeviceRevoked),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+fn generated_key(store: &AuthStore) -> Result<SecretString, AuthError> {
+    let fresh = crate::random::secret_text();
+    let stored = store.kv_get_or_put(None, SIGNING_KEY, fresh.as_bytes())?;
+    let text = String::from_utf8(stored).map_err(|_| StoreError::Corrupt(format!("{SIGNING_KEY} is not text")))?;
+    Ok(SecretString::from(text))
+}

@@ -1,0 +1,57 @@
+//! Section `log`: what is written to standard error, and how.
+
+use serde::Deserialize;
+
+use super::{ConfigError, Environment};
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,syncline_server=debug`; default `info`.
+    /// `LOG_LEVEL`; `DEBUG=true` means `debug`.
+    pub level: String,
+    /// Default: pretty on a terminal, JSON otherwise. `LOG_FORMAT`.
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    #[default]
+    Auto,
+    Json,
+    Pretty,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Auto }
+    }
+}
+
+impl LogConfig {
+    pub(super) fn apply_environment(&mut self, environment: &Environment) -> Result<(), ConfigError> {
+        if environment.flag("DEBUG")? == Some(true) {
+            self.level = "debug".to_owned();
+        }
+        if let Some(level) = environment.text("LOG_LEVEL") {
+            self.level = match level.to_ascii_lowercase().as_str() {
+                "warning" => "warn".to_owned(),
+                "critical" => "error".to_owned(),
+                other => other.to_owned(),
+            };
+        }
+        if let Some(format) = environment.text("LOG_FORMAT") {
+            self.format = match format.to_ascii_lowercase().as_str() {
+                "json" => LogFormat::Json,
+                "pretty" | "text" => LogFormat::Pretty,
+                "auto" => LogFormat::Auto,
+                other => {
+                    let expected = "json, pretty or auto".to_owned();
+                    return Err(ConfigError::Variable { name: "LOG_FORMAT", value: other.to_owned(), expected });
+                }
+            };
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! Configuration: one struct per section, every field with unit, default and bound, parsed once in `main` and passed
+//! down typed. A file gives the sections by name; environment variables with the documented names override it.
+
+mod env;
+mod http;
+mod log;
+mod sockets;
+mod store;
+mod tokens;
+
+use serde::Deserialize;
+
+pub use env::Environment;
+pub use http::HttpConfig;
+pub use log::{LogConfig, LogFormat};
+pub use sockets::SocketsConfig;
+pub use store::StoreConfig;
+pub use tokens::TokensConfig;
+
+/// Everything the server can be told. `Default` serves on port 8000 from `./data` without any configuration.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub http: HttpConfig,
+    pub store: StoreConfig,
+    pub sockets: SocketsConfig,
+    pub tokens: TokensConfig,
+    pub log: LogConfig,
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    #[error("{name}={value:?} is not valid: {expected}")]
+    Variable { name: &'static str, value: String, expected: String },
+    #[error("the setting {section}.{key} is out of bounds: {expected}")]
+    Bounds { section: &'static str, key: &'static str, expected: String },
+}
+
+impl Config {
+    /// Overrides settings with the environment variables that are set and not empty.
+    pub fn apply_environment(&mut self, environment: &Environment) -> Result<(), ConfigError> {
+        self.http.apply_environment(environment)?;
+        self.store.apply_environment(environment)?;
+        self.sockets.apply_environment(environment)?;
+        self.tokens.apply_environment(environment)?;
+        self.log.apply_environment(environment)
+    }
+
+    /// Refuses values out of their bounds, naming section, key and bound.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.http.check()?;
+        self.store.check()?;
+        self.sockets.check()?;
+        self.tokens.check()
+    }
+}
+
+/// `Err(Bounds)` unless `is_valid`.
+fn bound(is_valid: bool, section: &'static str, key: &'static str, expected: &str) -> Result<(), ConfigError> {
+    if is_valid { Ok(()) } else { Err(ConfigError::Bounds { section, key, expected: expected.to_owned() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Environment {
+        Environment::from_pairs(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn ops_4_environment_overrides_defaults() {
+        let mut config = Config::default();
+        let variables = [
+            ("SERVER_HOST", "0.0.0.0"),
+            ("SERVER_PORT", "9123"),
+            ("WS_HEARTBEAT_INTERVAL", "15"),
+            ("WS_CONNECTION_TIMEOUT", "60"),
+            ("WS_MAX_CONNECTIONS", "5"),
+            ("METRICS_ENABLED", "false"),
+            ("LOG_LEVEL", "DEBUG"),
+            ("JWT_SECRET_KEY", "0123456789abcdef0123456789abcdef"),
+            ("JWT_EXPIRATION_HOURS", "2"),
+        ];
+        config.apply_environment(&environment(&variables)).unwrap();
+        config.check().unwrap();
+        assert_eq!(config.http.listen().to_string(), "0.0.0.0:9123");
+        assert_eq!(config.sockets.heartbeat_ms, 15_000);
+        assert_eq!(config.sockets.connection_timeout_ms, 60_000);
+        assert_eq!(config.sockets.connections_max, 5);
+        assert!(!config.http.is_metrics_enabled);
+        assert_eq!(config.log.level, "debug");
+        assert_eq!(config.tokens.access_ttl_s, 7_200);
+    }
+
+    #[test]
+    fn ops_4_a_wrong_variable_says_which_and_what_was_expected() {
+        let error = Config::default().apply_environment(&environment(&[("SERVER_PORT", "eighty")])).unwrap_err();
+        assert_eq!(error.to_string(), "SERVER_PORT=\"eighty\" is not valid: a whole number from 0 to 65535");
+        let error = Config::default().apply_environment(&environment(&[("JWT_SECRET_KEY", "short")])).unwrap_err();
+        assert!(!error.to_string().contains("short"), "a secret is never repeated: {error}");
+    }
+}

@@ -1,0 +1,69 @@
+//! What the writer is asked, and how it answers.
+
+use syncline_core::Seq;
+use syncline_core::change::LogEntry;
+use syncline_core::digest::Digest;
+use syncline_core::id::{ClientId, RecordId, ScopeId, WorkspaceId};
+use syncline_core::storage::{Store, StoreResult};
+use tokio::sync::oneshot;
+
+use syncline_core::engine::{PushReply, PushRequest};
+
+/// One push on its way to the writer.
+pub struct PushJob {
+    pub request: PushRequest,
+    pub precondition: Option<Precondition>,
+    pub reply: oneshot::Sender<Decision>,
+}
+
+/// `If-Match`: the push is planned only while the record still has this rv, checked under the write lock.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Precondition {
+    pub entity: String,
+    pub id: RecordId,
+    pub rv: Seq,
+}
+
+/// What became of a push. Everything but `Reply` means: nothing happened.
+#[derive(Debug)]
+pub enum Decision {
+    /// Decided and durable.
+    Reply(PushReply),
+    /// The record has another rv than the precondition said, or is not there.
+    PreconditionFailed,
+    /// The database could not be written; the same push may be sent again.
+    Unavailable,
+    /// Planning this push failed: our bug, logged with its cause.
+    Failed,
+}
+
+/// The writer's queue is full or closing: come back after a moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Busy {
+    pub retry_ms: u64,
+}
+
+/// Work on the store that is not a push, run between two groups.
+pub type StoreTask<S> = Box<dyn FnOnce(&mut S) + Send>;
+
+pub(super) enum Job<S: Store> {
+    Push(PushJob),
+    /// A client has its outcomes up to a `client_seq`.
+    Acknowledge { workspace_id: WorkspaceId, client_id: ClientId, upto: u64 },
+    Task(StoreTask<S>),
+    Stop,
+}
+
+/// A committed group, for the hub.
+#[derive(Debug)]
+pub struct Committed {
+    pub workspace_id: WorkspaceId,
+    /// Head before and after.
+    pub from: Seq,
+    pub to: Seq,
+    pub entries: Vec<LogEntry>,
+    /// Digest at `to` of every scope touched.
+    pub digests: std::collections::BTreeMap<ScopeId, Digest>,
+}
+
+pub(super) type TaskReply<T> = oneshot::Sender<StoreResult<T>>;

@@ -1,0 +1,23 @@
+//! `GET /api/admin/clients`: every client's lag and outbox, as it last reported.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::http::caller::Caller;
+use crate::http::problem::ApiResult;
+use crate::http::sync::{ClientView, client_views};
+
+#[derive(Serialize)]
+pub struct Clients {
+    items: Vec<ClientView>,
+}
+
+pub async fn clients(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<Json<Clients>> {
+    caller.require_admin()?;
+    let head = app.db.read(caller.workspace_id(), |read| read.head()).await?;
+    Ok(Json(Clients { items: client_views(&app, &caller, head.seq).await? }))
+}

@@ -1,0 +1,129 @@
+//! `PATCH /api/admin/members/{user}`: role, read scope, teams and status of a member.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use serde_json::json;
+use syncline_core::Value;
+use syncline_core::change::Op;
+use syncline_core::engine::access::{MEMBERS, TEAMS};
+use syncline_core::id::{RecordId, UserId};
+use syncline_core::principal::ReadScope;
+use syncline_core::protocol::Code;
+use syncline_core::record::Record;
+use syncline_core::storage::{Read, StoreResult};
+
+use super::users::{PersonView, view};
+use super::write::{Person, check_not_last_owner, check_rank, fields, person, write_as_server};
+use crate::app::App;
+use crate::clock;
+use crate::http::body::Json;
+use crate::http::caller::Caller;
+use crate::http::problem::{ApiError, ApiResult};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    role: Option<String>,
+    read_scope: Option<ReadScope>,
+    status: Option<MemberStatus>,
+    /// The teams the member is in from now on; absent: as before.
+    team_ids: Option<BTreeSet<RecordId>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum MemberStatus {
+    Active,
+    Revoked,
+}
+
+pub async fn update_member(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(user): Path<String>,
+    Json(request): Json<Request>,
+) -> ApiResult<Answer<PersonView>> {
+    caller.require_admin()?;
+    let target = person(&app, &caller, &user).await?;
+    let schema = app.schema();
+    check_rank(&schema, &caller, target.role())?;
+    if let Some(role) = &request.role {
+        check_rank(&schema, &caller, role)?;
+    }
+    let loses_ownership =
+        request.role.as_ref().is_some_and(|role| role != "owner") || request.status == Some(MemberStatus::Revoked);
+    if loses_ownership {
+        check_not_last_owner(&app, &caller, &target).await?;
+    }
+    let mut ops: Vec<Op> = member_op(&target, &request)?.into_iter().collect();
+    if let Some(team_ids) = request.team_ids {
+        ops.extend(team_ops(&app, &caller, UserId(target.user.id.0), team_ids).await?);
+    }
+    write_as_server(&app, &caller, ops).await?;
+    Ok(Answer(view(&person(&app, &caller, &user).await?)))
+}
+
+fn member_op(target: &Person, request: &Request) -> ApiResult<Option<Op>> {
+    if request.role.is_none() && request.read_scope.is_none() && request.status.is_none() {
+        return Ok(None);
+    }
+    let Some(member) = &target.member else {
+        return Err(ApiError::new(Code::Rule, "This user has no membership to change."));
+    };
+    let status = request.status.map(|status| match status {
+        MemberStatus::Active => json!("active"),
+        MemberStatus::Revoked => json!("revoked"),
+    });
+    let changed = fields([
+        ("role", request.role.as_ref().map(|role| json!(role))),
+        ("read_scope", request.read_scope.map(|read_scope| json!(read_scope))),
+        ("revoked_at", request.status.map(revoked_at)),
+        ("status", status),
+    ]);
+    Ok(Some(Op::Update { entity: MEMBERS.into(), id: member.id, base_rv: member.rv, fields: changed }))
+}
+
+fn revoked_at(status: MemberStatus) -> Value {
+    match status {
+        MemberStatus::Active => Value::Null,
+        MemberStatus::Revoked => timestamp(clock::now_ms()),
+    }
+}
+
+/// A moment as the schema writes timestamps.
+pub(super) fn timestamp(ms: u64) -> Value {
+    let moment = jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(i64::MAX)).unwrap_or_default();
+    Value::from(format!("{moment:.3}"))
+}
+
+/// What brings a user into exactly the teams of `wanted`. A team that is not there is named.
+pub(super) async fn team_ops(
+    app: &App,
+    caller: &Caller,
+    user: UserId,
+    wanted: BTreeSet<RecordId>,
+) -> ApiResult<Vec<Op>> {
+    const TEAMS_MAX: usize = 1_000;
+    let text = Value::from(user.to_string());
+    let read = move |read: &dyn Read| -> StoreResult<Result<Vec<Op>, RecordId>> {
+        let present: BTreeSet<RecordId> = read.find(TEAMS, "member_ids", &text, TEAMS_MAX)?.into_iter().collect();
+        let mut ops = Vec::new();
+        for id in present.symmetric_difference(&wanted) {
+            let Some(team) = read.record(TEAMS, *id)?.filter(|team| !team.is_deleted) else { return Ok(Err(*id)) };
+            let change = if wanted.contains(id) { json!({"add": [text]}) } else { json!({"remove": [text]}) };
+            ops.push(team_op(team, change));
+        }
+        Ok(Ok(ops))
+    };
+    app.db.read(caller.workspace_id(), read).await?.map_err(|id| {
+        ApiError::new(Code::RefMissing, format!("There is no team {id}.")).with_field("team_ids")
+    })
+}
+
+fn team_op(team: Record, change: Value) -> Op {
+    Op::Update { entity: TEAMS.into(), id: team.id, base_rv: team.rv, fields: fields([("member_ids", Some(change))]) }
+}

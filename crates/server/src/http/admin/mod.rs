@@ -1,0 +1,14 @@
+//! `/api/admin`: people, their access, and what needs an administrator's eye. Every endpoint asks for owner or admin.
+
+mod clients;
+mod devices;
+mod members;
+mod rejected;
+mod users;
+mod write;
+
+pub use clients::clients;
+pub use devices::devices;
+pub use members::update_member;
+pub use rejected::rejected;
+pub use users::{create_user, deactivate_user, get_user, list_users, update_user};

@@ -1,0 +1,16 @@
+//! `GET /metrics`: everything that is counted, as OpenMetrics text.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+
+use super::problem::ApiError;
+use crate::app::App;
+
+pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let text = app.metrics.encode().map_err(|_| ApiError::internal())?;
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
+}

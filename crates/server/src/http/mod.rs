@@ -1,0 +1,99 @@
+//! The HTTP side: an accept loop of our own, layers every request passes, and one file per endpoint.
+
+mod accept;
+mod admin;
+mod auth;
+mod body;
+mod caller;
+mod entities;
+mod health;
+mod metrics;
+mod outcome;
+mod problem;
+mod query;
+mod request_id;
+mod sync;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::response::Response;
+use axum::routing::{delete, get, patch, post};
+
+pub use accept::{Listening, listen};
+pub use caller::bearer;
+pub use problem::ApiError;
+
+use crate::app::App;
+
+/// Every route. `/api/{entity}` serves all entities of the schema; the fixed names beside it are no entities.
+pub fn router(app: Arc<App>) -> Router {
+    let mut routes = Router::new()
+        .route("/health", get(health::health))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/ws/{deployment_mode}/{client_id}", get(crate::ws::upgrade))
+        .merge(auth_routes())
+        .merge(admin_routes())
+        .merge(sync_routes())
+        .merge(entity_routes());
+    if app.config.http.is_metrics_enabled {
+        routes = routes.route("/metrics", get(metrics::metrics));
+    }
+    routes
+        .fallback(|| async { axum::http::StatusCode::NOT_FOUND })
+        .layer(map_response(secure))
+        .layer(from_fn(problem::render))
+        .layer(from_fn_with_state(Arc::clone(&app), request_id::observe))
+        .with_state(app)
+}
+
+fn auth_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/auth/login", post(auth::login))
+        .route("/api/auth/refresh", post(auth::refresh))
+        .route("/api/auth/logout", post(auth::logout))
+        .route("/api/auth/validate", get(auth::validate))
+        .route("/api/auth/password", post(auth::change_password))
+        .route("/api/auth/devices", get(auth::list_devices))
+        .route("/api/auth/devices/{id}", delete(auth::revoke_device).patch(auth::rename_device))
+}
+
+fn admin_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/admin/users", get(admin::list_users).post(admin::create_user))
+        .route("/api/admin/users/{id}", get(admin::get_user).patch(admin::update_user).delete(admin::deactivate_user))
+        .route("/api/admin/members/{user}", patch(admin::update_member))
+        .route("/api/admin/rejected", get(admin::rejected))
+        .route("/api/admin/devices", get(admin::devices))
+        .route("/api/admin/clients", get(admin::clients))
+}
+
+fn sync_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/sync/snapshot", get(sync::snapshot))
+        .route("/api/sync/status", get(sync::status))
+        .route("/api/sync/history/{entity}/{id}", get(sync::history))
+        .route("/api/sync/rejected", get(sync::rejected))
+}
+
+fn entity_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/{entity}", get(entities::list).post(entities::create))
+        .route("/api/{entity}/bulk", post(entities::bulk))
+        .route("/api/{entity}/{id}", get(entities::get).patch(entities::update).delete(entities::delete))
+}
+
+/// Headers that cost nothing and close doors: answers are data, never pages, and are not kept by caches between us.
+async fn secure(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,74 @@
+//! Request ids: taken from the caller when they look like one, made otherwise; in the answer, the log and every error.
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+use std::sync::Arc;
+use tracing::Instrument as _;
+
+use crate::app::App;
+use crate::clock;
+use crate::observe::HttpLabels;
+
+/// The id of the request that is being answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(pub String);
+
+const HEADER: &str = "x-request-id";
+const LEN_MAX: usize = 64;
+
+/// Outermost layer: gives the request its id and span, and counts and logs its answer.
+pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let started = clock::instant();
+    let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).filter(|text| is_acceptable(text));
+    let id = given.map_or_else(|| crate::random::uuid_v7().to_string(), ToOwned::to_owned);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let method = method_label(request.method());
+    let path = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("request", request_id = %id, method, path = %path);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let elapsed = started.elapsed();
+    let status = response.status().as_u16();
+    span.in_scope(|| {
+        let elapsed_ms = elapsed.as_millis() as u64;
+        tracing::debug!(event = "http_request", status, elapsed_ms, "{method} {path} {status}");
+    });
+    app.metrics.observe_request(HttpLabels { method, path, status }, elapsed.as_secs_f64());
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(HEADER, value);
+    }
+    response
+}
+
+fn is_acceptable(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    (1..=LEN_MAX).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
+/// Known methods by name, so that a label's values are bounded.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "OTHER",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_acceptable;
+
+    #[test]
+    fn api_5_only_plain_request_ids_are_taken_over() {
+        assert!(is_acceptable("0191-a.b_C"));
+        for refused in ["", "a b", "a\nb", "\u{e9}", "{\"x\":1}", &"x".repeat(65)] {
+            assert!(!is_acceptable(refused), "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! `/api/sync`: what a replica and its person ask over HTTP.
+
+mod encoder;
+mod history;
+mod rejected;
+mod snapshot;
+mod status;
+
+pub use history::history;
+pub use rejected::{RejectedList, rejected, take_limit};
+pub use snapshot::snapshot;
+pub use status::{ClientView, client_views, status};

@@ -1,0 +1,44 @@
+//! `GET /api/sync/rejected`: the caller's mutations that were not accepted, with their bodies (design D10).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use serde::Serialize;
+use syncline_core::storage::StoredOutcome;
+
+use crate::app::App;
+use crate::http::caller::Caller;
+use crate::http::problem::ApiResult;
+use crate::http::query::Query;
+
+#[derive(Serialize)]
+pub struct RejectedList {
+    /// Newest first.
+    pub items: Vec<StoredOutcome>,
+}
+
+const LIMIT_DEFAULT: u64 = 50;
+const LIMIT_MAX: u64 = 500;
+/// Rejected mutations of the workspace that are looked through for the caller's.
+const LOOKED_THROUGH_MAX: usize = 5_000;
+
+pub async fn rejected(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    RawQuery(raw): RawQuery,
+) -> ApiResult<Json<RejectedList>> {
+    let limit = take_limit(raw.as_deref())?;
+    let user = caller.user_id();
+    let all = app.db.read(caller.workspace_id(), |read| read.rejected(LOOKED_THROUGH_MAX)).await?;
+    let items = all.into_iter().filter(|outcome| outcome.user_id == user).take(limit).collect();
+    Ok(Json(RejectedList { items }))
+}
+
+/// `limit` as the only parameter.
+pub fn take_limit(raw: Option<&str>) -> ApiResult<usize> {
+    let mut query = Query::parse(raw)?;
+    let limit = query.take_number("limit", LIMIT_DEFAULT, 1, LIMIT_MAX)? as usize;
+    query.finish()?;
+    Ok(limit)
+}

@@ -1,0 +1,87 @@
+//! `GET /api/sync/status`: where the workspace's log stands and what the server knows of the caller's devices.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use syncline_core::id::{BackendId, ClientId, DeviceId};
+use syncline_core::protocol::SchemaRef;
+use syncline_core::{Name, Seq, TimestampMs};
+use syncline_storage::sqlite::ClientStatus;
+
+use crate::app::App;
+use crate::clock;
+use crate::http::caller::Caller;
+use crate::http::problem::ApiResult;
+
+#[derive(Serialize)]
+pub struct SyncStatus {
+    backend_id: BackendId,
+    epoch: u32,
+    head: Seq,
+    min_seq: Seq,
+    schema: SchemaRef,
+    server_ms: TimestampMs,
+    role: Name,
+    connections: usize,
+    /// The caller's clients, as they last reported.
+    clients: Vec<ClientView>,
+}
+
+#[derive(Serialize)]
+pub struct ClientView {
+    client_id: ClientId,
+    device_id: DeviceId,
+    epoch: u32,
+    cursor: Seq,
+    /// Mutations of the log the client has not reported to have.
+    lag: u64,
+    pending_count: u64,
+    oldest_pending_ms: Option<u64>,
+    reported_ms: TimestampMs,
+}
+
+impl ClientView {
+    pub fn new(status: ClientStatus, head: Seq) -> Self {
+        Self {
+            client_id: status.client_id,
+            device_id: status.device_id,
+            epoch: status.epoch,
+            cursor: status.cursor,
+            lag: head.saturating_sub(status.cursor),
+            pending_count: status.pending_count,
+            oldest_pending_ms: status.oldest_pending_ms,
+            reported_ms: status.reported_ms,
+        }
+    }
+}
+
+pub async fn status(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<Json<SyncStatus>> {
+    let head = app.db.read(caller.workspace_id(), |read| read.head()).await?;
+    let devices = app.auth.devices(caller.workspace_id(), Some(caller.user_id())).await?;
+    let clients = client_views(&app, &caller, head.seq).await?;
+    let is_own = |client: &ClientView| devices.iter().any(|device| device.device_id == client.device_id);
+    let schema = app.schema();
+    Ok(Json(SyncStatus {
+        backend_id: head.backend_id,
+        epoch: head.epoch,
+        head: head.seq,
+        min_seq: head.min_seq,
+        schema: SchemaRef { version: schema.version, hash: schema.hash.clone() },
+        server_ms: clock::now_ms(),
+        role: caller.access.role.clone(),
+        connections: app.hub.connections.active(),
+        clients: clients.into_iter().filter(is_own).collect(),
+    }))
+}
+
+/// Every client of the workspace, with what has been noted since the last write.
+pub async fn client_views(app: &Arc<App>, caller: &Caller, head: Seq) -> ApiResult<Vec<ClientView>> {
+    let (shared, workspace) = (Arc::clone(app), caller.workspace_id().clone());
+    let statuses = app.auth.with_store(move |store| {
+        shared.reports.flush(store)?;
+        store.list_client_status(&workspace)
+    });
+    Ok(statuses.await?.into_iter().map(|status| ClientView::new(status, head)).collect())
+}

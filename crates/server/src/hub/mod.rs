@@ -1,0 +1,87 @@
+//! The hub: who is connected, and what each of them is sent live.
+//!
+//! A committed group is rendered and encoded once for every audience (the sessions with equal grants) into the audience's
+//! ring. A session is a position in a ring: a slow one costs nothing and delays nobody, and one that falls off the ring
+//! is caught up from the log (design D12). Start reading at [`WorkspaceHub`].
+
+mod connections;
+mod publish;
+mod ring;
+mod signals;
+mod workspace;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use connections::{Admission, Connections};
+pub use publish::Publisher;
+pub use ring::{Frame, Taken};
+pub use signals::{Signals, SignalsReceiver};
+use syncline_core::id::{DeviceId, WorkspaceId};
+use syncline_core::protocol::Code;
+pub use workspace::{ForeignClient, Registered, SessionInfo, WorkspaceHub, encode};
+
+use crate::config::SocketsConfig;
+use crate::observe::Metrics;
+
+/// All connections of this node. Share it behind an `Arc`.
+pub struct Hub {
+    workspaces: Mutex<HashMap<WorkspaceId, Arc<WorkspaceHub>>>,
+    pub connections: Connections,
+    is_draining: AtomicBool,
+    limits: ring::RingLimits,
+    metrics: Arc<Metrics>,
+}
+
+impl Hub {
+    pub fn new(config: &SocketsConfig, metrics: Arc<Metrics>) -> Self {
+        Self {
+            workspaces: Mutex::default(),
+            connections: Connections::new(config.connections_max, Arc::clone(&metrics)),
+            is_draining: AtomicBool::new(false),
+            limits: ring::RingLimits { frames_max: config.ring_frames_max, bytes_max: config.ring_bytes_max },
+            metrics,
+        }
+    }
+
+    /// The hub of a workspace, made at its first session and kept: workspaces are few.
+    pub fn workspace(&self, id: &WorkspaceId) -> Arc<WorkspaceHub> {
+        let mut workspaces = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = || Arc::new(WorkspaceHub::new(self.limits, Arc::clone(&self.metrics)));
+        Arc::clone(workspaces.entry(id.clone()).or_insert_with(made))
+    }
+
+    fn existing(&self, id: &WorkspaceId) -> Option<Arc<WorkspaceHub>> {
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).get(id).map(Arc::clone)
+    }
+
+    /// Cuts off the open sockets of a revoked device (spec REV-1). Returns how many.
+    pub fn revoke_device(&self, workspace_id: &WorkspaceId, device_id: DeviceId) -> usize {
+        let Some(workspace) = self.existing(workspace_id) else { return 0 };
+        let reason = "This device has been revoked.";
+        workspace.signal(|session| session.device_id == device_id, |signals| signals.purge(Code::DeviceRevoked, reason))
+    }
+
+    /// Closes the sockets of an ended sign-in. Returns how many.
+    pub fn end_sign_in(&self, workspace_id: &WorkspaceId, is_ended: impl Fn(&SessionInfo) -> bool) -> usize {
+        self.existing(workspace_id).map_or(0, |workspace| workspace.signal(is_ended, Signals::sign_out))
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
+    }
+
+    /// Tells every session to finish and go, each with its own moment to come back, spread over a time that grows with
+    /// their number; then waits until all are gone. The caller bounds the wait.
+    pub async fn drain(&self) {
+        self.is_draining.store(true, Ordering::Release);
+        let workspaces: Vec<_> =
+            self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let spread_ms = 1_000 + self.connections.active() as u64;
+        for workspace in workspaces {
+            workspace.signal(|_| true, |signals| signals.drain(500 + crate::random::between(0, spread_ms)));
+        }
+        self.connections.closed().await;
+    }
+}

@@ -1,0 +1,270 @@
+//! The sessions of one workspace and their audiences.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::extract::ws::Utf8Bytes;
+use syncline_core::Seq;
+use syncline_core::id::{ClientId, DeviceId, ScopeId, UserId};
+use syncline_core::principal::{Access, Grants};
+use syncline_core::protocol::{Batch, ServerFrame};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::ring::{Audience, Frame, RingLimits, Taken};
+use super::signals::{Signals, SignalsReceiver};
+use crate::observe::Metrics;
+
+/// Fan-out of one workspace.
+pub struct WorkspaceHub {
+    pub(super) state: Mutex<State>,
+    limits: RingLimits,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    /// Last seq that was published; `None` before the first commit of this run.
+    pub(super) published: Option<Seq>,
+    /// Commits that changed somebody's access, so far: an access read before such a commit was published is not installed
+    /// after it.
+    pub(super) access_version: u64,
+    pub(super) sessions: HashMap<u64, Member>,
+    by_client: HashMap<ClientId, u64>,
+    audiences: BTreeMap<Grants, Arc<Audience>>,
+    /// Audiences by a scope they are granted; those of everything are not here.
+    by_scope: HashMap<ScopeId, BTreeSet<Grants>>,
+    next_session: u64,
+}
+
+/// One connected session, as others see it.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    pub user_id: UserId,
+    pub device_id: DeviceId,
+    pub client_id: ClientId,
+    /// The sign-in its token came from.
+    pub sid: Uuid,
+}
+
+pub(super) struct Member {
+    pub(super) info: SessionInfo,
+    pub(super) signals: watch::Sender<Signals>,
+    /// What it was last told it may do; `None` before `hello`.
+    pub(super) access: Option<Access>,
+}
+
+/// The client id is in use by another user or device (spec ID-2).
+#[derive(Debug, thiserror::Error)]
+#[error("this client id belongs to another user or device")]
+pub struct ForeignClient;
+
+/// A session's place in the hub; leaves it when dropped.
+pub struct Registered {
+    hub: Arc<WorkspaceHub>,
+    id: u64,
+    pub signals: SignalsReceiver,
+    joined: Option<Joined>,
+}
+
+/// A place in an audience.
+pub struct Joined {
+    audience: Arc<Audience>,
+    position: u64,
+    changed: watch::Receiver<u64>,
+}
+
+impl WorkspaceHub {
+    pub(super) fn new(limits: RingLimits, metrics: Arc<Metrics>) -> Self {
+        Self { state: Mutex::default(), limits, metrics }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a session; an older one of the same client is told to go (spec SES-8).
+    pub fn register(self: &Arc<Self>, info: SessionInfo) -> Result<Registered, ForeignClient> {
+        let mut state = self.lock();
+        if let Some(former) = state.by_client.get(&info.client_id).and_then(|id| state.sessions.get(id)) {
+            if (former.info.user_id, former.info.device_id) != (info.user_id, info.device_id) {
+                return Err(ForeignClient);
+            }
+            former.signals.send_modify(Signals::replace);
+        }
+        let id = state.next_session;
+        state.next_session += 1;
+        state.by_client.insert(info.client_id, id);
+        let (signals, receiver) = watch::channel(Signals::default());
+        state.sessions.insert(id, Member { info, signals, access: None });
+        Ok(Registered { hub: Arc::clone(self), id, signals: receiver, joined: None })
+    }
+
+    /// Changes the signals of the sessions that `is_meant`; returns how many.
+    pub(super) fn signal(&self, is_meant: impl Fn(&SessionInfo) -> bool, change: impl Fn(&mut Signals)) -> usize {
+        let state = self.lock();
+        let meant = state.sessions.values().filter(|member| is_meant(&member.info));
+        meant.map(|member| member.signals.send_modify(&change)).count()
+    }
+
+    /// To be read before reading an access that is going to be installed with [`Registered::join`].
+    pub fn access_version(&self) -> u64 {
+        self.lock().access_version
+    }
+}
+
+impl State {
+    /// Audiences that may see one of `scopes`, and those that wait for a frame or lag behind.
+    pub(super) fn audiences_for(&self, from: Seq, to: Seq, scopes: &BTreeSet<ScopeId>) -> Vec<(Arc<Audience>, Seq)> {
+        let mut touched: BTreeSet<&Grants> = BTreeSet::from([&Grants::All]);
+        touched.extend(scopes.iter().filter_map(|scope| self.by_scope.get(scope)).flatten());
+        let all = self.audiences.iter();
+        let needing = all.filter_map(|(grants, audience)| {
+            let start = audience.needs(from, to, touched.contains(grants))?;
+            Some((Arc::clone(audience), start))
+        });
+        needing.collect()
+    }
+
+    fn audience(&mut self, grants: &Grants, limits: RingLimits, metrics: &Metrics) -> Arc<Audience> {
+        if let Some(audience) = self.audiences.get(grants) {
+            return Arc::clone(audience);
+        }
+        let audience = Arc::new(Audience::new(grants.clone(), limits));
+        self.audiences.insert(grants.clone(), Arc::clone(&audience));
+        if let Grants::Scopes(scopes) = grants {
+            for scope in scopes {
+                self.by_scope.entry(scope.clone()).or_default().insert(grants.clone());
+            }
+        }
+        metrics.hub.audiences.inc();
+        audience
+    }
+
+    fn remove_audience(&mut self, grants: &Grants, metrics: &Metrics) {
+        if self.audiences.remove(grants).is_none() {
+            return;
+        }
+        if let Grants::Scopes(scopes) = grants {
+            for scope in scopes {
+                if let Some(grants_of) = self.by_scope.get_mut(scope) {
+                    grants_of.remove(grants);
+                    if grants_of.is_empty() {
+                        self.by_scope.remove(scope);
+                    }
+                }
+            }
+        }
+        metrics.hub.audiences.dec();
+    }
+}
+
+impl Registered {
+    pub fn hub(&self) -> &Arc<WorkspaceHub> {
+        &self.hub
+    }
+
+    /// Puts the session into the audience of `access`, at the end of its ring. False, and nothing happened: access has
+    /// changed since `access_version`; read it again. Frames from the moment of this call on are not missed; the reader
+    /// that plans the session's catch-up is to be opened after it.
+    pub fn join(&mut self, access: &Access, access_version: u64) -> bool {
+        let hub = Arc::clone(&self.hub);
+        let mut state = hub.lock();
+        if state.access_version != access_version {
+            return false;
+        }
+        let Some(member) = state.sessions.get_mut(&self.id) else { return true };
+        member.access = Some(access.clone());
+        member.signals.send_if_modified(|signals| {
+            signals.live_until = if signals.purge.is_some() { 0 } else { Seq::MAX };
+            false
+        });
+        self.leave(&mut state);
+        let audience = state.audience(&access.grants, hub.limits, &hub.metrics);
+        let (position, changed) = audience.join();
+        self.joined = Some(Joined { audience, position, changed });
+        true
+    }
+
+    /// Leaves the audience, for planning anew.
+    pub fn unjoin(&mut self) {
+        let hub = Arc::clone(&self.hub);
+        self.leave(&mut hub.lock());
+    }
+
+    fn leave(&mut self, state: &mut State) {
+        if let Some(joined) = self.joined.take()
+            && joined.audience.leave(joined.position)
+        {
+            state.remove_audience(&joined.audience.grants, &self.hub.metrics);
+        }
+    }
+
+    /// Makes sure that a frame will start at `seq`, where the session is or is going to be.
+    pub fn want(&self, seq: Seq) {
+        let Some(joined) = &self.joined else { return };
+        let state = self.hub.lock();
+        if let Some((from, to)) = joined.audience.want(seq, state.published) {
+            joined.audience.push(Frame { from, to, bytes: Some(empty_batch(from, to)) });
+        }
+    }
+
+    /// Waits for the ring to hold something new (true) or a signal (false). Cancel-safe.
+    pub async fn next(&mut self) -> bool {
+        let joined = &mut self.joined;
+        let ring = async {
+            let moved = match joined {
+                Some(joined) => joined.changed.changed().await.is_ok(),
+                None => false,
+            };
+            if !moved {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = ring => true,
+            Ok(()) = self.signals.changed() => false,
+        }
+    }
+
+    /// Takes the next frames; moves `cursor`, up to which everything has been sent.
+    pub fn take(&mut self, cursor: &mut Seq) -> Taken {
+        let until = self.signals.borrow().live_until;
+        match &mut self.joined {
+            Some(joined) => joined.audience.take(&mut joined.position, cursor, until),
+            None => Taken::Frames(Vec::new()),
+        }
+    }
+
+    /// After a catch-up from the store the ring goes on from where the session is now.
+    pub fn resume(&mut self) {
+        if let Some(joined) = &mut self.joined {
+            joined.audience.resume(&mut joined.position);
+        }
+        self.hub.metrics.hub.fell_behind.inc();
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let hub = Arc::clone(&self.hub);
+        let mut state = hub.lock();
+        self.leave(&mut state);
+        if let Some(member) = state.sessions.remove(&self.id)
+            && state.by_client.get(&member.info.client_id) == Some(&self.id)
+        {
+            state.by_client.remove(&member.info.client_id);
+        }
+    }
+}
+
+/// A batch without changes: moves cursors.
+fn empty_batch(from: Seq, to: Seq) -> Utf8Bytes {
+    let batch = Batch { from, to, catch_up: false, more: false, changes: Vec::new(), digests: Vec::new() };
+    encode(&ServerFrame::Batch(batch))
+}
+
+/// A frame as JSON text. Our frames always encode: their maps have text keys.
+pub fn encode(frame: &ServerFrame) -> Utf8Bytes {
+    serde_json::to_string(frame).expect("frames have text keys only, so they encode").into()
+}

@@ -1,0 +1,85 @@
+//! JSON from strangers: bounded depth first, then serde, with errors that say where.
+
+use serde::de::DeserializeOwned;
+use syncline_core::protocol::limits::JSON_DEPTH_MAX;
+
+/// What is wrong with a text that should be JSON of a known shape.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum JsonError {
+    #[error("JSON nested deeper than {JSON_DEPTH_MAX} levels at byte {0}")]
+    TooDeep(usize),
+    /// Not JSON; the text names line and column.
+    #[error("not valid JSON: {0}")]
+    Syntax(String),
+    /// JSON of another shape: a missing, unknown or wrongly typed member.
+    #[error("{0}")]
+    Shape(String),
+}
+
+/// Parses `bytes` as a `T`, after making sure that nothing is nested deeper than [`JSON_DEPTH_MAX`].
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
+    check_depth(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => JsonError::Shape(error.to_string()),
+        serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
+            JsonError::Syntax(error.to_string())
+        }
+    })
+}
+
+/// One pass over the bytes, without recursion: brackets outside of strings.
+fn check_depth(bytes: &[u8]) -> Result<(), JsonError> {
+    let mut depth = 0_usize;
+    let mut is_in_string = false;
+    let mut is_escaped = false;
+    for (at, byte) in bytes.iter().enumerate() {
+        if is_in_string {
+            match byte {
+                _ if is_escaped => is_escaped = false,
+                b'\\' => is_escaped = true,
+                b'"' => is_in_string = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => is_in_string = true,
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > JSON_DEPTH_MAX {
+                    return Err(JsonError::TooDeep(at));
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn err_2_depth_is_checked_before_anything_is_built() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(parse::<Value>(nested(JSON_DEPTH_MAX).as_bytes()).is_ok());
+        assert_eq!(parse::<Value>(nested(JSON_DEPTH_MAX + 1).as_bytes()), Err(JsonError::TooDeep(JSON_DEPTH_MAX)));
+        assert_eq!(parse::<Value>("[".repeat(100_000).as_bytes()), Err(JsonError::TooDeep(JSON_DEPTH_MAX)));
+        let in_text = format!("{:?}", "[".repeat(1_000));
+        assert!(parse::<Value>(in_text.as_bytes()).is_ok(), "brackets in a text do not nest");
+        let escaped = format!("\"\\\"{}\"", "[".repeat(1_000));
+        assert!(parse::<Value>(escaped.as_bytes()).is_ok(), "an escaped quote does not end a text");
+    }
+
+    #[test]
+    fn err_2_errors_say_where() {
+        let error = parse::<Value>(b"{\"a\": nope}").unwrap_err();
+        assert_eq!(error.to_string(), "not valid JSON: expected ident at line 1 column 8");
+        let error = parse::<Vec<u8>>(b"[1, \"x\"]").unwrap_err();
+        assert!(matches!(&error, JsonError::Shape(text) if text.contains("line 1 column 7")), "{error}");
+    }
+}

@@ -1,0 +1,109 @@
+//! What has to be done now and then: reports written, expired tokens deleted, the log compacted to its retention.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use syncline_core::id::WorkspaceId;
+use syncline_core::storage::{Read, Store as _, StoreResult};
+use syncline_core::{Seq, TimestampMs};
+use tokio::sync::watch;
+
+use crate::app::App;
+use crate::clock;
+
+const REPORTS_EVERY: Duration = Duration::from_secs(5);
+const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3_600);
+/// How long the log, tombstones and departures are kept; milliseconds (90 days).
+const RETENTION_MS: u64 = 90 * 86_400_000;
+/// Seqs that one step of a compaction covers, so that pushes get their turn in between.
+const COMPACT_STEP: u64 = 5_000;
+
+/// The background task.
+pub struct Maintenance {
+    stop: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Maintenance {
+    pub fn start(app: Arc<App>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        Self { stop, task: tokio::spawn(run(app, stopped)) }
+    }
+
+    /// Writes what has gathered, and ends.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        if self.task.await.is_err() {
+            tracing::error!(event = "maintenance_panicked", "the maintenance task ended with a panic");
+        }
+    }
+}
+
+async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+    let mut reports = tokio::time::interval(REPORTS_EVERY);
+    let mut housekeeping = tokio::time::interval(HOUSEKEEPING_EVERY);
+    loop {
+        let is_last = tokio::select! {
+            _ = reports.tick() => false,
+            _ = housekeeping.tick() => {
+                logged("housekeeping", housekeep(&app).await);
+                false
+            }
+            () = stop_asked(&mut stopped) => true,
+        };
+        let shared = Arc::clone(&app);
+        logged("reports", app.auth.with_store(move |store| shared.reports.flush(store)).await);
+        if is_last {
+            return;
+        }
+    }
+}
+
+async fn stop_asked(stopped: &mut watch::Receiver<bool>) {
+    drop(stopped.wait_for(|is_stopped| *is_stopped).await);
+}
+
+fn logged(what: &str, result: StoreResult<()>) {
+    if let Err(error) = result {
+        tracing::warn!(event = "maintenance_failed", what, %error, "maintenance failed; it is tried again later");
+    }
+}
+
+async fn housekeep(app: &App) -> StoreResult<()> {
+    let now = clock::now_ms();
+    app.auth.with_store(move |store| store.purge_expired_refresh(now.saturating_sub(RETENTION_MS))).await?;
+    let db = app.db.clone();
+    let workspaces = tokio::task::spawn_blocking(move || db.workspaces()).await;
+    for workspace_id in workspaces.unwrap_or_else(|_| Ok(Vec::new()))? {
+        compact(app, &workspace_id, now.saturating_sub(RETENTION_MS)).await?;
+    }
+    Ok(())
+}
+
+/// Forgets what was committed before `horizon`, step by step on the writer's thread.
+async fn compact(app: &App, workspace_id: &WorkspaceId, horizon: TimestampMs) -> StoreResult<()> {
+    let (min_seq, upto) = app.db.read(workspace_id, move |read| Ok((read.head()?.min_seq, last_before(read, horizon)?))).await?;
+    let mut done = min_seq;
+    while done < upto {
+        done = upto.min(done + COMPACT_STEP);
+        let (workspace, step) = (workspace_id.clone(), done);
+        app.writer.run(move |store| store.compact(&workspace, step)).await?;
+    }
+    Ok(())
+}
+
+/// The last seq that was committed before `horizon`, by bisection; commit times do not go back within a log.
+fn last_before(read: &dyn Read, horizon: TimestampMs) -> StoreResult<Seq> {
+    let head = read.head()?;
+    let (mut low, mut high) = (head.min_seq, head.seq);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        let is_before = read.log_entry(middle)?.is_some_and(|entry| entry.committed_ms < horizon);
+        if is_before {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    Ok(low)
+}

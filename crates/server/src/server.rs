@@ -1,0 +1,168 @@
+//! Starting and stopping the server: what is opened in which order, and closed in which.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use syncline_core::schema::Schema;
+use syncline_core::storage::{Store as _, StoreError};
+use syncline_storage::{AuthStore, SqliteOptions, SqliteStore};
+use tokio::sync::Semaphore;
+
+use crate::app::App;
+use crate::auth::{Auth, AuthError, AuthParts, Revocations};
+use crate::config::{Config, ConfigError};
+use crate::db::Db;
+use crate::engine::{Writer, WriterParts};
+use crate::http::{self, Listening};
+use crate::hub::{Hub, Publisher};
+use crate::maintenance::Maintenance;
+use crate::observe::Metrics;
+use crate::push::RestClients;
+use crate::reports::Reports;
+use crate::clock;
+
+/// A server that listens.
+pub struct Server {
+    app: Arc<App>,
+    listening: Listening,
+    publisher: Publisher,
+    maintenance: Maintenance,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("the data directory {path} cannot be used")]
+    DataDir { path: PathBuf, source: std::io::Error },
+    #[error("the database {path} cannot be opened")]
+    Open { path: PathBuf, source: StoreError },
+    #[error("reading the store failed")]
+    Store(#[from] StoreError),
+    #[error("identity could not be set up")]
+    Auth(#[from] AuthError),
+    #[error("listening on {address} failed; is another server running there?")]
+    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("a thread could not be started")]
+    Thread(#[source] std::io::Error),
+    #[error("the first workspace could not be set up: {0}")]
+    Bootstrap(String),
+}
+
+/// Name of the database in the data directory.
+pub const DATABASE_FILE: &str = "syncline.sqlite";
+/// Catch-ups and verifications that are computed at a time.
+const CATCH_UPS_MAX: usize = 4;
+
+impl Server {
+    /// Opens the store, starts the threads, and listens.
+    pub async fn start(config: Config, schema: Arc<Schema>) -> Result<Self, ServerError> {
+        config.check()?;
+        let opening = config.clone();
+        let opened = tokio::task::spawn_blocking(move || open(&opening, schema)).await;
+        let (store, schema) = opened.map_err(|error| ServerError::Thread(std::io::Error::other(error)))??;
+        let metrics = Arc::new(Metrics::default());
+        let db = Db::new(store.reader(), Arc::clone(&schema), config.store.readers);
+        let hub = Arc::new(Hub::new(&config.sockets, Arc::clone(&metrics)));
+        let auth = identity(&config, store.auth(), &db, &store, &metrics).await?;
+        let publisher = Publisher::spawn(Arc::clone(&hub), db.clone()).map_err(ServerError::Thread)?;
+        let writer = Writer::spawn(WriterParts {
+            store,
+            schema,
+            metrics: Arc::clone(&metrics),
+            queue_max: config.store.queue_max,
+            group_mutations_max: config.store.group_mutations_max,
+            publish: Box::new(publisher.sender()),
+        });
+        let app = Arc::new(App {
+            writer: writer.map_err(ServerError::Thread)?,
+            snapshots: Arc::new(Semaphore::new(config.http.snapshots_max)),
+            catch_ups: Arc::new(Semaphore::new(CATCH_UPS_MAX)),
+            reports: Reports::default(),
+            rest_clients: RestClients::default(),
+            started: clock::instant(),
+            config,
+            db,
+            auth,
+            hub,
+            metrics,
+        });
+        let listening = http::listen(&app.config.http, http::router(Arc::clone(&app))).await;
+        let address = app.config.http.listen();
+        let listening = listening.map_err(|source| ServerError::Listen { address, source })?;
+        let maintenance = Maintenance::start(Arc::clone(&app));
+        tracing::info!(event = "started", address = %listening.address, "listening on {}", listening.address);
+        Ok(Self { app, listening, publisher, maintenance })
+    }
+
+    /// Where it listens; with port 0 the port that was free.
+    pub fn address(&self) -> SocketAddr {
+        self.listening.address
+    }
+
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Drains and stops, within `http.drain_ms` and a moment: no new connections; sessions finish their pushes and are
+    /// told when to come back; requests under way finish; what was pushed is decided; the store is closed.
+    pub async fn stop(self) {
+        let Self { app, listening, publisher, maintenance } = self;
+        tracing::info!(event = "stopping", "draining");
+        listening.stop_accepting();
+        let bound = Duration::from_millis(app.config.http.drain_ms);
+        let drained = tokio::time::timeout(bound, async {
+            app.hub.drain().await;
+            listening.stop().await;
+        });
+        if drained.await.is_err() {
+            tracing::warn!(event = "drain_cut", "not everything finished in time");
+        }
+        maintenance.stop().await;
+        let closing = tokio::task::spawn_blocking(move || {
+            app.writer.stop();
+            publisher.stop();
+        });
+        if closing.await.is_err() {
+            tracing::error!(event = "stop_failed", "closing the store failed");
+        }
+        tracing::info!(event = "stopped", "stopped");
+    }
+}
+
+fn open(config: &Config, schema: Arc<Schema>) -> Result<(SqliteStore, Arc<Schema>), ServerError> {
+    let data_dir = &config.store.data_dir;
+    let data_dir_error = |source| ServerError::DataDir { path: data_dir.clone(), source };
+    std::fs::create_dir_all(data_dir).map_err(data_dir_error)?;
+    let path = data_dir.join(DATABASE_FILE);
+    let options = SqliteOptions {
+        // Beside the asynchronous readers: snapshots, the publisher and identity.
+        readers_max: config.store.readers + config.http.snapshots_max + 2,
+        opened_ms: clock::now_ms(),
+        ..SqliteOptions::default()
+    };
+    let opened = SqliteStore::open(&path, Arc::clone(&schema), options);
+    let store = opened.map_err(|source| ServerError::Open { path, source })?;
+    Ok((store, schema))
+}
+
+async fn identity(
+    config: &Config,
+    auth_store: AuthStore,
+    db: &Db,
+    store: &SqliteStore,
+    metrics: &Arc<Metrics>,
+) -> Result<Auth, ServerError> {
+    let workspaces = store.workspaces()?;
+    let parts = AuthParts {
+        config: config.tokens.clone(),
+        db: db.clone(),
+        revocations: Arc::new(Revocations::load(&auth_store, &workspaces, clock::now_ms())?),
+        store: auth_store,
+        metrics: Arc::clone(metrics),
+    };
+    let made = tokio::task::spawn_blocking(move || Auth::new(parts)).await;
+    made.map_err(|error| ServerError::Thread(std::io::Error::other(error)))?.map_err(ServerError::Auth)
+}

@@ -1,0 +1,339 @@
+//! `hello` → `welcome`, stored outcomes, catch-up (spec §9), and the smaller requests of a replica.
+
+use std::sync::Arc;
+
+use axum::extract::ws::Utf8Bytes;
+use syncline_core::change::{Mutation, Outcome};
+use syncline_core::engine::PushRequest;
+use syncline_core::engine::access::access_of;
+use syncline_core::id::{RecordId, ScopeId, WorkspaceId};
+use syncline_core::principal::Access;
+use syncline_core::protocol::{
+    CloseCode, Code, Hello, Problem, Range, SchemaRef, ServerFrame, SyncPlan, Welcome, limits,
+};
+use syncline_core::session::server::{SessionPlan, catch_up, fetch, plan_session, verify};
+use syncline_core::storage::{Read, StoreError, StoreResult};
+use syncline_core::{Name, Seq, Value};
+use syncline_storage::sqlite::ClientStatus;
+use tokio::sync::oneshot;
+
+use super::frames::malformed;
+use super::session::{End, Session};
+use crate::clock;
+use crate::engine::PushJob;
+use crate::hub::encode;
+use crate::observe::{Status, SyncOperation};
+
+/// Outcomes of one frame.
+const OUTCOMES_PER_FRAME: usize = 200;
+/// Offline lease when the workspace does not say; hours.
+const LEASE_HOURS: u64 = 168;
+
+/// Everything a `hello` is answered with, read at one seq.
+struct Planned {
+    access: Option<Access>,
+    plan: SessionPlan,
+    applied_client_seq: u64,
+    outcomes: Vec<Outcome>,
+    catch_up: Vec<Utf8Bytes>,
+    lease_ms: u64,
+}
+
+impl Session {
+    pub(super) async fn hello(&mut self, hello: Hello) -> Result<(), End> {
+        if self.deposit.is_some() {
+            return self.hello_in_deposit(hello.pending_count).await;
+        }
+        if let Some(problem) = self.refusal(&hello) {
+            return self.malformed(problem).await;
+        }
+        if hello.proto[0] > limits::PROTO_MAX || hello.proto[1] < limits::PROTO_MIN {
+            let text = format!("This server speaks protocol {} to {}.", limits::PROTO_MIN, limits::PROTO_MAX);
+            let problem = Problem::new(Code::ProtoUnsupported, text);
+            self.socket.send(&ServerFrame::Error { problem }).await?;
+            return Err(End::Close(CloseCode::ProtoUnsupported, "no common protocol version"));
+        }
+        let hello = Arc::new(hello);
+        let planned = match self.plan(&hello).await {
+            Ok(planned) => planned,
+            Err(error) => return self.plan_failed(&error).await,
+        };
+        let Some(access) = planned.access.clone() else {
+            return self.begin_deposit(Code::DeviceRevoked, "You are not a member of this workspace.").await;
+        };
+        if hello.backend_id.is_some_and(|backend_id| backend_id != planned.plan.head.backend_id) {
+            let message = "This replica was filled from another server. Nothing was changed on either side.";
+            self.socket.send(&ServerFrame::Error { problem: Problem::new(Code::BackendMismatch, message) }).await?;
+            return Err(End::Close(CloseCode::BackendMismatch, "another backend"));
+        }
+        self.app.metrics.count_sync(SyncOperation::Hello, Status::Ok);
+        self.report(&hello, &planned);
+        self.welcome(planned, access).await
+    }
+
+    /// What makes a hello contradict its connection.
+    fn refusal(&self, hello: &Hello) -> Option<Problem> {
+        let identity = self.identity.as_ref()?;
+        if hello.client_id != self.client_id || hello.deployment_mode != self.mode {
+            return Some(malformed("`hello` names another client_id or deployment_mode than the connection's address."));
+        }
+        let is_same_device = hello.device_id == identity.principal.device_id;
+        (!is_same_device).then(|| malformed("`hello` names another device_id than the access token."))
+    }
+
+    /// Joins the audience first and reads afterwards, so that between the two nothing is missed; then makes sure that what
+    /// was read belongs to the access that was joined with.
+    async fn plan(&mut self, hello: &Arc<Hello>) -> StoreResult<Planned> {
+        let _turn = self.app.catch_ups.clone().acquire_owned().await;
+        let Some(identity) = &mut self.identity else { return Err(not_registered()) };
+        let workspace_id = identity.principal.workspace_id.clone();
+        let user = identity.principal.user_id;
+        let mut expected: Option<Access> = None;
+        loop {
+            let version = identity.registered.hub().access_version();
+            // Read before joining: a signal from here on is looked at after the welcome.
+            let regrants_seen = identity.registered.signals.borrow().regrants;
+            if let Some(access) = &expected
+                && !identity.registered.join(access, version)
+            {
+                continue;
+            }
+            let (schema, workspace, hello) = (self.app.schema(), workspace_id.clone(), Arc::clone(hello));
+            let known = expected.clone();
+            let read = move |read: &dyn Read| {
+                let access = access_of(&schema, &workspace, read, user)?;
+                if access.is_some() && access != known {
+                    return Ok(Err(access));
+                }
+                plan_all(&schema, &workspace, read, access, &hello).map(Ok)
+            };
+            match self.app.db.read(&workspace_id, read).await? {
+                Ok(planned) => {
+                    self.regrants_seen = regrants_seen;
+                    return Ok(planned);
+                }
+                Err(access) => expected = access,
+            }
+        }
+    }
+
+    async fn plan_failed(&mut self, error: &StoreError) -> Result<(), End> {
+        self.app.metrics.count_sync(SyncOperation::Hello, Status::Failed);
+        tracing::warn!(event = "hello_failed", %error, "a hello could not be planned");
+        if let Some(identity) = &mut self.identity {
+            identity.registered.unjoin();
+        }
+        self.socket.send(&ServerFrame::Error { problem: unavailable() }).await?;
+        Err(End::Close(CloseCode::Resync, "the store is not available"))
+    }
+
+    async fn welcome(&mut self, planned: Planned, access: Access) -> Result<(), End> {
+        let schema = self.app.schema();
+        let Some(identity) = &self.identity else { return Ok(()) };
+        let head = planned.plan.head.seq;
+        let now = clock::now_ms();
+        let welcome = ServerFrame::Welcome(Welcome {
+            proto: limits::PROTO_MAX,
+            connection_id: self.connection_id.clone(),
+            backend_id: planned.plan.head.backend_id,
+            epoch: planned.plan.head.epoch,
+            server_ms: now,
+            applied_client_seq: planned.applied_client_seq,
+            head,
+            schema: SchemaRef { version: schema.version, hash: schema.hash.clone() },
+            heartbeat_ms: self.app.config.sockets.heartbeat_ms,
+            window: limits::PUSH_WINDOW,
+            scopes: planned.plan.scopes,
+            lease_until_ms: now.saturating_add(planned.lease_ms),
+            user_id: identity.principal.user_id,
+            role: access.role.clone(),
+        });
+        let mut frames = vec![encode(&welcome)];
+        for outcomes in planned.outcomes.chunks(OUTCOMES_PER_FRAME) {
+            frames.push(encode(&ServerFrame::Outcomes { outcomes: outcomes.to_vec() }));
+        }
+        self.socket.send_all(frames).await?;
+        if !planned.catch_up.is_empty() {
+            self.app.metrics.count_sync(SyncOperation::CatchUp, Status::Ok);
+        }
+        // Flushed one by one, so that a slow peer is noticed by its frame and not by its whole catch-up.
+        for frame in planned.catch_up {
+            self.socket.send_all(vec![frame]).await?;
+        }
+        self.access = Some(access);
+        self.cursor = head;
+        if let Some(identity) = &self.identity {
+            identity.registered.want(head);
+        }
+        self.send_live().await
+    }
+
+    fn report(&mut self, hello: &Hello, planned: &Planned) {
+        let Some(identity) = &self.identity else { return };
+        let held = hello.scopes.iter().map(|scope| scope.seq).min();
+        let has_pending = hello.pending_count > 0;
+        let report = ClientStatus {
+            workspace_id: identity.principal.workspace_id.clone(),
+            client_id: self.client_id,
+            device_id: identity.principal.device_id,
+            epoch: planned.plan.head.epoch,
+            cursor: held.unwrap_or(0).min(planned.plan.head.seq),
+            pending_count: hello.pending_count,
+            oldest_pending_ms: has_pending.then_some(hello.oldest_pending_age_ms),
+            reported_ms: clock::now_ms(),
+        };
+        self.report = Some(report.clone());
+        self.app.reports.hello(report);
+    }
+
+    pub(super) fn ack(&self, seq: Seq, outcomes_upto: u64) {
+        let Some(identity) = &self.identity else { return };
+        let workspace_id = identity.principal.workspace_id.clone();
+        self.app.writer.acknowledge(workspace_id, self.client_id, outcomes_upto);
+        if let Some(report) = &self.report {
+            self.app.reports.ack(report, seq, clock::now_ms());
+        }
+    }
+
+    pub(super) async fn push(&mut self, mutations: Vec<Mutation>) -> Result<(), End> {
+        if mutations.is_empty() || mutations.len() > limits::MUTATIONS_PER_PUSH_MAX {
+            let text = format!("A push carries 1 to {} mutations.", limits::MUTATIONS_PER_PUSH_MAX);
+            return self.malformed(malformed(&text)).await;
+        }
+        if !mutations.windows(2).all(|pair| pair[1].client_seq == pair[0].client_seq.saturating_add(1)) {
+            return self.malformed(malformed("The mutations of a push have consecutive client_seq.")).await;
+        }
+        let Some(identity) = &self.identity else { return Ok(()) };
+        let request = PushRequest {
+            principal: identity.principal.clone(),
+            mutations,
+            received_ms: clock::now_ms(),
+            deposit: self.deposit.as_ref().map(|deposit| deposit.code),
+        };
+        let (reply, decision) = oneshot::channel();
+        match self.app.writer.submit(PushJob { request, precondition: None, reply }) {
+            Ok(()) => self.pushes.wait_for(decision),
+            Err(busy) => self.pushes.slow_down(busy.retry_ms),
+        }
+        Ok(())
+    }
+
+    pub(super) async fn verify(&mut self, scope: ScopeId, ranges: Vec<Range>) -> Result<(), End> {
+        if ranges.len() > limits::VERIFY_RANGES_MAX {
+            let text = format!("A verify asks about at most {} ranges.", limits::VERIFY_RANGES_MAX);
+            return self.malformed(malformed(&text)).await;
+        }
+        let asked = scope.clone();
+        let answer = self.read_in_scope(&scope, move |read| verify(read, &asked, &ranges)).await;
+        self.reply(SyncOperation::Verify, answer.map(|reply| reply.map(ServerFrame::VerifyReply))).await
+    }
+
+    pub(super) async fn fetch(&mut self, scope: ScopeId, records: Vec<(Name, RecordId)>) -> Result<(), End> {
+        if records.len() > limits::FETCH_RECORDS_MAX {
+            let text = format!("A fetch names at most {} records.", limits::FETCH_RECORDS_MAX);
+            return self.malformed(malformed(&text)).await;
+        }
+        let asked = scope.clone();
+        let answer = self.read_in_scope(&scope, move |read| fetch(read, &asked, &records)).await;
+        self.reply(SyncOperation::Fetch, answer).await
+    }
+
+    /// Reads about a scope the user is granted at that moment; `None`: they are not.
+    async fn read_in_scope<T: Send + 'static>(
+        &mut self,
+        scope: &ScopeId,
+        work: impl FnOnce(&dyn Read) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<Option<T>> {
+        let Some(identity) = &self.identity else { return Ok(None) };
+        if self.deposit.is_some() {
+            return Ok(None);
+        }
+        let _turn = self.app.catch_ups.clone().acquire_owned().await;
+        let (schema, user, scope) = (self.app.schema(), identity.principal.user_id, scope.clone());
+        let workspace_id = identity.principal.workspace_id.clone();
+        let workspace = workspace_id.clone();
+        let read = move |read: &dyn Read| {
+            let access = access_of(&schema, &workspace, read, user)?;
+            let is_granted = access.is_some_and(|access| access.grants.includes(&scope));
+            if is_granted { work(read).map(Some) } else { Ok(None) }
+        };
+        self.app.db.read(&workspace_id, read).await
+    }
+
+    async fn reply(&mut self, operation: SyncOperation, answer: StoreResult<Option<ServerFrame>>) -> Result<(), End> {
+        let (status, frame) = match answer {
+            Ok(Some(frame)) => (Status::Ok, frame),
+            Ok(None) => {
+                let problem = Problem::new(Code::Forbidden, "This scope is not granted to you.");
+                (Status::Refused, ServerFrame::Error { problem })
+            }
+            Err(error) => {
+                tracing::warn!(event = "read_failed", ?operation, %error, "a replica's question could not be answered");
+                (Status::Failed, ServerFrame::Error { problem: unavailable() })
+            }
+        };
+        self.app.metrics.count_sync(operation, status);
+        Ok(self.socket.send(&frame).await?)
+    }
+}
+
+fn plan_all(
+    schema: &syncline_core::schema::Schema,
+    workspace: &WorkspaceId,
+    read: &dyn Read,
+    access: Option<Access>,
+    hello: &Hello,
+) -> StoreResult<Planned> {
+    let nothing = syncline_core::principal::Grants::Scopes(std::collections::BTreeSet::new());
+    let grants = access.as_ref().map_or(&nothing, |access| &access.grants);
+    let plan = plan_session(read, grants, hello)?;
+    let batches = catch_up(schema, read, grants, &plan.catch_up, plan.head.seq)?;
+    let has_catch_up = plan.scopes.iter().any(|scope| matches!(scope.plan, SyncPlan::CatchUp { .. }));
+    let catch_up = if has_catch_up {
+        batches.into_iter().map(|batch| encode(&ServerFrame::Batch(batch))).collect()
+    } else {
+        Vec::new()
+    };
+    let client = read.client(hello.client_id)?;
+    Ok(Planned {
+        applied_client_seq: client.map_or(0, |client| client.last_client_seq),
+        outcomes: stored_outcomes(read, hello)?,
+        lease_ms: lease_hours(workspace, read)? * 3_600_000,
+        access,
+        plan,
+        catch_up,
+    })
+}
+
+fn stored_outcomes(read: &dyn Read, hello: &Hello) -> StoreResult<Vec<Outcome>> {
+    const PAGE: usize = 1_000;
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    let mut next = hello.next_client_seq;
+    loop {
+        let page = read.outcomes_from(hello.client_id, next, PAGE)?;
+        let is_last = page.len() < PAGE;
+        outcomes.extend(page.into_iter().map(|stored| stored.outcome));
+        match outcomes.last() {
+            Some(last) if !is_last => next = last.client_seq + 1,
+            Some(_) | None => return Ok(outcomes),
+        }
+    }
+}
+
+/// The workspace's offline lease; its record has the natural id of its slug.
+fn lease_hours(workspace: &WorkspaceId, read: &dyn Read) -> StoreResult<u64> {
+    let id = RecordId::natural(workspace, "workspaces", workspace.as_str());
+    let record = read.record("workspaces", id)?;
+    let hours = record.and_then(|record| record.fields.get("offline_lease_hours").and_then(Value::as_u64));
+    Ok(hours.unwrap_or(LEASE_HOURS))
+}
+
+fn unavailable() -> Problem {
+    let mut problem = Problem::new(Code::Unavailable, "The store is not available right now. Try again in a moment.");
+    problem.retry_ms = Some(crate::random::between(500, 3_000));
+    problem
+}
+
+fn not_registered() -> StoreError {
+    StoreError::Unavailable("the session is not registered".to_owned())
+}

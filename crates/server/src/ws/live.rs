@@ -1,0 +1,179 @@
+//! Live delivery: the ring, the way back onto it, and changes of grants (spec §10, GRT-1).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::extract::ws::Utf8Bytes;
+use syncline_core::Seq;
+use syncline_core::digest::Digest;
+use syncline_core::engine::access::access_of;
+use syncline_core::id::ScopeId;
+use syncline_core::principal::{Access, Grants};
+use syncline_core::protocol::limits::FRAME_BYTES_MAX;
+use syncline_core::protocol::{CloseCode, Code, GrantAction, ServerFrame};
+use syncline_core::schema::Schema;
+use syncline_core::session::server::{catch_up, needs_whole, render_batch};
+use syncline_core::storage::{Read, StoreResult};
+
+use super::session::{End, Session};
+use crate::hub::{Taken, encode};
+use crate::observe::{Status, SyncOperation};
+
+/// Entries that are replayed one by one from the log; a session further behind gets them coalesced.
+const REPLAY_ENTRIES_MAX: usize = 1_000;
+
+impl Session {
+    /// Sends what the ring holds for this session, from the store where the ring does not reach.
+    pub(super) async fn send_live(&mut self) -> Result<(), End> {
+        loop {
+            if self.access.is_none() || self.deposit.is_some() {
+                return Ok(());
+            }
+            let Some(identity) = &mut self.identity else { return Ok(()) };
+            match identity.registered.take(&mut self.cursor) {
+                Taken::Frames(frames) if frames.is_empty() => return Ok(()),
+                Taken::Frames(frames) => {
+                    self.app.metrics.hub.frames_sent.inc_by(frames.len() as u64);
+                    self.socket.send_all(frames).await?;
+                }
+                Taken::Behind => {
+                    let Some(access) = self.access.clone() else { return Ok(()) };
+                    self.catch_up_from_store(&access).await?;
+                }
+            }
+        }
+    }
+
+    /// Brings the session from its cursor to the head under `access`, then back onto the ring.
+    async fn catch_up_from_store(&mut self, access: &Access) -> Result<(), End> {
+        let Some(identity) = &self.identity else { return Ok(()) };
+        let workspace_id = identity.principal.workspace_id.clone();
+        let (schema, workspace, user) = (self.app.schema(), workspace_id.clone(), identity.principal.user_id);
+        let (cursor, expected) = (self.cursor, access.clone());
+        let read = move |read: &dyn Read| {
+            // Changed meanwhile: the signal is on its way, and its handling catches up under the new access.
+            if access_of(&schema, &workspace, read, user)?.as_ref() != Some(&expected) {
+                return Ok(Missed::OtherAccess);
+            }
+            missed(&schema, read, &expected.grants, cursor)
+        };
+        let turn = self.app.catch_ups.clone().acquire_owned().await;
+        let missed = self.app.db.read(&workspace_id, read).await;
+        drop(turn);
+        match missed {
+            Ok(Missed::Frames { frames, to }) => {
+                for frame in frames {
+                    self.socket.send_all(vec![frame]).await?;
+                }
+                self.cursor = to;
+                if let Some(identity) = &mut self.identity {
+                    identity.registered.resume();
+                    identity.registered.want(to);
+                }
+                self.app.metrics.count_sync(SyncOperation::CatchUp, Status::Ok);
+                Ok(())
+            }
+            Ok(Missed::OtherAccess) => self.regrant().await,
+            Ok(Missed::Resync) => Err(End::Close(CloseCode::Resync, "too far behind")),
+            Err(error) => {
+                tracing::warn!(event = "catch_up_failed", %error, "a session could not be caught up");
+                Err(End::Close(CloseCode::Resync, "the store is not available"))
+            }
+        }
+    }
+
+    /// Grants have changed: tells what goes and what comes, before anything else (spec GRT-1). Where scopes came, the
+    /// client says `hello`, and nothing live is sent before that; where scopes only went, the session goes on.
+    pub(super) async fn regrant(&mut self) -> Result<(), End> {
+        let Some(was) = self.access.clone() else { return Ok(()) };
+        loop {
+            let Some(identity) = &mut self.identity else { return Ok(()) };
+            let version = identity.registered.hub().access_version();
+            let workspace_id = identity.principal.workspace_id.clone();
+            let (schema, workspace, user) = (self.app.schema(), workspace_id.clone(), identity.principal.user_id);
+            let read = move |read: &dyn Read| {
+                let existing: BTreeSet<ScopeId> = read.scopes()?.into_iter().map(|(scope, _)| scope).collect();
+                Ok((access_of(&schema, &workspace, read, user)?, existing))
+            };
+            let (access, existing) = match self.app.db.read(&workspace_id, read).await {
+                Ok(known) => known,
+                Err(error) => {
+                    tracing::warn!(event = "regrant_failed", %error, "a session's access could not be read");
+                    return Err(End::Close(CloseCode::Resync, "the store is not available"));
+                }
+            };
+            let Some(access) = access else {
+                let reason = "You are not a member of this workspace any more.";
+                return self.begin_deposit(Code::DeviceRevoked, reason).await;
+            };
+            if !identity.registered.join(&access, version) {
+                continue;
+            }
+            return self.tell_grants(&was, access, &existing).await;
+        }
+    }
+
+    async fn tell_grants(&mut self, was: &Access, now: Access, existing: &BTreeSet<ScopeId>) -> Result<(), End> {
+        let (before, after) = (scopes_of(&was.grants, existing), scopes_of(&now.grants, existing));
+        let frame = |scope: &ScopeId, action: GrantAction, reason: &str| {
+            encode(&ServerFrame::Grant { scope: scope.clone(), action, reason: reason.to_owned() })
+        };
+        let removed = before.difference(&after);
+        let added = after.difference(&before);
+        let mut frames: Vec<Utf8Bytes> =
+            removed.map(|scope| frame(scope, GrantAction::Remove, "Your access has changed.")).collect();
+        let removals = frames.len();
+        frames.extend(added.map(|scope| frame(scope, GrantAction::Add, "Your access has changed.")));
+        let has_additions = frames.len() > removals;
+        self.socket.send_all(frames).await?;
+        if has_additions {
+            if let Some(identity) = &mut self.identity {
+                identity.registered.unjoin();
+            }
+            self.access = None;
+            return Ok(());
+        }
+        self.access = Some(now.clone());
+        Box::pin(self.catch_up_from_store(&now)).await
+    }
+}
+
+fn scopes_of(grants: &Grants, existing: &BTreeSet<ScopeId>) -> BTreeSet<ScopeId> {
+    match grants {
+        Grants::All => existing.clone(),
+        Grants::Scopes(scopes) => scopes.clone(),
+    }
+}
+
+enum Missed {
+    Frames { frames: Vec<Utf8Bytes>, to: Seq },
+    /// The cursor is too old for the log.
+    Resync,
+    OtherAccess,
+}
+
+/// What somebody with `grants` has missed since `cursor`: the log's entries when they are few and fit, otherwise coalesced.
+fn missed(schema: &Schema, read: &dyn Read, grants: &Grants, cursor: Seq) -> StoreResult<Missed> {
+    let head = read.head()?;
+    if cursor < head.min_seq {
+        return Ok(Missed::Resync);
+    }
+    let to = head.seq;
+    if to <= cursor {
+        return Ok(Missed::Frames { frames: Vec::new(), to: cursor });
+    }
+    let entries = read.log(cursor, to, REPLAY_ENTRIES_MAX + 1)?;
+    if entries.len() <= REPLAY_ENTRIES_MAX && !needs_whole(&entries, grants) {
+        let touched: BTreeSet<ScopeId> = entries.iter().flat_map(|entry| entry.scopes()).collect();
+        let visible = touched.into_iter().filter(|scope| grants.includes(scope));
+        let digests: BTreeMap<ScopeId, Digest> =
+            visible.map(|scope| read.scope_digest(&scope).map(|digest| (scope, digest))).collect::<StoreResult<_>>()?;
+        let frame = encode(&ServerFrame::Batch(render_batch(&entries, &digests, grants, (cursor, to))));
+        if frame.len() <= FRAME_BYTES_MAX {
+            return Ok(Missed::Frames { frames: vec![frame], to });
+        }
+    }
+    let existing: BTreeSet<ScopeId> = read.scopes()?.into_iter().map(|(scope, _)| scope).collect();
+    let held: Vec<_> = scopes_of(grants, &existing).into_iter().map(|scope| (scope, cursor)).collect();
+    let batches = catch_up(schema, read, grants, &held, to)?;
+    Ok(Missed::Frames { frames: batches.into_iter().map(|batch| encode(&ServerFrame::Batch(batch))).collect(), to })
+}

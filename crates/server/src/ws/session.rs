@@ -1,0 +1,370 @@
+//! One session: everything that happens between the upgrade and the close, in one task.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::ws::{Utf8Bytes, WebSocket};
+use syncline_core::Seq;
+use syncline_core::id::ClientId;
+use syncline_core::principal::{Access, DeploymentMode, Principal};
+use syncline_core::protocol::{ClientFrame, CloseCode, Code, Problem, ServerFrame};
+use syncline_storage::sqlite::ClientStatus;
+use tracing::Instrument as _;
+
+use super::deposit::Deposit;
+use super::frames::{Allowance, malformed, parse};
+use super::pushes::{Answered, Pushes};
+use super::socket::{Gone, Received, Socket};
+use crate::app::App;
+use crate::auth::{AuthError, Verified};
+use crate::clock;
+use crate::hub::{Admission, Registered, SessionInfo, Signals};
+use crate::observe::{AuthOperation, Status, SyncOperation, mode_text};
+
+/// What the upgrade knew.
+pub struct Opened {
+    pub mode: DeploymentMode,
+    pub client_id: ClientId,
+    /// The upgrade carried a credential.
+    pub verified: Option<Verified>,
+    pub admission: Admission,
+}
+
+/// Why a session ends.
+pub enum End {
+    /// The peer is gone; nothing to say.
+    Gone,
+    Close(CloseCode, &'static str),
+    TooBig,
+}
+
+impl From<Gone> for End {
+    fn from(_: Gone) -> Self {
+        End::Gone
+    }
+}
+
+pub struct Session {
+    pub(super) app: Arc<App>,
+    pub(super) socket: Socket,
+    pub(super) mode: DeploymentMode,
+    pub(super) client_id: ClientId,
+    pub(super) connection_id: String,
+    pub(super) identity: Option<Identity>,
+    pub(super) pushes: Pushes,
+    /// Everything up to here has been sent; meaningful while live.
+    pub(super) cursor: Seq,
+    pub(super) access: Option<Access>,
+    /// Regrants that have been dealt with.
+    pub(super) regrants_seen: u64,
+    pub(super) deposit: Option<Deposit>,
+    /// What the client last said of itself.
+    pub(super) report: Option<ClientStatus>,
+    allowance: Allowance,
+    opened: Instant,
+    heard: Instant,
+}
+
+/// Who is behind the socket.
+pub struct Identity {
+    pub principal: Principal,
+    pub registered: Registered,
+    /// When the access token expires; milliseconds since the Unix epoch.
+    expires_ms: u64,
+}
+
+/// Runs a socket from upgrade to close.
+pub async fn run(app: Arc<App>, socket: WebSocket, opened: Opened) {
+    let now = clock::instant();
+    let connection_id = crate::random::uuid_v7().to_string();
+    let span = tracing::info_span!("session", %connection_id, deployment_mode = mode_text(opened.mode));
+    let mut session = Session {
+        socket: Socket::new(socket, app.config.sockets.write_timeout_ms),
+        mode: opened.mode,
+        client_id: opened.client_id,
+        connection_id,
+        identity: None,
+        pushes: Pushes::default(),
+        cursor: 0,
+        access: None,
+        regrants_seen: 0,
+        deposit: None,
+        report: None,
+        allowance: Allowance::new(app.config.sockets.frames_per_second_max, now),
+        opened: now,
+        heard: now,
+        app,
+    };
+    async move {
+        let end = match session.live(opened.verified).await {
+            Ok(()) => End::Gone,
+            Err(end) => end,
+        };
+        session.finish(end).await;
+        drop(opened.admission);
+    }
+    .instrument(span)
+    .await;
+}
+
+/// What the loop woke up for.
+enum Event {
+    Received(Received),
+    Answered(Answered),
+    Live,
+    Signals,
+    Deadline,
+}
+
+impl Session {
+    async fn live(&mut self, verified: Option<Verified>) -> Result<(), End> {
+        if let Some(verified) = verified {
+            self.authenticated(verified).await?;
+        }
+        loop {
+            match self.next_event().await {
+                Event::Received(received) => self.received(received).await?,
+                Event::Answered(answered) => self.answered(answered).await?,
+                Event::Live => self.send_live().await?,
+                Event::Signals => self.signalled().await?,
+                Event::Deadline => self.check_deadlines().await?,
+            }
+        }
+    }
+
+    async fn next_event(&mut self) -> Event {
+        let deadline = tokio::time::Instant::from_std(self.next_deadline());
+        let can_read = !self.pushes.is_full();
+        let registered = self.identity.as_mut().map(|identity| &mut identity.registered);
+        tokio::select! {
+            event = hub_event(registered) => event,
+            answered = self.pushes.next() => Event::Answered(answered),
+            received = self.socket.receive(), if can_read => Event::Received(received),
+            () = tokio::time::sleep_until(deadline) => Event::Deadline,
+        }
+    }
+
+    /// The next moment at which something is due although nothing happens.
+    fn next_deadline(&self) -> Instant {
+        let sockets = &self.app.config.sockets;
+        let dead = self.heard + Duration::from_millis(sockets.connection_timeout_ms);
+        let first = match &self.identity {
+            None => self.opened + Duration::from_millis(sockets.auth_deadline_ms),
+            Some(identity) => {
+                let left_ms = identity.expires_ms.saturating_sub(clock::now_ms());
+                clock::instant() + Duration::from_millis(left_ms.min(sockets.connection_timeout_ms))
+            }
+        };
+        let first = first.min(dead);
+        self.deposit.as_ref().map_or(first, |deposit| first.min(deposit.ends))
+    }
+
+    async fn check_deadlines(&mut self) -> Result<(), End> {
+        let (now, sockets) = (clock::instant(), &self.app.config.sockets);
+        if now.saturating_duration_since(self.heard) >= Duration::from_millis(sockets.connection_timeout_ms) {
+            return Err(End::Close(CloseCode::Dead, "nothing was heard for too long"));
+        }
+        if self.deposit.as_ref().is_some_and(|deposit| now >= deposit.ends) {
+            return self.end_deposit().await;
+        }
+        match &self.identity {
+            None if now.saturating_duration_since(self.opened) >= Duration::from_millis(sockets.auth_deadline_ms) => {
+                let problem = Problem::new(Code::Unauthenticated, "Send `auth` with an access token within 10 s.");
+                self.socket.send(&ServerFrame::Error { problem }).await?;
+                Err(End::Close(CloseCode::AuthTimeout, "no credential in time"))
+            }
+            Some(identity) if self.deposit.is_none() && identity.expires_ms <= clock::now_ms() => {
+                let problem = AuthError::TokenExpired.problem();
+                self.socket.send(&ServerFrame::Error { problem }).await?;
+                Err(End::Close(CloseCode::AuthTimeout, "the access token has expired"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn received(&mut self, received: Received) -> Result<(), End> {
+        self.heard = clock::instant();
+        if !self.allowance.take_frame(self.heard) {
+            let mut problem = Problem::new(Code::RateLimited, "Too many frames. Come back slower.");
+            problem.retry_ms = Some(crate::random::between(5_000, 15_000));
+            self.socket.send(&ServerFrame::Error { problem }).await?;
+            return Err(End::Close(CloseCode::Overloaded, "too many frames"));
+        }
+        match received {
+            Received::Text(text) => self.frame(&text).await,
+            Received::Binary => self.malformed(malformed("Frames are text messages holding JSON.")).await,
+            Received::Control => Ok(()),
+            Received::TooBig => Err(End::TooBig),
+            Received::Closed => Err(End::Gone),
+        }
+    }
+
+    async fn frame(&mut self, text: &Utf8Bytes) -> Result<(), End> {
+        let frame = match parse(text.as_str()) {
+            Ok(frame) => frame,
+            Err(problem) => return self.malformed(problem).await,
+        };
+        if let ClientFrame::Auth { token } = &frame {
+            return self.auth(token).await;
+        }
+        if self.identity.is_none() {
+            let problem = Problem::new(Code::Unauthenticated, "Send `auth` with an access token first.");
+            self.socket.send(&ServerFrame::Error { problem }).await?;
+            return Err(End::Close(CloseCode::Unauthenticated, "not authenticated"));
+        }
+        match frame {
+            ClientFrame::Auth { .. } => Ok(()),
+            ClientFrame::Hello(hello) => self.hello(hello).await,
+            ClientFrame::Push { mutations } => self.push(mutations).await,
+            ClientFrame::Ack { seq, outcomes_upto } => {
+                self.ack(seq, outcomes_upto);
+                Ok(())
+            }
+            ClientFrame::Verify { scope, ranges } => self.verify(scope, ranges).await,
+            ClientFrame::Fetch { scope, records } => self.fetch(scope, records).await,
+            ClientFrame::Heartbeat {} => {
+                Ok(self.socket.send(&ServerFrame::HeartbeatAck { server_ms: clock::now_ms() }).await?)
+            }
+        }
+    }
+
+    /// Answers a frame that breaks the protocol; too many of them end the session (spec ERR-2).
+    pub(super) async fn malformed(&mut self, problem: Problem) -> Result<(), End> {
+        self.app.metrics.hub.malformed_frames.inc();
+        self.socket.send(&ServerFrame::Error { problem }).await?;
+        if self.allowance.take_malformed(clock::instant()) {
+            return Ok(());
+        }
+        Err(End::Close(CloseCode::Protocol, "too many malformed frames"))
+    }
+
+    /// `auth` as the first frame, or again with a fresh token of the same device.
+    async fn auth(&mut self, token: &str) -> Result<(), End> {
+        match self.app.auth.verify_for_socket(token) {
+            Ok(verified) => {
+                self.app.metrics.count_auth(AuthOperation::Token, Status::Ok);
+                self.authenticated(verified).await
+            }
+            Err(error) => {
+                self.app.metrics.count_auth(AuthOperation::Token, Status::Refused);
+                self.socket.send(&ServerFrame::Error { problem: error.problem() }).await?;
+                Err(End::Close(CloseCode::Unauthenticated, "the credential was refused"))
+            }
+        }
+    }
+
+    async fn authenticated(&mut self, verified: Verified) -> Result<(), End> {
+        let (claims, expires_ms) = (&verified.claims, verified.expires_ms());
+        let principal = Principal {
+            workspace_id: claims.workspace_id.clone(),
+            user_id: claims.sub,
+            device_id: claims.device_id,
+            client_id: self.client_id,
+            is_server: false,
+        };
+        if let Some(identity) = &mut self.identity {
+            if identity.principal != principal {
+                let problem = Problem::new(Code::Forbidden, "This connection belongs to another user or device.");
+                self.socket.send(&ServerFrame::Error { problem }).await?;
+                return Err(End::Close(CloseCode::Unauthenticated, "another identity"));
+            }
+            identity.expires_ms = expires_ms;
+            return Ok(());
+        }
+        let info = SessionInfo {
+            user_id: claims.sub,
+            device_id: claims.device_id,
+            client_id: self.client_id,
+            sid: claims.sid,
+        };
+        let Ok(registered) = self.app.hub.workspace(&claims.workspace_id).register(info) else {
+            let message = "This client id belongs to another user or device: mint a new one for this database.";
+            self.socket.send(&ServerFrame::Error { problem: Problem::new(Code::Forbidden, message) }).await?;
+            return Err(End::Close(CloseCode::BackendMismatch, "foreign client id"));
+        };
+        self.socket.obey(registered.signals.clone());
+        let user_id = principal.user_id;
+        tracing::debug!(event = "session_opened", %user_id, client_id = %self.client_id, "a session is authenticated");
+        self.identity = Some(Identity { principal, registered, expires_ms });
+        if verified.is_deposit {
+            return self.begin_deposit(Code::DeviceRevoked, "This device has been revoked.").await;
+        }
+        // Revoked between the check of the token and this moment: the signal came before there was anybody to hear it.
+        let is_revoked = self.app.auth.revocations.is_device_revoked(&claims.workspace_id, claims.device_id);
+        if is_revoked {
+            return self.begin_deposit(Code::DeviceRevoked, "This device has been revoked.").await;
+        }
+        Ok(())
+    }
+
+    async fn answered(&mut self, answered: Answered) -> Result<(), End> {
+        let status = if answered.is_ok { Status::Ok } else { Status::Refused };
+        self.app.metrics.count_sync(SyncOperation::Push, status);
+        for frame in &answered.frames {
+            self.socket.send(frame).await?;
+        }
+        if answered.seq > self.cursor
+            && let Some(identity) = &self.identity
+        {
+            identity.registered.want(answered.seq);
+        }
+        self.deposited(answered.decided).await
+    }
+
+    async fn signalled(&mut self) -> Result<(), End> {
+        let Some(identity) = &mut self.identity else { return Ok(()) };
+        let signals: Signals = identity.registered.signals.borrow_and_update().clone();
+        if signals.is_replaced {
+            return Err(End::Close(CloseCode::Replaced, "a newer connection of this client took over"));
+        }
+        if let Some((code, reason)) = signals.purge {
+            self.begin_deposit(code, reason).await?;
+        }
+        if signals.is_signed_out && self.deposit.is_none() {
+            self.socket.send(&ServerFrame::Error { problem: AuthError::SignedOut.problem() }).await?;
+            return Err(End::Close(CloseCode::Unauthenticated, "signed out"));
+        }
+        if let Some(retry_ms) = signals.drain_retry_ms {
+            return self.drain(retry_ms).await;
+        }
+        if signals.regrants > self.regrants_seen && self.deposit.is_none() {
+            self.regrants_seen = signals.regrants;
+            return self.regrant().await;
+        }
+        Ok(())
+    }
+
+    /// Finishes what was pushed, says when to come back, and goes (spec HUB-6).
+    async fn drain(&mut self, retry_ms: u64) -> Result<(), End> {
+        while !self.pushes.is_empty() {
+            let answered = self.pushes.next().await;
+            for frame in &answered.frames {
+                self.socket.send(frame).await?;
+            }
+        }
+        let reason = "This node is going away.".to_owned();
+        self.socket.send(&ServerFrame::Goodbye { retry_ms, reason }).await?;
+        Err(End::Close(CloseCode::Draining, "draining"))
+    }
+
+    async fn finish(self, end: End) {
+        match end {
+            End::Gone => {}
+            End::Close(code, reason) => {
+                tracing::debug!(event = "session_closed", code = code as u16, reason, "a session was closed");
+                self.socket.close(code, reason).await;
+            }
+            End::TooBig => self.socket.close_too_big().await,
+        }
+    }
+}
+
+/// Something from the hub; never before there is a place in it.
+async fn hub_event(registered: Option<&mut Registered>) -> Event {
+    match registered {
+        None => std::future::pending().await,
+        Some(registered) => {
+            if registered.next().await { Event::Live } else { Event::Signals }
+        }
+    }
+}
