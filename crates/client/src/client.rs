@@ -181,7 +181,7 @@ fn open_replica(
     }
     let client_id: ClientId = random::client_id();
     tracing::warn!(%client_id, "this database is a copy of another; it gets a client id of its own");
-    replica.rekey(client_id)?;
+    replica.rekey(client_id, u64::MAX)?;
     let mut store = replica.into_store();
     store.adopt()?;
     Ok(Replica::open(store, schema.clone(), None)?)

@@ -5,7 +5,7 @@
 
 mod values;
 
-pub use values::patched;
+pub use values::{compare_values, patched};
 use values::{changed_keys, further_in, larger, overlay_object, set_after};
 
 use crate::record::{Record, Version};

@@ -93,6 +93,17 @@ pub(super) fn larger(kind: &FieldType, mine: &Value, theirs: &Value) -> bool {
     }
 }
 
+/// Orders two values of one field for lists: no value first, numbers and decimals by size, anything else by its text.
+pub fn compare_values(kind: Option<&FieldType>, a: &Value, b: &Value) -> Ordering {
+    match (a, b) {
+        (Value::Null, _) | (_, Value::Null) => b.is_null().cmp(&a.is_null()),
+        (Value::Number(a), Value::Number(b)) => a.as_i64().cmp(&b.as_i64()),
+        (Value::String(_), Value::String(_)) if matches!(kind, Some(FieldType::Decimal { .. })) => compare_decimals(a, b),
+        (Value::String(a), Value::String(b)) => a.cmp(b),
+        (a, b) => a.to_string().cmp(&b.to_string()),
+    }
+}
+
 /// Compares canonical decimals of the same scale: by sign, then by length, then by digits.
 fn compare_decimals(a: &Value, b: &Value) -> Ordering {
     let split = |value: &Value| {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::ScopeId;
+
 /// What a client does about an error. Behaviour follows the class, never an HTTP status.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -123,6 +125,9 @@ pub struct Problem {
     pub request_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_seq: Option<u64>,
+    /// In answer to `verify` and `fetch`: the scope they named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<ScopeId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,6 +138,6 @@ impl Problem {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let class = code.class();
         let message = message.into();
-        Self { code, class, message, retry_ms: None, request_id: None, client_seq: None, entity: None, field: None }
+        Self { code, class, message, retry_ms: None, request_id: None, client_seq: None, scope: None, entity: None, field: None }
     }
 }

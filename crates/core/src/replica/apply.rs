@@ -1,5 +1,7 @@
 //! What the server says, applied: each frame, or the frames of one catch-up, as one local transaction (spec §9–§15).
 
+use std::collections::BTreeSet;
+
 use super::step::{Precedence, Step};
 use super::store::{Loading, Pending, Rejected, ReplicaError, ReplicaMeta, ReplicaResult, ReplicaStore, ReplicaWrites, ScopeState};
 use super::{Replica, TimestampMs};
@@ -7,7 +9,7 @@ use crate::Seq;
 use crate::change::{Outcome, OutcomeKind};
 use crate::digest::Digest;
 use crate::id::{ClientId, ScopeId};
-use crate::protocol::{Batch, SyncPlan, Welcome, WireOp, limits};
+use crate::protocol::{Batch, Code, ScopePlan, SyncPlan, Welcome, WireOp, limits};
 
 /// What applying changes led to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -16,6 +18,9 @@ pub struct Applied {
     pub mismatched: Vec<ScopeId>,
     /// `client_seq` of mutations that were newly rejected.
     pub rejected: Vec<u64>,
+    /// The server decided another mutation under a number of ours: two databases share the client id, and this one needs a
+    /// new one (spec PSH-7).
+    pub shares_client_id: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -32,10 +37,19 @@ pub enum WelcomeError {
 }
 
 impl<S: ReplicaStore> Replica<S> {
-    /// Takes in a `welcome`: identity, grants, and what happens to each scope. Returns whether catch-up frames follow.
-    pub fn apply_welcome(&mut self, welcome: &Welcome, now_ms: TimestampMs) -> Result<bool, WelcomeError> {
+    /// Takes in a `welcome`: identity, grants, and what happens to each scope. When catch-up frames follow, returns the
+    /// scopes that stand at their end afterwards.
+    pub fn apply_welcome(
+        &mut self,
+        welcome: &Welcome,
+        now_ms: TimestampMs,
+    ) -> Result<Option<BTreeSet<ScopeId>>, WelcomeError> {
         if self.meta.backend_id.is_some_and(|backend| backend != welcome.backend_id) {
             return Err(WelcomeError::BackendMismatch);
+        }
+        if welcome.applied_client_seq >= self.meta.next_client_seq {
+            // The server knows mutations this database has not made: it is an older copy of another one (spec ID-2).
+            return Err(WelcomeError::NeedsNewClientId);
         }
         let mut meta = ReplicaMeta {
             backend_id: Some(welcome.backend_id),
@@ -88,7 +102,9 @@ impl<S: ReplicaStore> Replica<S> {
         writes.meta = Some(meta);
         self.confirm_arrived(&mut writes)?;
         self.write(writes)?;
-        Ok(has_catch_up)
+        let is_followed = |scope: &&ScopePlan| matches!(scope.plan, SyncPlan::CatchUp { .. } | SyncPlan::Resume);
+        let followed = welcome.scopes.iter().filter(is_followed).map(|scope| scope.id.clone());
+        Ok(has_catch_up.then(|| followed.collect()))
     }
 
     /// Acknowledged mutations that a restored server does not know, as pending again (spec EPO-3).
@@ -110,16 +126,24 @@ impl<S: ReplicaStore> Replica<S> {
         Ok(lost.into_iter().map(forget).collect())
     }
 
-    /// Gives the database a new client id and numbers what is pending from 1 (spec ID-2, EPO-3). Mutations whose outcome is
-    /// known leave the outbox.
-    pub fn rekey(&mut self, client_id: ClientId) -> ReplicaResult<()> {
+    /// Gives the database a new client id and numbers what is pending from 1 (spec ID-2, EPO-3). Mutations with a known
+    /// outcome leave the outbox, unless their number is above `known_upto`: those the server has lost.
+    pub fn rekey(&mut self, client_id: ClientId, known_upto: u64) -> ReplicaResult<()> {
         let outbox = self.store.outbox(0, limits::OUTBOX_MUTATIONS_MAX as usize)?;
         let former: Vec<u64> = outbox.iter().map(|pending| pending.mutation.client_seq).collect();
-        let undecided: Vec<Pending> =
-            outbox.into_iter().filter(|pending| pending.outcome.is_none() && !pending.is_in_base).collect();
+        let is_decided = |pending: &Pending| pending.outcome.is_some() || pending.is_in_base;
+        let is_offered = |pending: &Pending| !is_decided(pending) || pending.mutation.client_seq > known_upto;
+        let mut undecided: Vec<Pending> = match known_upto.checked_add(1) {
+            Some(first) => self.store.acknowledged(first)?,
+            None => Vec::new(),
+        };
+        undecided.retain(|pending| !pending.mutation.ops.is_empty());
+        undecided.extend(outbox.into_iter().filter(is_offered));
+        undecided.sort_by_key(|pending| pending.mutation.client_seq);
         let renumbered: std::collections::BTreeMap<u64, u64> =
             undecided.iter().zip(1..).map(|(pending, seq)| (pending.mutation.client_seq, seq)).collect();
-        let renumber = |mut pending: Pending| {
+        let renumber = |pending: Pending| {
+            let mut pending = Pending { outcome: None, is_in_base: false, ..pending };
             let mutation = &mut pending.mutation;
             mutation.client_seq = renumbered[&mutation.client_seq];
             mutation.depends_on = mutation.depends_on.iter().filter_map(|seq| renumbered.get(seq).copied()).collect();
@@ -138,8 +162,20 @@ impl<S: ReplicaStore> Replica<S> {
         })
     }
 
-    /// Applies all frames of one catch-up at once (spec BAT-4).
-    pub fn apply_catch_up(&mut self, frames: Vec<Batch>, now_ms: TimestampMs) -> ReplicaResult<Applied> {
+    /// Scopes that follow the log live: those a batch that starts at the cursor moves.
+    pub fn live_scopes(&self) -> ReplicaResult<BTreeSet<ScopeId>> {
+        let scopes = self.store.scopes()?.into_iter();
+        let live = scopes.filter(|(_, state)| state.loading.is_none() && state.seq == self.meta.cursor);
+        Ok(live.map(|(scope, _)| scope).collect())
+    }
+
+    /// Applies all frames of one catch-up at once (spec BAT-4); afterwards `followed` stand at its end.
+    pub fn apply_catch_up(
+        &mut self,
+        frames: Vec<Batch>,
+        followed: &BTreeSet<ScopeId>,
+        now_ms: TimestampMs,
+    ) -> ReplicaResult<Applied> {
         let Some(to) = frames.last().map(|batch| batch.to) else { return Ok(Applied::default()) };
         let mut step = Step::new(&self.store)?;
         let mut digests = Vec::new();
@@ -149,12 +185,14 @@ impl<S: ReplicaStore> Replica<S> {
             }
             digests.extend(batch.digests);
         }
-        for state in step.scopes.values_mut().filter(|state| state.loading.is_none()) {
-            state.seq = to;
+        for (scope, state) in &mut step.scopes {
+            if state.loading.is_none() && followed.contains(scope) {
+                state.seq = to;
+            }
         }
         let (writes, mismatched) = self.finish_step(step, (to, &digests), now_ms, &[])?;
         self.write(writes)?;
-        Ok(Applied { mismatched, rejected: Vec::new() })
+        Ok(Applied { mismatched, ..Applied::default() })
     }
 
     /// Applies a live batch that starts at the cursor (spec BAT-1).
@@ -168,12 +206,14 @@ impl<S: ReplicaStore> Replica<S> {
                 step.apply(op, Precedence::Arriving, batch.to)?;
             }
         }
-        for state in step.scopes.values_mut().filter(|state| state.loading.is_none()) {
+        // A scope that was loaded but not caught up yet stays where it is.
+        let cursor = self.meta.cursor;
+        for state in step.scopes.values_mut().filter(|state| state.loading.is_none() && state.seq == cursor) {
             state.seq = batch.to;
         }
         let (writes, mismatched) = self.finish_step(step, (batch.to, &batch.digests), now_ms, &confirmed)?;
         self.write(writes)?;
-        Ok(Applied { mismatched, rejected: Vec::new() })
+        Ok(Applied { mismatched, ..Applied::default() })
     }
 
     /// The one write of a batch: base, cursor, digests and confirmed mutations (spec BAT-3), and the scopes whose digest is
@@ -185,7 +225,8 @@ impl<S: ReplicaStore> Replica<S> {
         now_ms: TimestampMs,
         confirmed: &[u64],
     ) -> ReplicaResult<(ReplicaWrites, Vec<ScopeId>)> {
-        let is_live = |scope: &ScopeId| step.scopes.get(scope).is_some_and(|state| state.loading.is_none());
+        let is_live =
+            |scope: &ScopeId| step.scopes.get(scope).is_some_and(|state| state.loading.is_none() && state.seq == to);
         let differs = |(scope, digest): &&(ScopeId, Digest)| {
             let held = step.scopes.get(scope).map_or(Digest::EMPTY, |state| state.digest);
             held != *digest && (is_live(scope) || !step.scopes.contains_key(scope))
@@ -247,9 +288,14 @@ impl<S: ReplicaStore> Replica<S> {
         let mut meta = self.meta.clone();
         let mut applied = Applied::default();
         for outcome in outcomes {
-            meta.decided_upto = meta.decided_upto.max(outcome.client_seq);
             let pending = self.store.outbox(outcome.client_seq, 1)?;
-            let found = pending.into_iter().find(|pending| pending.mutation.mutation_id == outcome.mutation_id);
+            let found = pending.into_iter().find(|pending| pending.mutation.client_seq == outcome.client_seq);
+            let is_other = |pending: &Pending| pending.mutation.mutation_id != outcome.mutation_id;
+            if found.as_ref().is_some_and(is_other) || outcome.client_seq >= meta.next_client_seq {
+                applied.shares_client_id = true;
+                break;
+            }
+            meta.decided_upto = meta.decided_upto.max(outcome.client_seq);
             let Some(pending) = found.filter(|pending| pending.outcome.is_none()) else { continue };
             let pending = Pending { outcome: Some(outcome.clone()), ..pending };
             if outcome.outcome == OutcomeKind::Rejected {
@@ -291,8 +337,14 @@ impl<S: ReplicaStore> Replica<S> {
     /// Stores rows of a snapshot and the token to go on from (spec SNP-3).
     pub fn apply_snapshot_rows(&mut self, scope: &ScopeId, rows: Vec<WireOp>, resume: Option<String>) -> ReplicaResult<()> {
         let mut step = Step::new(&self.store)?;
+        // A page may arrive after its scope was taken away, or planned anew: it is not wanted any more.
+        let Some(Loading::Snapshot { .. }) = step.scopes.get(scope).and_then(|state| state.loading.as_ref()) else {
+            return Ok(());
+        };
         for row in rows {
-            step.apply(row, Precedence::HigherRv, 0)?;
+            if matches!(&row, WireOp::Put { scope: of_row, .. } if of_row == scope) {
+                step.apply(row, Precedence::HigherRv, 0)?;
+            }
         }
         if let Some(ScopeState { loading: Some(Loading::Snapshot { resume: stored, .. }), .. }) = step.scopes.get_mut(scope) {
             *stored = resume.or(stored.take());
@@ -301,17 +353,41 @@ impl<S: ReplicaStore> Replica<S> {
         self.write(writes)
     }
 
-    /// The snapshot is complete: the scope stands at the seq it was taken at, and the next `hello` catches up.
+    /// Forgets how far a download came, because the server does not go on from there: the next one starts over.
+    pub fn restart_snapshot(&mut self, scope: &ScopeId) -> ReplicaResult<()> {
+        let scopes = self.store.scopes()?;
+        let Some(mut state) = scopes.get(scope).cloned() else { return Ok(()) };
+        if let Some(Loading::Snapshot { resume, .. }) = &mut state.loading {
+            *resume = None;
+        }
+        self.write(ReplicaWrites { scopes: vec![(scope.clone(), state)], ..ReplicaWrites::default() })
+    }
+
+    /// Download or comparison is complete: the scope stands at the seq it was made at, and the next `hello` catches up.
     pub fn finish_loading(&mut self, scope: &ScopeId, seq: Seq) -> ReplicaResult<()> {
         let scopes = self.store.scopes()?;
-        let Some(state) = scopes.get(scope) else { return Ok(()) };
+        let Some(state) = scopes.get(scope).filter(|state| state.loading.is_some()) else { return Ok(()) };
         let state = ScopeState { seq, loading: None, ..state.clone() };
         self.write(ReplicaWrites { scopes: vec![(scope.clone(), state)], ..ReplicaWrites::default() })
     }
 
-    /// Deletes everything (spec REV-2). The identity stays, so that nobody takes the store for a new one.
-    pub fn purge(&mut self) -> ReplicaResult<()> {
-        let meta = ReplicaMeta { backend_id: None, epoch: None, cursor: 0, lease_until_ms: 0, ..self.meta.clone() };
+    /// Deletes what the server gave, at once; what the person has not handed over yet stays (spec REV-2).
+    pub fn purge_base(&mut self) -> ReplicaResult<()> {
+        let drop_scopes = self.store.scopes()?.into_keys().collect();
+        let meta = ReplicaMeta { epoch: None, cursor: 0, ..self.meta.clone() };
+        self.write(ReplicaWrites { drop_scopes, meta: Some(meta), ..ReplicaWrites::default() })
+    }
+
+    /// Deletes everything (spec REV-2). The identity and the reason stay, so that nobody takes the store for a new one.
+    pub fn purge(&mut self, code: Code) -> ReplicaResult<()> {
+        let meta = ReplicaMeta {
+            backend_id: None,
+            epoch: None,
+            cursor: 0,
+            lease_until_ms: 0,
+            purged: Some(code),
+            ..self.meta.clone()
+        };
         self.write(ReplicaWrites { wipe: true, meta: Some(meta), ..ReplicaWrites::default() })
     }
 }

@@ -100,6 +100,7 @@ fn meta() -> ReplicaMeta {
         last_sync_ms: 1_760_000_000_000,
         lease_until_ms: 1_760_604_800_000,
         repairs: 5,
+        purged: None,
     }
 }
 
@@ -306,7 +307,7 @@ fn rpl_4_puts_replace_and_deletes_forgive<S: ReplicaStore>(store: &mut S) {
         "RPL-4: it left its former scope"
     );
     let base_delete = vec![("things".into(), id(1)), ("things".into(), id(9)), ("people".into(), id(9))];
-    write(store, ReplicaWrites { base_delete, outbox_delete: vec![9], rejected_delete: vec![9], ..Default::default() });
+    write(store, ReplicaWrites { base_delete, outbox_delete: vec![9], rejected_delete: vec![MutationId::from_u128(9)], ..Default::default() });
     assert!(matches!(store.base("things", id(1)), Ok(None)), "RPL-4: a delete deletes");
     assert!(store.base("people", id(1)).is_ok_and(|found| found.is_some()), "RPL-4: entities do not share ids");
 }
@@ -456,9 +457,14 @@ fn rpl_9_rejected_is_kept_until_deleted<S: ReplicaStore>(store: &mut S) {
         outcome: outcome(client_seq, OutcomeKind::Rejected),
     };
     write(store, ReplicaWrites { rejected_put: vec![rejected(9), rejected(10), rejected(2)], ..Default::default() });
-    write(store, ReplicaWrites { rejected_delete: vec![9], ..Default::default() });
+    write(store, ReplicaWrites { rejected_delete: vec![MutationId::from_u128(9)], ..Default::default() });
     let left = store.rejected().expect("rejected reads");
     assert_eq!(left, [rejected(2), rejected(10)], "RPL-9: in client_seq order, without the deleted one");
+    let mut other = rejected(2);
+    other.mutation.mutation_id = MutationId::from_u128(1_000);
+    write(store, ReplicaWrites { rejected_put: vec![other.clone()], ..Default::default() });
+    let left = store.rejected().expect("rejected reads");
+    assert_eq!(left, [rejected(2), other, rejected(10)], "RPL-9: numbers start over with a new client id");
 }
 
 fn rpl_10_a_wipe_leaves_only_meta<S: ReplicaStore>(store: &mut S) {

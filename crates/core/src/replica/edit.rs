@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::store::{Pending, ReplicaError, ReplicaMeta, ReplicaStore, ReplicaWrites};
+use super::store::{Pending, Rejected, ReplicaError, ReplicaMeta, ReplicaStore, ReplicaWrites};
 use super::{Replica, TimestampMs};
 use crate::change::{CONFLICTS, Mutation, Op, Resolution};
 use crate::id::{MutationId, RecordId};
@@ -27,6 +27,8 @@ pub enum LocalError {
     UnknownEntity(Name),
     #[error("there is no {entity} {id} on this device")]
     NoSuchRecord { entity: Name, id: RecordId },
+    #[error("the rejected list has no change number {0}")]
+    NoSuchRejected(u64),
     #[error("{0}")]
     Invalid(#[from] crate::schema::Invalid),
     #[error("{} mutations wait already: sync first", limits::OUTBOX_MUTATIONS_MAX)]
@@ -53,7 +55,7 @@ impl<S: ReplicaStore> Replica<S> {
     }
 
     fn draft(&self, edits: Vec<Edit>, mutation_id: MutationId, now_ms: TimestampMs) -> Result<Pending, LocalError> {
-        if self.meta.lease_until_ms > 0 && now_ms > self.meta.lease_until_ms {
+        if self.is_locked(now_ms) {
             return Err(LocalError::LeaseExpired);
         }
         if self.store.outbox_count()? >= limits::OUTBOX_MUTATIONS_MAX {
@@ -102,6 +104,9 @@ impl<S: ReplicaStore> Replica<S> {
                     None if created.contains(&(entity.clone(), id)) => Fields::new(),
                     None => return Err(LocalError::NoSuchRecord { entity, id }),
                 };
+                // Saying again what is there is no change, and must not meet somebody else's.
+                let says_new = |(name, value): &(Name, Value)| held.get(name).unwrap_or(&Value::Null) != value;
+                let patch = patch.into_iter().filter(says_new).collect();
                 let base_rv = base_rv(&entity, id)?;
                 Op::Update { base_rv, fields: sets_as_differences(declared, &held, patch), entity, id }
             }
@@ -163,8 +168,14 @@ impl<S: ReplicaStore> Replica<S> {
 
     /// Forgets a rejected mutation the person has seen.
     pub fn discard_rejected(&mut self, client_seq: u64) -> Result<(), LocalError> {
-        self.write(ReplicaWrites { rejected_delete: vec![client_seq], ..ReplicaWrites::default() })?;
+        let rejected_delete = vec![self.find_rejected(client_seq)?.mutation.mutation_id];
+        self.write(ReplicaWrites { rejected_delete, ..ReplicaWrites::default() })?;
         Ok(())
+    }
+
+    fn find_rejected(&self, client_seq: u64) -> Result<Rejected, LocalError> {
+        let found = self.store.rejected()?.into_iter().find(|rejected| rejected.mutation.client_seq == client_seq);
+        found.ok_or(LocalError::NoSuchRejected(client_seq))
     }
 
     /// Sends a rejected mutation again as a new one, with other values for some fields; it leaves the rejected list in the
@@ -176,10 +187,8 @@ impl<S: ReplicaStore> Replica<S> {
         mutation_id: MutationId,
         now_ms: TimestampMs,
     ) -> Result<u64, LocalError> {
-        let found = self.store.rejected()?.into_iter().find(|rejected| rejected.mutation.client_seq == client_seq);
-        let Some(rejected) = found else {
-            return Err(LocalError::NoSuchRecord { entity: Name::new_static("rejected"), id: RecordId::NIL });
-        };
+        let rejected = self.find_rejected(client_seq)?;
+        let rejected_id = rejected.mutation.mutation_id;
         let mut edits: Vec<Edit> = rejected.mutation.ops.into_iter().map(edit_of).collect();
         if let Some(Edit::Create { fields, .. } | Edit::Update { fields, .. }) = edits.first_mut() {
             fields.extend(changes.clone());
@@ -190,7 +199,7 @@ impl<S: ReplicaStore> Replica<S> {
         self.write(ReplicaWrites {
             meta: Some(meta),
             outbox_put: vec![pending],
-            rejected_delete: vec![client_seq],
+            rejected_delete: vec![rejected_id],
             ..ReplicaWrites::default()
         })?;
         Ok(new_seq)

@@ -1,5 +1,6 @@
 //! A replica store in memory: for the simulator and tests, and the reference the contract suite was written against.
 
+use crate::id::MutationId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub struct MemoryReplica {
     outbox: BTreeMap<u64, Pending>,
     /// `client_seq` by entity and record of the ops in the outbox.
     touched: BTreeMap<Name, BTreeMap<RecordId, BTreeSet<u64>>>,
-    rejected: BTreeMap<u64, Rejected>,
+    rejected: BTreeMap<(u64, MutationId), Rejected>,
     acknowledged: BTreeMap<u64, Pending>,
 }
 
@@ -64,10 +65,11 @@ impl MemoryReplica {
         writes.outbox_put.iter().for_each(|pending| self.put_outbox(pending.clone()));
         writes.outbox_delete.iter().for_each(|client_seq| self.delete_outbox(*client_seq));
         for rejected in &writes.rejected_put {
-            self.rejected.insert(rejected.mutation.client_seq, rejected.clone());
+            let key = (rejected.mutation.client_seq, rejected.mutation.mutation_id);
+            self.rejected.insert(key, rejected.clone());
         }
-        for client_seq in &writes.rejected_delete {
-            self.rejected.remove(client_seq);
+        for mutation_id in &writes.rejected_delete {
+            self.rejected.retain(|(_, id), _| id != mutation_id);
         }
         for pending in &writes.acknowledged_put {
             self.acknowledged.insert(pending.mutation.client_seq, pending.clone());

@@ -63,6 +63,7 @@ impl<S: ReplicaStore> Replica<S> {
                     last_sync_ms: 0,
                     lease_until_ms: 0,
                     repairs: 0,
+                    purged: None,
                 };
                 store.write(ReplicaWrites { meta: Some(meta.clone()), ..ReplicaWrites::default() })?;
                 meta
@@ -103,6 +104,11 @@ impl<S: ReplicaStore> Replica<S> {
             oldest_pending_age_ms: oldest,
             scopes,
         })
+    }
+
+    /// Whether the copy may not be shown any more, because the server was not heard for the length of the offline lease.
+    pub fn is_locked(&self, now_ms: TimestampMs) -> bool {
+        self.meta.lease_until_ms > 0 && now_ms > self.meta.lease_until_ms
     }
 
     fn write(&mut self, writes: ReplicaWrites) -> ReplicaResult<()> {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{Mutation, Outcome};
 use crate::digest::Digest;
-use crate::id::{BackendId, ClientId, DeviceId, RecordId, ScopeId, UserId, WorkspaceId};
+use crate::id::{BackendId, ClientId, DeviceId, MutationId, RecordId, ScopeId, UserId, WorkspaceId};
+use crate::protocol::Code;
 use crate::{Fields, Name, Seq, TimestampMs, Value};
 
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,9 @@ pub struct ReplicaMeta {
     pub lease_until_ms: TimestampMs,
     /// Repairs by range since the replica was made.
     pub repairs: u64,
+    /// Why everything was deleted (spec REV-2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purged: Option<Code>,
 }
 
 /// A record as the server last said it is.
@@ -119,6 +123,7 @@ pub trait ReplicaStore {
     fn pending_for(&self, entity: &str, id: RecordId) -> ReplicaResult<Vec<Pending>>;
     /// Ids of the records of an entity that pending mutations touch.
     fn pending_ids(&self, entity: &str) -> ReplicaResult<Vec<RecordId>>;
+    /// In order of `client_seq`, then mutation id.
     fn rejected(&self) -> ReplicaResult<Vec<Rejected>>;
     /// Acknowledged mutations from `first` on, in order.
     fn acknowledged(&self, first: u64) -> ReplicaResult<Vec<Pending>>;
@@ -140,8 +145,9 @@ pub struct ReplicaWrites {
     /// Inserts or replaces by `client_seq`.
     pub outbox_put: Vec<Pending>,
     pub outbox_delete: Vec<u64>,
+    /// Inserts or replaces by mutation id: numbers start over with a new client id.
     pub rejected_put: Vec<Rejected>,
-    pub rejected_delete: Vec<u64>,
+    pub rejected_delete: Vec<MutationId>,
     pub acknowledged_put: Vec<Pending>,
     /// Forget acknowledged mutations below this `client_seq`.
     pub acknowledged_trim: Option<u64>,

@@ -8,7 +8,7 @@ use super::Replica;
 use super::store::{BaseRecord, Pending, ReplicaResult, ReplicaStore};
 use crate::change::{CONFLICTS, Op, Resolution};
 use crate::id::{RecordId, ScopeId};
-use crate::merge::patched;
+use crate::merge::{compare_values, patched};
 use crate::schema::Entity;
 use crate::{Fields, Name, Seq, Value};
 
@@ -73,8 +73,9 @@ impl<S: ReplicaStore> Replica<S> {
             None => self.query_scan(query)?,
         };
         if let Some(sort) = &query.sort {
+            let kind = entity.field(sort).map(|field| &field.kind);
             let key = |row: &Viewed| row.fields.get(sort).cloned().unwrap_or(Value::Null);
-            rows.sort_by(|a, b| compare(&key(a), &key(b)).then_with(|| a.id.cmp(&b.id)));
+            rows.sort_by(|a, b| compare_values(kind, &key(a), &key(b)).then_with(|| a.id.cmp(&b.id)));
         }
         if query.is_descending {
             rows.reverse();
@@ -104,13 +105,17 @@ impl<S: ReplicaStore> Replica<S> {
             rows.extend(self.get(&query.entity, *id)?.filter(|row| matches(query, row)));
         }
         let mut after = None;
+        let mut from_base = 0;
         loop {
             let page = self.store.base_scan(&query.entity, after, SCAN_PAGE)?;
             let Some(last) = page.last() else { break };
             after = Some(last.id);
             let untouched = page.into_iter().filter(|record| !pending.contains(&record.id)).map(synced);
+            let before = rows.len();
             rows.extend(untouched.filter(|row| matches(query, row)));
-            if may_stop && rows.len() >= query.limit {
+            from_base += rows.len() - before;
+            // Pending rows may come anywhere in the order, so they do not count.
+            if may_stop && from_base >= query.limit {
                 break;
             }
         }
@@ -145,8 +150,8 @@ fn overlay(entity: &Entity, view: Option<Viewed>, op: &Op) -> Option<Viewed> {
     };
     match op {
         Op::Create { id, fields, .. } => Some(match view {
-            // The creation is in the base already, or another device made the same natural record.
-            Some(view) => Viewed { state: RecordState::Pending, ..view },
+            // Another device made the same natural record, or the creation is in the base already.
+            Some(view) => patch(entity, view, fields),
             None => fresh(*id, fields),
         }),
         Op::Update { fields, .. } => view.map(|view| patch(entity, view, fields)),
@@ -185,16 +190,4 @@ fn matches(query: &Query, row: &Viewed) -> bool {
         Some(value) => *value == filter.value,
         None => filter.value.is_null(),
     })
-}
-
-/// Orders values of one field: nothing first, then numbers, then text.
-fn compare(a: &Value, b: &Value) -> std::cmp::Ordering {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => a.as_f64().partial_cmp(&b.as_f64()).unwrap_or(std::cmp::Ordering::Equal),
-        (Value::String(a), Value::String(b)) => a.cmp(b),
-        (Value::Null, Value::Null) => std::cmp::Ordering::Equal,
-        (Value::Null, _) => std::cmp::Ordering::Less,
-        (_, Value::Null) => std::cmp::Ordering::Greater,
-        (a, b) => a.to_string().cmp(&b.to_string()),
-    }
 }

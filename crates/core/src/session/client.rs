@@ -3,7 +3,7 @@
 //! The shell feeds [`Input`]s and performs [`Effect`]s; it calls [`ClientSession::handle`] with [`Input::Tick`] no later than
 //! [`ClientSession::next_wakeup_ms`]. Timers run on a monotonic clock, edit ages on the device's wall clock, which may jump.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::TimestampMs;
 use crate::change::Outcome;
@@ -12,7 +12,7 @@ use crate::principal::DeploymentMode;
 use crate::protocol::{
     Batch, Class, ClientFrame, Code, GrantAction, Problem, Range, ServerFrame, VerifyReply, Welcome, WireOp, limits,
 };
-use crate::replica::{Loading, Replica, ReplicaResult, ReplicaStore, WelcomeError};
+use crate::replica::{Loading, Replica, ReplicaResult, ReplicaStore, ScopeState, WelcomeError};
 use crate::{Name, Seq};
 
 /// Both clocks and one random number, as the shell has them at this moment.
@@ -52,7 +52,7 @@ pub enum Effect {
     Connect,
     Disconnect,
     Send(ClientFrame),
-    /// Download and feed `SnapshotRows` and `SnapshotEnd`; stops with the connection.
+    /// Download and feed `SnapshotRows` and `SnapshotEnd`; ends an earlier download, and ends with the connection.
     FetchSnapshot { scope: ScopeId, url: String, resume: Option<String> },
     /// Renew the access token before connecting again.
     RenewToken,
@@ -109,6 +109,8 @@ enum Upload {
 #[derive(Debug)]
 struct Staged {
     frames: Vec<Batch>,
+    /// Scopes that stand at its end.
+    followed: BTreeSet<ScopeId>,
     since_ms: u64,
 }
 
@@ -126,8 +128,18 @@ struct Walk {
 
 #[derive(Clone, Copy, Default, Debug)]
 struct Repairs {
+    /// Since the digest last agreed.
     count: u32,
     last_ms: u64,
+    /// It differed again before the next repair was allowed.
+    is_due: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Stalled {
+    client_seq: u64,
+    is_decided: bool,
+    since_ms: u64,
 }
 
 /// How long connecting and greeting may take.
@@ -139,8 +151,12 @@ const ACK_INTERVAL_MS: u64 = 1_000;
 const REPAIR_INTERVAL_MS: u64 = 60_000;
 /// Repairs that did not help before a scope is loaded anew (spec REP-4).
 const REPAIRS_MAX: u32 = 3;
+/// Failures to go on with a download after which it starts over.
+const RESUME_ATTEMPTS: u32 = 3;
 /// Bytes of one push frame, below the frame limit.
 const PUSH_BYTES_MAX: usize = limits::FRAME_BYTES_MAX - 16 * 1024;
+/// How long to wait before asking again when the server did not say.
+const RELOAD_MS: u64 = 1_000;
 /// Ranges asked about in one verify.
 const VERIFY_RANGES: usize = limits::VERIFY_RANGES_MAX;
 
@@ -149,6 +165,8 @@ pub struct ClientSession {
     mode: DeploymentMode,
     state: State,
     attempts: u32,
+    /// `hello`s that were not answered; only the answer to the last one counts.
+    greetings: u32,
     heartbeat_ms: u64,
     window: usize,
     /// `(first, last)` client_seq of unanswered pushes.
@@ -163,12 +181,21 @@ pub struct ClientSession {
     last_heard_ms: u64,
     last_ack_ms: u64,
     owes_ack: bool,
-    /// Since when the outbox has not moved although there is something in it.
-    stalled_since_ms: Option<u64>,
+    /// The first mutation of the outbox, whether it is decided, and since when that has not changed.
+    stalled: Option<Stalled>,
     awaiting_since_ms: Option<u64>,
+    /// When to look again for something to load, after the server had no time for it.
+    reload_at_ms: Option<u64>,
 }
 
 type Effects = Vec<Effect>;
+
+impl Repairs {
+    /// When the next repair of the scope is allowed.
+    fn next_ms(&self) -> u64 {
+        self.last_ms + REPAIR_INTERVAL_MS
+    }
+}
 
 impl ClientSession {
     pub fn new(mode: DeploymentMode) -> Self {
@@ -176,6 +203,7 @@ impl ClientSession {
             mode,
             state: State::Paused,
             attempts: 0,
+            greetings: 0,
             heartbeat_ms: limits::HEARTBEAT_MS,
             window: limits::PUSH_WINDOW as usize,
             in_flight: VecDeque::new(),
@@ -189,8 +217,9 @@ impl ClientSession {
             last_heard_ms: 0,
             last_ack_ms: 0,
             owes_ack: false,
-            stalled_since_ms: None,
+            stalled: None,
             awaiting_since_ms: None,
+            reload_at_ms: None,
         }
     }
 
@@ -229,8 +258,10 @@ impl ClientSession {
                     ack,
                     hold,
                     self.staged.as_ref().map(|staged| staged.since_ms + limits::STUCK_STAGED_MS),
-                    self.stalled_since_ms.map(|since| since + limits::STUCK_PENDING_MS),
+                    self.stalled.map(|stalled| stalled.since_ms + limits::STUCK_PENDING_MS),
                     self.awaiting_since_ms.map(|since| since + AWAIT_EFFECT_MS),
+                    self.reload_at_ms,
+                    self.repairs.values().filter(|repairs| repairs.is_due).map(Repairs::next_ms).min(),
                 ];
                 timers.into_iter().flatten().min()
             }
@@ -270,6 +301,9 @@ impl ClientSession {
                 self.load_next(replica, now, &mut effects)?;
             }
             Input::SnapshotFailed { scope } if self.snapshot.as_ref() == Some(&scope) => {
+                if self.attempts >= RESUME_ATTEMPTS {
+                    replica.restart_snapshot(&scope)?;
+                }
                 self.reconnect_later(now, None, &mut effects);
             }
             Input::SnapshotRows { .. } | Input::SnapshotEnd { .. } | Input::SnapshotFailed { .. } => {}
@@ -319,6 +353,7 @@ impl ClientSession {
         }
         self.staged = None;
         self.walk = None;
+        self.greetings += 1;
         self.last_heard_ms = now.monotonic_ms;
         self.state = State::Greeting { since_ms: now.monotonic_ms };
         effects.push(Effect::Send(ClientFrame::Hello(replica.hello(self.mode, now.wall_ms)?)));
@@ -332,8 +367,10 @@ impl ClientSession {
         self.snapshot = None;
         self.walk = None;
         self.owes_ack = false;
-        self.stalled_since_ms = None;
+        self.greetings = 0;
+        self.stalled = None;
         self.awaiting_since_ms = None;
+        self.reload_at_ms = None;
     }
 
     /// Full-jitter back-off (spec LIV-1); the server's wish wins.
@@ -341,7 +378,7 @@ impl ClientSession {
         self.drop_connection();
         let bound = limits::BACKOFF_MIN_MS.saturating_mul(1 << self.attempts.min(16)).min(limits::BACKOFF_MAX_MS);
         self.attempts = self.attempts.saturating_add(1);
-        let jitter = u64::try_from(now.random % u128::from(bound + 1)).unwrap_or(bound);
+        let jitter = u64::try_from(((now.random >> 64) * u128::from(bound + 1)) >> 64).unwrap_or(bound);
         let wait_ms = retry_ms.unwrap_or(jitter);
         self.state = State::Waiting { until_ms: now.monotonic_ms + wait_ms };
         effects.push(Effect::Disconnect);
@@ -364,10 +401,6 @@ impl ClientSession {
     ) -> ReplicaResult<()> {
         match (&self.state, code) {
             (State::Paused | State::SignedOut | State::Stopped { .. } | State::Waiting { .. }, _) => {}
-            (State::Depositing { code, .. }, _) => {
-                let code = *code;
-                self.finish_purge(replica, code, effects)?;
-            }
             (_, Some(4601)) => self.finish_purge(replica, Code::DeviceRevoked, effects)?,
             (_, Some(4600)) => self.stop(Code::ProtoUnsupported, effects),
             (_, Some(4602)) => self.stop(Code::BackendMismatch, effects),
@@ -394,11 +427,13 @@ impl ClientSession {
         match frame {
             ServerFrame::Welcome(welcome) => self.on_welcome(replica, &welcome, now, effects),
             ServerFrame::Batch(batch) => self.on_batch(replica, batch, now, effects),
-            ServerFrame::Outcomes { outcomes } => self.on_outcomes(replica, &outcomes, effects),
+            ServerFrame::Outcomes { outcomes } => self.on_outcomes(replica, &outcomes, now, effects),
             ServerFrame::OutOfOrder { expected } => {
                 self.in_flight.pop_front();
                 self.next_to_send = expected;
-                self.upload = Upload::Rewinding;
+                if self.upload == Upload::Streaming {
+                    self.upload = Upload::Rewinding;
+                }
                 if expected <= replica.meta().decided_upto {
                     return self.greet(replica, now, effects);
                 }
@@ -411,7 +446,7 @@ impl ClientSession {
             ServerFrame::Grant { scope, action: GrantAction::Remove, .. } => {
                 replica.drop_scope(&scope)?;
                 effects.push(Effect::Notify(Event::Changed { cursor: replica.meta().cursor }));
-                Ok(())
+                self.forget_scope(replica, &scope, now, effects)
             }
             ServerFrame::Grant { action: GrantAction::Add, .. } => self.greet(replica, now, effects),
             ServerFrame::VerifyReply(reply) => self.on_verify_reply(replica, &reply, now, effects),
@@ -436,15 +471,13 @@ impl ClientSession {
                 self.next_to_send = replica.meta().decided_upto + 1;
                 self.upload = Upload::Streaming;
                 self.state = State::Depositing { code, since_ms: now.monotonic_ms };
+                replica.purge_base()?;
                 match replica.store().outbox_count()? {
                     0 => self.finish_purge(replica, code, effects),
                     _ => Ok(()),
                 }
             }
-            ServerFrame::Error { problem } => {
-                self.on_problem(&problem, now, effects);
-                Ok(())
-            }
+            ServerFrame::Error { problem } => self.on_problem(replica, &problem, now, effects),
         }
     }
 
@@ -455,37 +488,41 @@ impl ClientSession {
         now: Now,
         effects: &mut Effects,
     ) -> ReplicaResult<()> {
-        if !matches!(self.state, State::Greeting { .. }) {
+        self.greetings = self.greetings.saturating_sub(1);
+        if !matches!(self.state, State::Greeting { .. }) || self.greetings > 0 {
             return Ok(());
         }
-        let has_catch_up = match replica.apply_welcome(welcome, now.wall_ms) {
-            Ok(has_catch_up) => has_catch_up,
+        let followed = match replica.apply_welcome(welcome, now.wall_ms) {
+            Ok(followed) => followed,
             Err(WelcomeError::BackendMismatch) => {
                 self.stop(Code::BackendMismatch, effects);
                 return Ok(());
             }
             Err(WelcomeError::NeedsNewClientId) => {
-                let random = now.random.to_be_bytes();
-                let random = random[6..].try_into().expect("ten of sixteen bytes");
-                replica.rekey(ClientId::v7(now.wall_ms, random))?;
-                // The connection is the old client's: a new one carries the new id.
-                self.reconnect_later(now, Some(0), effects);
-                return Ok(());
+                return self.rekey(replica, welcome.applied_client_seq, now, effects);
             }
             Err(WelcomeError::Store(error)) => return Err(error),
         };
         self.state = State::Live;
-        self.attempts = 0;
         self.heartbeat_ms = welcome.heartbeat_ms.max(1_000);
         self.window = (welcome.window as usize).clamp(1, 64);
         if self.in_flight.is_empty() {
             self.next_to_send = replica.meta().decided_upto.max(welcome.applied_client_seq) + 1;
             self.upload = Upload::Streaming;
         }
-        if has_catch_up {
-            self.staged = Some(Staged { frames: Vec::new(), since_ms: now.monotonic_ms });
-        } else {
-            self.load_next(replica, now, effects)?;
+        let is_wanted = |scope: &ScopeId, scopes: &BTreeMap<ScopeId, ScopeState>| {
+            scopes.get(scope).is_some_and(|state| matches!(state.loading, Some(Loading::Snapshot { .. })))
+        };
+        if let Some(scope) = &self.snapshot
+            && !is_wanted(scope, &replica.store().scopes()?)
+        {
+            self.snapshot = None;
+        }
+        match followed {
+            Some(followed) => {
+                self.staged = Some(Staged { frames: Vec::new(), followed, since_ms: now.monotonic_ms });
+            }
+            None => self.load_next(replica, now, effects)?,
         }
         self.owes_ack = true;
         effects.push(Effect::Notify(Event::Connected));
@@ -502,15 +539,23 @@ impl ClientSession {
         if self.state != State::Live {
             return Ok(());
         }
+        let compared: Vec<ScopeId>;
         let applied = if batch.catch_up {
             let has_more = batch.more;
-            let Some(staged) = &mut self.staged else { return Ok(()) };
+            if self.staged.is_none() && batch.from != replica.meta().cursor {
+                return self.greet(replica, now, effects);
+            }
+            // One that no welcome promised: the session fell behind the live batches.
+            let followed = if self.staged.is_none() { replica.live_scopes()? } else { BTreeSet::new() };
+            let since_ms = now.monotonic_ms;
+            let mut staged = self.staged.take().unwrap_or(Staged { frames: Vec::new(), followed, since_ms });
             staged.frames.push(batch);
             if has_more {
+                self.staged = Some(staged);
                 return Ok(());
             }
-            let frames = self.staged.take().map(|staged| staged.frames).unwrap_or_default();
-            replica.apply_catch_up(frames, now.wall_ms)?
+            compared = staged.frames.iter().flat_map(|batch| &batch.digests).map(|(scope, _)| scope.clone()).collect();
+            replica.apply_catch_up(staged.frames, &staged.followed, now.wall_ms)?
         } else {
             if batch.to <= replica.meta().cursor {
                 return Ok(());
@@ -518,10 +563,15 @@ impl ClientSession {
             if self.staged.is_some() || batch.from != replica.meta().cursor {
                 return self.greet(replica, now, effects);
             }
+            compared = batch.digests.iter().map(|(scope, _)| scope.clone()).collect();
             replica.apply_live(batch, now.wall_ms)?
         };
         self.owes_ack = true;
-        self.stalled_since_ms = None;
+        for scope in compared.iter().filter(|scope| !applied.mismatched.contains(scope)) {
+            if let Some(repairs) = self.repairs.get_mut(scope) {
+                *repairs = Repairs { count: 0, is_due: false, ..*repairs };
+            }
+        }
         effects.push(Effect::Notify(Event::Changed { cursor: replica.meta().cursor }));
         for scope in applied.mismatched {
             self.repair(replica, scope, now, effects)?;
@@ -533,9 +583,13 @@ impl ClientSession {
         &mut self,
         replica: &mut Replica<S>,
         outcomes: &[Outcome],
+        now: Now,
         effects: &mut Effects,
     ) -> ReplicaResult<()> {
         let applied = replica.apply_outcomes(outcomes)?;
+        if applied.shares_client_id {
+            return self.rekey(replica, u64::MAX, now, effects);
+        }
         if let Some(last) = outcomes.iter().map(|outcome| outcome.client_seq).max() {
             while self.in_flight.front().is_some_and(|(_, end)| *end <= last) {
                 self.in_flight.pop_front();
@@ -546,7 +600,6 @@ impl ClientSession {
             }
         }
         self.owes_ack = true;
-        self.stalled_since_ms = None;
         if !applied.rejected.is_empty() {
             effects.push(Effect::Notify(Event::Rejected { client_seqs: applied.rejected }));
         }
@@ -558,7 +611,16 @@ impl ClientSession {
         Ok(())
     }
 
-    fn on_problem(&mut self, problem: &Problem, now: Now, effects: &mut Effects) {
+    fn on_problem<S: ReplicaStore>(
+        &mut self,
+        replica: &mut Replica<S>,
+        problem: &Problem,
+        now: Now,
+        effects: &mut Effects,
+    ) -> ReplicaResult<()> {
+        if let Some(scope) = &problem.scope {
+            return self.on_walk_problem(replica, scope, problem, now, effects);
+        }
         match problem.class {
             Class::Transient => {
                 let fallback = limits::BACKOFF_MIN_MS.saturating_mul(1 << self.attempts.min(7));
@@ -570,8 +632,67 @@ impl ClientSession {
                 self.reconnect_later(now, problem.retry_ms, effects);
             }
             Class::Protocol => self.reconnect_later(now, problem.retry_ms, effects),
+            // Two databases share the client id, or it is somebody else's (spec ID-2, PSH-7).
+            Class::Fatal | Class::Rejected if problem.client_seq.is_some() || problem.code == Code::Forbidden => {
+                return self.rekey(replica, u64::MAX, now, effects);
+            }
             Class::Fatal | Class::Rejected | Class::Local => self.stop(problem.code, effects),
         }
+        Ok(())
+    }
+
+    /// A question of a comparison was not answered: ask again later, or, when the scope is not ours any more, greet.
+    fn on_walk_problem<S: ReplicaStore>(
+        &mut self,
+        replica: &Replica<S>,
+        scope: &ScopeId,
+        problem: &Problem,
+        now: Now,
+        effects: &mut Effects,
+    ) -> ReplicaResult<()> {
+        if self.walk.as_ref().is_none_or(|walk| walk.scope != *scope) {
+            return Ok(());
+        }
+        self.walk = None;
+        if problem.class == Class::Transient {
+            let wait_ms = problem.retry_ms.unwrap_or(RELOAD_MS);
+            self.reload_at_ms = Some(now.monotonic_ms + wait_ms);
+            return Ok(());
+        }
+        self.greet(replica, now, effects)
+    }
+
+    /// Gives the database a new client id and connects again, because a connection is the client's that opened it.
+    fn rekey<S: ReplicaStore>(
+        &mut self,
+        replica: &mut Replica<S>,
+        known_upto: u64,
+        now: Now,
+        effects: &mut Effects,
+    ) -> ReplicaResult<()> {
+        let random = now.random.to_be_bytes();
+        let random = random[6..].try_into().expect("ten of sixteen bytes");
+        replica.rekey(ClientId::v7(now.wall_ms, random), known_upto)?;
+        self.reconnect_later(now, None, effects);
+        Ok(())
+    }
+
+    /// Ends what is under way for a scope that was taken away.
+    fn forget_scope<S: ReplicaStore>(
+        &mut self,
+        replica: &mut Replica<S>,
+        scope: &ScopeId,
+        now: Now,
+        effects: &mut Effects,
+    ) -> ReplicaResult<()> {
+        self.repairs.remove(scope);
+        self.snapshot.take_if(|loading| loading == scope);
+        self.walk.take_if(|walk| walk.scope == *scope);
+        if self.staged.is_some() {
+            // Rows of it may be among the staged ones.
+            return self.greet(replica, now, effects);
+        }
+        self.load_next(replica, now, effects)
     }
 
     /// The server took nothing of the oldest unanswered push: send it again later, after the others came back.
@@ -599,15 +720,16 @@ impl ClientSession {
                     self.reconnect_later(now, None, effects);
                 }
             }
-            State::Depositing { code, since_ms } => {
+            State::Depositing { since_ms, .. } => {
+                // What was not handed over is offered again: the server asks for it at the next connection.
                 if is_due(since_ms, limits::DEPOSIT_WINDOW_MS) {
-                    self.finish_purge(replica, code, effects)?;
+                    self.reconnect_later(now, None, effects);
                 }
             }
             State::Live => {
                 let staged_since = self.staged.as_ref().map(|staged| staged.since_ms);
                 let is_stuck = staged_since.is_some_and(|since| is_due(since, limits::STUCK_STAGED_MS))
-                    || self.stalled_since_ms.is_some_and(|since| is_due(since, limits::STUCK_PENDING_MS));
+                    || self.stalled.is_some_and(|stalled| is_due(stalled.since_ms, limits::STUCK_PENDING_MS));
                 if is_stuck {
                     effects.push(Effect::Notify(Event::Stuck));
                     self.reconnect_later(now, None, effects);
@@ -618,10 +740,30 @@ impl ClientSession {
                     self.greet(replica, now, effects)?;
                 } else {
                     self.send_due(replica, now, effects);
+                    self.resume_loading(replica, now, effects)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Repairs that had to wait, and loads the server had no time for.
+    fn resume_loading<S: ReplicaStore>(
+        &mut self,
+        replica: &mut Replica<S>,
+        now: Now,
+        effects: &mut Effects,
+    ) -> ReplicaResult<()> {
+        let is_due = |repairs: &Repairs| repairs.is_due && now.monotonic_ms >= repairs.next_ms();
+        let due = self.repairs.iter().filter(|(_, repairs)| is_due(repairs)).map(|(scope, _)| scope.clone());
+        for scope in due.collect::<Vec<_>>() {
+            self.repair(replica, scope, now, effects)?;
+        }
+        if self.reload_at_ms.is_some_and(|at| now.monotonic_ms < at) {
+            return Ok(());
+        }
+        self.reload_at_ms = None;
+        self.load_next(replica, now, effects)
     }
 
     fn send_due<S: ReplicaStore>(&mut self, replica: &Replica<S>, now: Now, effects: &mut Effects) {
@@ -668,12 +810,16 @@ impl ClientSession {
 
     /// Arms the watchdogs over the outbox (spec LIV-2, VEW-3).
     fn watch<S: ReplicaStore>(&mut self, replica: &Replica<S>, now: Now) -> ReplicaResult<()> {
-        if replica.store().outbox_count()? == 0 {
-            self.stalled_since_ms = None;
+        let Some(first) = replica.store().outbox(0, 1)?.pop() else {
+            self.stalled = None;
             self.awaiting_since_ms = None;
             return Ok(());
+        };
+        let (client_seq, is_decided) = (first.mutation.client_seq, first.outcome.is_some());
+        let has_moved = |stalled: &Stalled| (stalled.client_seq, stalled.is_decided) != (client_seq, is_decided);
+        if self.stalled.as_ref().is_none_or(has_moved) {
+            self.stalled = Some(Stalled { client_seq, is_decided, since_ms: now.monotonic_ms });
         }
-        self.stalled_since_ms.get_or_insert(now.monotonic_ms);
         match replica.awaited_seq()? {
             Some(_) => {
                 self.awaiting_since_ms.get_or_insert(now.monotonic_ms);
@@ -691,7 +837,8 @@ impl ClientSession {
         now: Now,
         effects: &mut Effects,
     ) -> ReplicaResult<()> {
-        if self.state != State::Live || self.staged.is_some() || self.snapshot.is_some() || self.walk.is_some() {
+        let is_busy = self.staged.is_some() || self.snapshot.is_some() || self.walk.is_some();
+        if self.state != State::Live || is_busy || self.reload_at_ms.is_some() {
             return Ok(());
         }
         let cursor = replica.meta().cursor;
@@ -716,6 +863,8 @@ impl ClientSession {
         if scopes.values().any(|state| state.seq != cursor) {
             return self.greet(replica, now, effects);
         }
+        // Everything is there: whatever went wrong before is over.
+        self.attempts = 0;
         Ok(())
     }
 
@@ -729,12 +878,13 @@ impl ClientSession {
         effects: &mut Effects,
     ) -> ReplicaResult<()> {
         let repairs = self.repairs.entry(scope.clone()).or_default();
-        if repairs.count > 0 && now.monotonic_ms < repairs.last_ms + REPAIR_INTERVAL_MS && repairs.count < REPAIRS_MAX {
-            repairs.count += 1;
+        if repairs.last_ms > 0 && now.monotonic_ms < repairs.next_ms() {
+            repairs.is_due = true;
             return Ok(());
         }
         let is_hopeless = repairs.count >= REPAIRS_MAX;
-        *repairs = Repairs { count: if is_hopeless { 0 } else { repairs.count + 1 }, last_ms: now.monotonic_ms };
+        let count = if is_hopeless { 0 } else { repairs.count + 1 };
+        *repairs = Repairs { count, last_ms: now.monotonic_ms.max(1), is_due: false };
         effects.push(Effect::Notify(Event::Repairing { scope: scope.clone() }));
         if is_hopeless {
             replica.reset_scope(&scope)
@@ -791,7 +941,7 @@ impl ClientSession {
         code: Code,
         effects: &mut Effects,
     ) -> ReplicaResult<()> {
-        replica.purge()?;
+        replica.purge(code)?;
         self.drop_connection();
         self.state = State::Stopped { code };
         effects.push(Effect::Disconnect);

@@ -53,7 +53,9 @@ pub fn plan_session(read: &dyn Read, grants: &Grants, hello: &Hello) -> StoreRes
             Some(held) if !is_same_epoch || held.seq < head.min_seq || held.seq > head.seq || held.seq == 0 => {
                 SyncPlan::Reconcile { seq: head.seq }
             }
-            Some(held) if held.seq == head.seq || held.digest == digest => SyncPlan::Resume,
+            Some(held) if held.digest == digest => SyncPlan::Resume,
+            // Up to date and yet different: an interrupted repair.
+            Some(held) if held.seq == head.seq => SyncPlan::Reconcile { seq: head.seq },
             Some(held) => SyncPlan::CatchUp { from: held.seq, to: head.seq },
             None => SyncPlan::CatchUp { from: 0, to: head.seq },
         };

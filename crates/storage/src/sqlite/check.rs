@@ -41,6 +41,11 @@ pub struct CheckReport {
 const PROBLEMS_MAX: usize = 100;
 
 impl SqliteReader {
+    /// Version of the SQLite this program carries.
+    pub fn sqlite_version() -> &'static str {
+        rusqlite::version()
+    }
+
     /// Recomputes the hashes of a workspace's log (spec AUD-1) and whether its seqs are gapless. O(log).
     pub fn verify_chain(&self, workspace: &WorkspaceId) -> StoreResult<ChainReport> {
         self.snapshot(|conn| verify_chain(conn, &Workspace::load(conn, workspace)?))

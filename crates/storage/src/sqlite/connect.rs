@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use syncline_core::TimestampMs;
 use syncline_core::storage::{StoreError, StoreResult};
@@ -97,6 +98,8 @@ impl Source {
     fn set_up(&self, conn: &Connection, cache_kib: u32) -> StoreResult<()> {
         conn.busy_timeout(Duration::from_millis(self.options.busy_timeout_ms.into())).or_failed()?;
         conn.set_prepared_statement_cache_capacity(512);
+        // Plans do not depend on bound values, so that a statement is never prepared again because of them.
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).or_failed()?;
         conn.execute_batch(&format!("PRAGMA cache_size = -{cache_kib}; PRAGMA temp_store = MEMORY;")).or_failed()
     }
 }

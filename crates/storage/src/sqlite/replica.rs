@@ -44,7 +44,7 @@ const TABLES: &str = "
     CREATE TABLE outbox_touch (entity TEXT NOT NULL, id BLOB NOT NULL, client_seq INTEGER NOT NULL,
         PRIMARY KEY (entity, id, client_seq)) STRICT, WITHOUT ROWID;
     CREATE INDEX outbox_touch_by_seq ON outbox_touch (client_seq);
-    CREATE TABLE rejected (client_seq INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
+    CREATE TABLE rejected (mutation_id BLOB PRIMARY KEY, client_seq INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
     CREATE TABLE acknowledged (client_seq INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
 ";
 

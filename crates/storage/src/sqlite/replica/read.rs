@@ -82,7 +82,7 @@ impl ReplicaStore for SqliteReplica {
     }
 
     fn rejected(&self) -> ReplicaResult<Vec<Rejected>> {
-        self.bodies("SELECT body FROM rejected ORDER BY client_seq", [])
+        self.bodies("SELECT body FROM rejected ORDER BY client_seq, mutation_id", [])
     }
 
     fn acknowledged(&self, first: u64) -> ReplicaResult<Vec<Pending>> {

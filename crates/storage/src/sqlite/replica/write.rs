@@ -37,10 +37,13 @@ pub(super) fn apply(conn: &Connection, schema: &Schema, writes: &ReplicaWrites) 
         writer.run("DELETE FROM outbox_touch WHERE client_seq = ?1", [client_seq])?;
     }
     for rejected in &writes.rejected_put {
-        writer.put_body("rejected", rejected.mutation.client_seq, rejected)?;
+        let mutation = &rejected.mutation;
+        let sql = "INSERT OR REPLACE INTO rejected (mutation_id, client_seq, body) VALUES (?1, ?2, ?3)";
+        let body = serde_json::to_string(rejected)?;
+        writer.run(sql, params![mutation.mutation_id.as_bytes(), int(mutation.client_seq)?, body])?;
     }
-    for client_seq in writes.rejected_delete.iter().filter_map(|client_seq| int(*client_seq).ok()) {
-        writer.run("DELETE FROM rejected WHERE client_seq = ?1", [client_seq])?;
+    for mutation_id in &writes.rejected_delete {
+        writer.run("DELETE FROM rejected WHERE mutation_id = ?1", [mutation_id.as_bytes()])?;
     }
     for pending in &writes.acknowledged_put {
         writer.put_body("acknowledged", pending.mutation.client_seq, pending)?;

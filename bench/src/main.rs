@@ -1,0 +1,68 @@
+//! Benchmarks of the figures users care about, each beside the limit it is measured against: `cargo xtask bench`.
+//!
+//! Everything runs on this machine in one process unless it says otherwise; figures are medians over rounds, because
+//! machines are noisy. What limits each figure is written in `bench/README.md`.
+
+mod bare;
+mod clock;
+mod hydrate;
+mod live;
+mod local;
+mod memory;
+mod push;
+mod report;
+mod stage;
+mod wire;
+
+use clap::Parser;
+use report::Report;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(about = "Measure Syncline on this machine")]
+struct Args {
+    /// Which to run: push, live, hydrate, local, memory; all when none is named.
+    names: Vec<String>,
+    /// Print one JSON object instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// A tenth of the work: to see that everything runs, not for figures.
+    #[arg(long)]
+    quick: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    syncline_server::install_crypto();
+    let _chosen_before = rustls::crypto::aws_lc_rs::default_provider().install_default().is_err();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let scale = if args.quick { 10 } else { 1 };
+    let known = ["push", "live", "hydrate", "local", "memory"];
+    for name in args.names.iter().filter(|name| !known.contains(&name.as_str())) {
+        anyhow::bail!("there is no benchmark `{name}`: choose from {}", known.join(", "));
+    }
+    let is_wanted = |name: &str| args.names.is_empty() || args.names.iter().any(|wanted| wanted == name);
+    let mut report = Report::new(args.json);
+    runtime.block_on(async {
+        if is_wanted("push") {
+            push::run(&mut report, scale).await?;
+        }
+        if is_wanted("live") {
+            live::run(&mut report, scale).await?;
+        }
+        if is_wanted("hydrate") {
+            hydrate::run(&mut report, scale).await?;
+        }
+        if is_wanted("local") {
+            local::run(&mut report, scale)?;
+        }
+        if is_wanted("memory") {
+            memory::run(&mut report, scale).await?;
+        }
+        anyhow::Ok(())
+    })?;
+    report.finish();
+    Ok(())
+}
