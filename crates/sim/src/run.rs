@@ -1,0 +1,43 @@
+//! Runs seeds, and campaigns against planted bugs.
+
+use crate::counters::Counters;
+use crate::oracle::Violation;
+use crate::plant::Bug;
+use crate::swarm::Swarm;
+use crate::world::World;
+
+/// What one seed came to.
+#[derive(Debug)]
+pub struct Outcome {
+    pub violation: Option<Violation>,
+    pub counters: Counters,
+    pub trace_hash: u64,
+    pub lines: Vec<String>,
+}
+
+/// Runs one world.
+pub fn seed(seed: u64, bug: Option<Bug>, keeps_trace: bool) -> Outcome {
+    let mut world = World::new(seed, Swarm::pick(seed), bug, keeps_trace);
+    let violation = world.run().err();
+    let lines = world.trace.lines.take().unwrap_or_default();
+    Outcome { violation, counters: world.counters, trace_hash: world.trace.hash(), lines }
+}
+
+/// Where a planted bug was found, and by which check.
+#[derive(Debug)]
+pub struct Found {
+    pub bug: Bug,
+    pub after: Option<(u64, &'static str)>,
+}
+
+/// Looks for a planted bug in seeds from `from` on.
+pub fn hunt(bug: Bug, from: u64, seeds: u64) -> Found {
+    let after = (from..from + seeds).zip(1..).find_map(|(number, tried)| {
+        let violation = seed(number, Some(bug), false).violation?;
+        Some((tried, violation.check))
+    });
+    Found { bug, after }
+}
+
+/// Seeds that once found a bug, with what it was; replayed before all others.
+pub const REGRESSIONS: &[(u64, &str)] = &[];
