@@ -8,7 +8,7 @@ use syncline_server::demo;
 
 use crate::clock;
 use crate::report::{Report, figure};
-use crate::stage::{Stage, fields, fill, mutation};
+use crate::stage::{self, Stage, fields, fill, mutation};
 use crate::wire::Wire;
 
 pub async fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
@@ -25,7 +25,7 @@ pub async fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
         device = tempfile::tempdir()?;
         let client = sign_in(&stage.url, device.path()).await?;
         let start = clock::now();
-        client.sync_once(limits()).await?;
+        client.sync_once(stage::sync_limits()).await?;
         let seconds = start.elapsed().as_secs_f64();
         let records = client.status().await?.scopes.iter().map(|scope| scope.digest.count).sum::<u64>();
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
@@ -40,7 +40,7 @@ pub async fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
     let changed_json = change(&stage, &leads[..changed]).await?;
     let client = Client::open(device.path()).await?;
     let start = clock::now();
-    client.sync_once(limits()).await?;
+    client.sync_once(stage::sync_limits()).await?;
     let elapsed = clock::millis(start.elapsed());
     let received = Wire::catch_up_bytes(&stage.url, held).await?;
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]

@@ -9,7 +9,7 @@ use syncline_client::{Client, SignIn};
 use syncline_server::demo;
 
 use crate::report::{Report, figure};
-use crate::stage::{Stage, contact, fill, mutation};
+use crate::stage::{self, Stage, contact, fill, mutation};
 use crate::wire::Wire;
 
 /// The server under measurement, ended with the benchmark.
@@ -49,7 +49,7 @@ pub async fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
         device_name: "bench".to_owned(),
         schema: None,
     };
-    Client::init(device.path(), sign_in).await?.sync_once(Duration::from_secs(300)).await?;
+    Client::init(device.path(), sign_in).await?.sync_once(stage::sync_limits()).await?;
     add("a device took everything")?;
     let mut wire = Wire::connect(&url).await?;
     for page in 0..(100 / scale).max(1) {

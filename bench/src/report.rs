@@ -1,6 +1,6 @@
 //! Results as tables for people or one JSON object for programs.
 
-use comfy_table::{Table, presets};
+use comfy_table::Table;
 use serde_json::{Map, Value, json};
 
 pub struct Report {
@@ -17,7 +17,7 @@ impl Report {
     pub fn section(&mut self, name: &str, title: &str, columns: &[&str], rows: &[Value]) {
         if !self.is_json {
             let mut table = Table::new();
-            table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(columns);
+            table.set_header(columns);
             for row in rows {
                 table.add_row(columns.iter().map(|column| show(&row[*column])));
             }

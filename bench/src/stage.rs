@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
+use syncline_client::SyncLimits;
 use syncline_core::change::{Mutation, Op};
 use syncline_core::engine::{PushRequest, plan_group};
 use syncline_core::id::{ClientId, DeviceId, MutationId, RecordId, UserId, WorkspaceId};
@@ -45,6 +46,11 @@ impl Stage {
         self.server.stop().await;
         self.dir
     }
+}
+
+/// Long enough for a device to take everything.
+pub fn sync_limits() -> SyncLimits {
+    SyncLimits { deadline: std::time::Duration::from_secs(300), ..SyncLimits::default() }
 }
 
 pub fn workspace() -> WorkspaceId {

@@ -34,7 +34,6 @@ impl Claim for Hello {
 
 pub struct Wire {
     socket: Socket,
-    pub next_seq: u64,
 }
 
 impl Wire {
@@ -92,7 +91,7 @@ impl Wire {
         let mut request = address.into_client_request()?;
         request.headers_mut().insert("authorization", format!("Bearer {token}").parse()?);
         let (socket, _) = tokio_tungstenite::connect_async(request).await?;
-        let mut wire = Self { socket, next_seq: 1 };
+        let mut wire = Self { socket };
         let hello = Hello {
             proto: [1, 1],
             client_id,

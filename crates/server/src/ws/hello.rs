@@ -225,7 +225,7 @@ impl Session {
         }
         let asked = scope.clone();
         let answer = self.read_in_scope(&scope, move |read| verify(read, &asked, &ranges)).await;
-        self.reply(SyncOperation::Verify, answer.map(|reply| reply.map(ServerFrame::VerifyReply))).await
+        self.reply(SyncOperation::Verify, &scope, answer.map(|reply| reply.map(ServerFrame::VerifyReply))).await
     }
 
     pub(super) async fn fetch(&mut self, scope: ScopeId, records: Vec<(Name, RecordId)>) -> Result<(), End> {
@@ -235,7 +235,7 @@ impl Session {
         }
         let asked = scope.clone();
         let answer = self.read_in_scope(&scope, move |read| fetch(read, &asked, &records)).await;
-        self.reply(SyncOperation::Fetch, answer).await
+        self.reply(SyncOperation::Fetch, &scope, answer).await
     }
 
     /// Reads about a scope the user is granted at that moment; `None`: they are not.
@@ -260,16 +260,23 @@ impl Session {
         self.app.db.read(&workspace_id, read).await
     }
 
-    async fn reply(&mut self, operation: SyncOperation, answer: StoreResult<Option<ServerFrame>>) -> Result<(), End> {
+    async fn reply(
+        &mut self,
+        operation: SyncOperation,
+        scope: &ScopeId,
+        answer: StoreResult<Option<ServerFrame>>,
+    ) -> Result<(), End> {
+        // A client tells answers to its questions from answers to its pushes by the scope (spec REP-5).
+        let about = |problem: Problem| Problem { scope: Some(scope.clone()), ..problem };
         let (status, frame) = match answer {
             Ok(Some(frame)) => (Status::Ok, frame),
             Ok(None) => {
                 let problem = Problem::new(Code::Forbidden, "This scope is not granted to you.");
-                (Status::Refused, ServerFrame::Error { problem })
+                (Status::Refused, ServerFrame::Error { problem: about(problem) })
             }
             Err(error) => {
                 tracing::warn!(event = "read_failed", ?operation, %error, "a replica's question could not be answered");
-                (Status::Failed, ServerFrame::Error { problem: unavailable() })
+                (Status::Failed, ServerFrame::Error { problem: about(unavailable()) })
             }
         };
         self.app.metrics.count_sync(operation, status);
