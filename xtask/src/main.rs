@@ -48,6 +48,8 @@ enum Task {
     },
     /// House rules that a program can check
     Tidy,
+    /// Write docs/CONFIG.md from the server's configuration
+    Config,
 }
 
 fn main() -> ExitCode {
@@ -69,5 +71,6 @@ fn perform(task: Task) -> Result<()> {
             shell::cargo(["run", "--release", "--package", "syncline-bench", "--"]).args(args).run()
         }
         Task::Tidy => tidy::report(&shell::root()),
+        Task::Config => tidy::write_config(&shell::root()),
     }
 }

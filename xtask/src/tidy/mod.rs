@@ -1,5 +1,6 @@
 //! House rules that a program can check. Each finding says where, what, and what to do about it.
 
+mod config;
 mod docs;
 mod sources;
 mod spec;
@@ -7,7 +8,7 @@ mod tree;
 
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use tree::Tree;
 
@@ -46,8 +47,15 @@ pub fn report(root: &Path) -> Result<()> {
     }
 }
 
+/// Writes `docs/CONFIG.md`.
+pub fn write_config(root: &Path) -> Result<()> {
+    let page = config::render(&Tree::read(root)?);
+    std::fs::write(root.join(config::PATH), page).with_context(|| format!("{} cannot be written", config::PATH))
+}
+
 fn check(tree: &Tree) -> Vec<Finding> {
     let checks = [
+        config::is_current,
         sources::sizes,
         sources::leftovers,
         sources::core_dependencies,

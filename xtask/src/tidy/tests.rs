@@ -1,7 +1,7 @@
 //! Each rule finds what it is for, and leaves alone what is right.
 
 use super::tree::Tree;
-use super::{Finding, docs, sources, spec};
+use super::{Finding, config, docs, sources, spec};
 
 fn whats(findings: &[Finding]) -> Vec<&str> {
     findings.iter().map(|finding| finding.what.as_str()).collect()
@@ -84,4 +84,12 @@ fn long_files_and_leftovers_are_found() {
     assert_eq!(whats(&sources::sizes(&tree)), ["801 lines without tests, 800 is the most"]);
     let found = sources::leftovers(&tree);
     assert_eq!(whats(&found), ["`.unwrap()` outside tests", concat!("`db", "g!(`")]);
+}
+
+#[test]
+fn the_configuration_page_is_written_from_the_source() {
+    let source = "//! Section `log`: what is written.\n/// A section.\npub struct LogConfig {\n    /// Level, or\n    /// more. `LOG`.\n    \
+                  #[serde(skip)]\n    pub level: String,\n}\nimpl LogConfig {\n    /// Not a setting.\n    pub fn a() -> A {}\n}\n";
+    let page = config::render(&Tree::of(&[("crates/server/src/config/log.rs", source)]));
+    assert!(page.ends_with("## `[log]`: what is written.\n\n| setting | what it does |\n|---|---|\n| `level` | Level, or more. `LOG`. |\n"), "{page}");
 }
