@@ -375,7 +375,11 @@ impl<S: ReplicaStore> Replica<S> {
     pub fn purge_base(&mut self) -> ReplicaResult<()> {
         let drop_scopes = self.store.scopes()?.into_keys().collect();
         let meta = ReplicaMeta { epoch: None, cursor: 0, ..self.meta.clone() };
-        self.write(ReplicaWrites { drop_scopes, meta: Some(meta), ..ReplicaWrites::default() })
+        // Decided ones waited for effects that will not come any more: the server has them.
+        let outbox = self.store.outbox(0, limits::OUTBOX_MUTATIONS_MAX as usize)?;
+        let decided = outbox.iter().filter(|pending| pending.outcome.is_some());
+        let outbox_delete = decided.map(|pending| pending.mutation.client_seq).collect();
+        self.write(ReplicaWrites { drop_scopes, meta: Some(meta), outbox_delete, ..ReplicaWrites::default() })
     }
 
     /// Deletes everything (spec REV-2). The identity and the reason stay, so that nobody takes the store for a new one.

@@ -339,11 +339,13 @@ pub fn snapshot_page(
             None => return Ok(None),
         },
     };
+    let head = read.head()?.seq;
     let mut rows = Vec::new();
     while position < order.len() && rows.len() < limits::SNAPSHOT_PAGE_ROWS {
         let limit = limits::SNAPSHOT_PAGE_ROWS - rows.len();
         let entity = order[position].clone();
-        let page = ChangedPage { scope: scope.clone(), entity, after, to: seq, live_only: true, limit };
+        // Also what changed after `seq`: a catch-up from there patches such a record, so the replica needs it whole before.
+        let page = ChangedPage { scope: scope.clone(), entity, after, to: head.max(seq), live_only: true, limit };
         let records = read.changed(&page)?;
         if records.len() < limit {
             position += 1;
