@@ -1,6 +1,6 @@
 //! Connections: ordered within, delayed, cut, half-open, partitioned.
 
-use syncline_core::protocol::ClientFrame;
+use syncline_core::protocol::{ClientFrame, limits};
 use syncline_core::session::client::Input;
 use syncline_core::session::server::snapshot_page;
 
@@ -47,9 +47,9 @@ impl World {
         conn.is_client_open = false;
         // Frames on their way arrive before the close does.
         let when = conn.last_up_ms.max(self.now_ms + delay);
-        if !conn.loses_up {
-            self.at(when, Event::ServerClose { conn: id });
-        }
+        // A server that hears nothing any more gives up after the connection timeout.
+        let when = if conn.loses_up { self.now_ms + limits::CONNECTION_TIMEOUT_MS } else { when };
+        self.at(when, Event::ServerClose { conn: id });
     }
 
     pub(crate) fn send_up(&mut self, index: usize, frame: &ClientFrame) {
@@ -167,7 +167,9 @@ impl World {
         let scope = download.scope.clone();
         let is_lost = !self.is_healed && self.net.chance(self.swarm.cut);
         let is_open = self.server.sessions.contains_key(&id);
-        if !self.server.is_up || self.is_partitioned() || is_lost || !is_open || !self.server.may_read(id, &scope) {
+        let head = self.server.read(|read| read.head());
+        let is_known = (head.min_seq..=head.seq).contains(&download.seq);
+        if !is_known || !self.server.is_up || self.is_partitioned() || is_lost || !is_open || !self.server.may_read(id, &scope) {
             self.devices[index].download = None;
             return self.input(index, Input::SnapshotFailed { scope });
         }

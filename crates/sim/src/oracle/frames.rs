@@ -108,14 +108,14 @@ impl Oracle {
         let kind = text(op, "op");
         let rec = self.model.records.get(&key);
         if kind == "leave" {
-            let was_visible = rec.is_some_and(|rec| rec.scopes.iter().any(|scope| sees.is_some_and(|s| s.includes(scope))));
+            let was_visible = rec.is_some_and(|rec| rec.places.iter().any(|(_, scope)| sees.is_some_and(|s| s.includes(scope))));
             if !was_visible {
                 return fail("permission on pull", format!("a leave of {key:?}, which was never visible"));
             }
             return Ok(());
         }
         let Some(rec) = rec else { return fail("permission on pull", format!("{key:?} does not exist")) };
-        allowed(sees, &rec.scope, "record")?;
+        allowed(sees, rec.scope_at(number(op, "rv")), "record")?;
         if op["scope"].is_string() {
             allowed(sees, &text(op, "scope"), "record")?;
         }

@@ -160,11 +160,6 @@ impl Oracle {
         dead.filter_map(|((entity, id), _)| Some((Name::new(entity), id.parse().ok()?))).collect()
     }
 
-    /// As [`Self::observe`], for answers that left before a crash.
-    pub fn observe_quietly(&mut self, server: &Server, counters: &mut Counters) -> Checked {
-        self.observe(server, counters)
-    }
-
     /// Takes in what the server has committed since the last look.
     pub fn observe(&mut self, server: &Server, counters: &mut Counters) -> Checked {
         let (head, entries) = server.read(|read| {
@@ -188,7 +183,7 @@ impl Oracle {
     }
 
     /// Outcomes stored since the last look; returns those without effects that were accepted.
-    fn new_outcomes(&mut self, server: &Server, counters: &mut Counters) -> Checked<Vec<Value>> {
+    fn new_outcomes(&mut self, server: &Server, counters: &mut Counters) -> Checked<Vec<(String, Value)>> {
         let mut empty = Vec::new();
         for client in self.clients.clone() {
             let last = self.model.last_outcome.get(&client).copied().unwrap_or(0);
@@ -204,11 +199,10 @@ impl Oracle {
                 self.outcome(&client, &outcome, counters, &mut empty)?;
             }
         }
-        empty.sort_by_key(|outcome: &Value| (number(outcome, "seq"), text(outcome, "mutation_id")));
         Ok(empty)
     }
 
-    fn outcome(&self, client: &str, outcome: &Value, counters: &mut Counters, empty: &mut Vec<Value>) -> Checked {
+    fn outcome(&self, client: &str, outcome: &Value, counters: &mut Counters, empty: &mut Vec<(String, Value)>) -> Checked {
         let mutation_id = text(outcome, "mutation_id");
         if self.impostors.contains(&mutation_id) {
             return fail("client ids have one owner", format!("{outcome} is of somebody else's mutation"));
@@ -230,28 +224,45 @@ impl Oracle {
             counters.add(Counter::Deposited);
         }
         if outcome["outcome"] != "rejected" {
-            empty.push(outcome.clone());
+            empty.push((client.to_owned(), outcome.clone()));
         }
         Ok(())
     }
 
-    /// Outcomes at the present head that left no entry: nothing may have been due.
-    fn without_effect(&mut self, outcomes: &mut Vec<Value>) -> Checked {
+    /// Accepted outcomes at the present head that left no entry: nothing may have been due.
+    fn without_effect(&mut self, outcomes: &mut Vec<(String, Value)>) -> Checked {
         let head = self.model.head;
-        let has_entry = |outcome: &Value| self.model.by_mutation.contains_key(&text(outcome, "mutation_id"));
-        outcomes.retain(|outcome| !has_entry(outcome));
-        let (due, later): (Vec<Value>, Vec<Value>) = outcomes.drain(..).partition(|outcome| number(outcome, "seq") == head);
+        let (due, later): (Vec<_>, Vec<_>) = outcomes.drain(..).partition(|(_, outcome)| number(outcome, "seq") <= head);
         *outcomes = later;
-        for outcome in due {
-            let Some(pushed) = self.pushed.get(&text(&outcome, "mutation_id")) else { continue };
-            if pushed.body["ops"].as_array().is_none_or(Vec::is_empty) {
+        for (client, outcome) in due {
+            let mutation_id = text(&outcome, "mutation_id");
+            let has_entry = self.model.by_mutation.contains_key(&mutation_id);
+            let Some(pushed) = self.pushed.get(&mutation_id).filter(|_| !has_entry) else { continue };
+            let commit = Commit {
+                mutation_id,
+                client,
+                client_seq: number(&outcome, "client_seq"),
+                user: pushed.user.clone(),
+                role: self.model.role(&pushed.user),
+                committed_ms: 0,
+            };
+            let author = merge::Author { commit: &commit, seq: u64::MAX, authored_ms: u64::MAX };
+            let expected = merge::predict(&self.model, &author, &pushed.body);
+            if expected.is_unknown || !expected.unknown.is_empty() {
                 continue;
             }
-            // It may still be an entry to come, decided later in the same group.
-            if outcomes.iter().any(|other| number(other, "seq") == head + 1) {
-                continue;
+            let is_there = |(key, values): (&model::Key, &BTreeMap<String, Value>)| {
+                let rec = self.model.records.get(key);
+                rec.is_some_and(|rec| values.iter().all(|(field, value)| {
+                    let held = rec.value(field);
+                    held == *value || (held.is_array() && items(&held) == items(value))
+                }))
+            };
+            let is_due = !expected.values.iter().all(is_there) || !expected.deleted.is_empty();
+            if is_due || expected.conflicts.iter().any(|conflict| conflict.4 == "open") {
+                let detail = format!("{outcome} left nothing in the log, the model expects {expected:?}; {}", pushed.body);
+                return fail("acknowledged edits take effect", detail);
             }
-            let _ = pushed;
         }
         Ok(())
     }
@@ -450,7 +461,6 @@ impl Oracle {
         if head.seq <= former.head {
             return fail("restore is a new epoch", format!("the head went from {} to {}", former.head, head.seq));
         }
-        self.model.compacted = self.model.head;
         let sums = self.model.sums.clone();
         self.model.head = head.seq;
         self.model.history.insert(head.seq, sums);

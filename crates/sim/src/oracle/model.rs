@@ -24,13 +24,18 @@ pub struct Rec {
     pub at_creation: BTreeMap<String, Value>,
     /// `(seq, field, value)` of every change since the creation.
     pub history: Vec<(u64, String, Value)>,
-    /// Every scope it was ever in.
-    pub scopes: BTreeSet<String>,
+    /// Where it was from which seq on.
+    pub places: Vec<(u64, String)>,
 }
 
 impl Rec {
     pub fn version(&self, field: &str) -> (u64, u64) {
         self.versions.get(field).copied().unwrap_or(self.created)
+    }
+    /// Scope at a seq.
+    pub fn scope_at(&self, seq: u64) -> &str {
+        let place = self.places.iter().rev().find(|(since, _)| *since <= seq);
+        place.map_or("", |(_, scope)| scope)
     }
     pub fn value(&self, field: &str) -> Value {
         self.fields.get(field).cloned().unwrap_or(Value::Null)
@@ -151,11 +156,11 @@ impl Model {
         }
         rec.rv = seq;
         rec.scope.clone_from(&scope);
-        rec.scopes.insert(scope.clone());
+        rec.places.push((seq, scope.clone()));
         match kind.as_str() {
             "del" => rec.is_live = false,
             "put" => {
-                rec = Rec { scopes: rec.scopes, rv: seq, scope: scope.clone(), created: (seq, authored), ..Rec::default() };
+                rec = Rec { places: rec.places, rv: seq, scope: scope.clone(), created: (seq, authored), ..Rec::default() };
                 rec.is_live = true;
                 for (field, value) in change["fields"].as_object().into_iter().flatten() {
                     rec.fields.insert(field.clone(), value.clone());
