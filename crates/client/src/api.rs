@@ -95,7 +95,10 @@ impl Api {
         }
         let url = format!("{}/api/auth/login", request.server);
         let response = self.http.post(url).json(&body).send().await.map_err(unreachable)?;
-        let tokens = decode::<Tokens>(response).await.map_err(Failure::into_error)?;
+        let tokens = decode::<Tokens>(response).await.map_err(|failure| match failure {
+            Failure::Problem(body) => ClientError::Refused(Box::new(body.problem)),
+            Failure::Unreachable(text) => ClientError::Unreachable(text),
+        })?;
         let blank = Credentials {
             server: request.server.to_owned(),
             email: request.email.to_owned(),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use syncline_core::id::{ClientId, WorkspaceId};
+use syncline_core::protocol::Code;
 use syncline_core::replica::{Replica, ReplicaIdentity, ReplicaMeta, ReplicaStore as _};
 use syncline_core::schema::Schema;
 use syncline_core::session::client::Event;
@@ -93,12 +94,17 @@ impl Client {
             device_id: held.as_ref().map_or_else(random::device_id, |replica| replica.meta().device_id),
             device_name: &sign_in.device_name,
         };
-        let credentials = api.login(&request).await?;
+        let credentials = match (api.login(&request).await, &held) {
+            // The device id in the directory is somebody else's.
+            (Err(ClientError::Refused(problem)), Some(replica)) if problem.code == Code::Forbidden => {
+                return Err(other_owner(dir, replica));
+            }
+            (answer, _) => answer?,
+        };
         if let Some(replica) = &held {
             let meta = replica.meta();
             if meta.user_id != credentials.user_id || meta.workspace_id != credentials.workspace_id {
-                let owner = format!("user {} of workspace {}", meta.user_id, meta.workspace_id);
-                return Err(ClientError::OtherOwner { dir, owner });
+                return Err(other_owner(dir, replica));
             }
         }
         let replica = match held {
@@ -153,6 +159,12 @@ impl Client {
     pub async fn close(self) {
         self.inner.owner.close().await;
     }
+}
+
+fn other_owner(dir: PathBuf, replica: &Replica<SqliteReplica>) -> ClientError {
+    let meta = replica.meta();
+    let owner = format!("user {} of workspace {}", meta.user_id, meta.workspace_id);
+    ClientError::OtherOwner { dir, owner }
 }
 
 const SCHEMA_FILE: &str = "schema.toml";

@@ -3,18 +3,22 @@
 use serde_json::Value;
 use syncline_core::change::{CONFLICTS, Resolution};
 use syncline_core::id::RecordId;
-use syncline_core::replica::{Edit, Filter, Query, Rejected, ReplicaStore as _, Viewed};
+use syncline_core::replica::{
+    Edit, Filter, LocalError, Query, Rejected, Replica, ReplicaResult, ReplicaStore as _, Viewed,
+};
 use syncline_core::{Fields, Name};
+use syncline_storage::SqliteReplica;
 
 use crate::client::Client;
 use crate::clock::now_ms;
 use crate::error::ClientError;
+use crate::owner::Owned;
 use crate::random::mutation_id;
 
 impl Client {
     /// Applies the edits as one mutation: visible and on disk when this returns. Returns its `client_seq`.
     pub async fn mutate(&self, edits: Vec<Edit>) -> Result<u64, ClientError> {
-        let work = |owned: &mut crate::owner::Owned| owned.replica.mutate(edits, mutation_id(), now_ms());
+        let work = |owned: &mut Owned| owned.replica.mutate(edits, mutation_id(), now_ms());
         let client_seq = self.inner.owner.call(work).await??;
         self.inner.changed.notify_one();
         Ok(client_seq)
@@ -23,12 +27,24 @@ impl Client {
     /// The record as the person sees it, with what is pending.
     pub async fn get(&self, entity: &str, id: RecordId) -> Result<Option<Viewed>, ClientError> {
         let entity = entity.to_owned();
-        Ok(self.inner.owner.call(move |owned| owned.replica.get(&entity, id)).await??)
+        self.read(move |replica| replica.get(&entity, id)).await
     }
 
     /// Records that match, with what is pending.
     pub async fn list(&self, query: Query) -> Result<Vec<Viewed>, ClientError> {
-        Ok(self.inner.owner.call(move |owned| owned.replica.query(&query)).await??)
+        self.read(move |replica| replica.query(&query)).await
+    }
+
+    /// Nothing is shown while the copy is locked, because the server was not heard for the length of the offline lease.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Replica<SqliteReplica>) -> ReplicaResult<T> + Send + 'static,
+    ) -> Result<T, ClientError> {
+        let work = |owned: &mut Owned| match owned.replica.is_locked(now_ms()) {
+            true => Err(LocalError::LeaseExpired),
+            false => Ok(read(&owned.replica)?),
+        };
+        Ok(self.inner.owner.call(work).await??)
     }
 
     /// Conflicts that wait for a person; `with_decided`: also those that were decided, by people or by a rule.
@@ -73,9 +89,8 @@ impl Client {
 
     /// Sends a rejected mutation again, with other values for some fields of its first op. Returns its new `client_seq`.
     pub async fn resend_rejected(&self, client_seq: u64, changes: Fields) -> Result<u64, ClientError> {
-        let work = move |owned: &mut crate::owner::Owned| {
-            owned.replica.resend_rejected(client_seq, &changes, mutation_id(), now_ms())
-        };
+        let work =
+            move |owned: &mut Owned| owned.replica.resend_rejected(client_seq, &changes, mutation_id(), now_ms());
         let new_seq = self.inner.owner.call(work).await??;
         self.inner.changed.notify_one();
         Ok(new_seq)

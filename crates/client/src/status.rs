@@ -22,7 +22,7 @@ pub struct Status {
     pub server: Option<String>,
     pub email: Option<String>,
     pub role: Option<Name>,
-    /// The server withdrew this device's access.
+    /// The server withdrew this device's access; once it was told, everything here was deleted.
     pub is_revoked: bool,
     pub workspace_id: WorkspaceId,
     pub user_id: UserId,
@@ -62,7 +62,7 @@ impl Client {
         let status = self.inner.owner.call(read).await??;
         let Some(credentials) = self.inner.api.credentials().await else { return Ok(status) };
         Ok(Status {
-            is_revoked: credentials.deposit_token.is_some(),
+            is_revoked: status.is_revoked || credentials.deposit_token.is_some(),
             server: Some(credentials.server),
             email: Some(credentials.email),
             role: Some(credentials.role),
@@ -95,7 +95,7 @@ fn read(owned: &mut Owned) -> ReplicaResult<Status> {
         server: None,
         email: None,
         role: None,
-        is_revoked: false,
+        is_revoked: meta.purged.is_some(),
         workspace_id: meta.workspace_id,
         user_id: meta.user_id,
         device_id: meta.device_id,
@@ -108,7 +108,7 @@ fn read(owned: &mut Owned) -> ReplicaResult<Status> {
         open_conflicts: replica.query(&conflicts)?.len() as u64,
         last_sync_ms: meta.last_sync_ms,
         lease_until_ms: meta.lease_until_ms,
-        is_locked: meta.lease_until_ms > 0 && now_ms > meta.lease_until_ms,
+        is_locked: replica.is_locked(now_ms),
         repairs: meta.repairs,
         database_bytes: store.bytes(),
         records,

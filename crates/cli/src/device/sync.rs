@@ -49,6 +49,9 @@ pub(super) async fn sync(client: &Client, args: &SyncArgs, is_json: bool) -> any
         SyncEnd::Synced => ("synced", "synced".to_owned(), exit_of(&status)),
         SyncEnd::Cancelled => ("cancelled", "stopped".to_owned(), exit_of(&status)),
         SyncEnd::NotSynced { reason } => ("not_synced", format!("not synced: {reason}"), Exit::NotSynced),
+        SyncEnd::SignInNeeded { reason } if status.is_revoked => {
+            ("sign_in_needed", format!("access was withdrawn: {reason}"), Exit::Revoked)
+        }
         SyncEnd::SignInNeeded { reason } => ("sign_in_needed", format!("sign in again: {reason}"), Exit::Error),
         SyncEnd::Purged { code } => (
             "purged",

@@ -56,6 +56,8 @@ pub struct SqliteReplica {
     conn: Connection,
     schema: Arc<Schema>,
     is_cloned: bool,
+    /// Mutations in the outbox: asked for at every step, and counting them reads all of it.
+    outbox_count: u64,
     /// Why the effect of the last commit is unknown: nothing may be written until the file was opened again.
     broken: Option<String>,
     /// Held until the replica is dropped; the system lets go of it when the process dies.
@@ -71,8 +73,9 @@ impl SqliteReplica {
         let options = SqliteOptions { writer_cache_kib: CACHE_KIB, ..SqliteOptions::default() };
         let source = Source { path: dir.join(DATABASE), options };
         let conn = source.open_writer().map_err(opened)?;
-        let mut replica = Self { dir, conn, schema, is_cloned: false, broken: None, _lock: lock };
+        let mut replica = Self { dir, conn, schema, is_cloned: false, outbox_count: 0, broken: None, _lock: lock };
         replica.prepare()?;
+        replica.outbox_count = replica.number("SELECT count(*) FROM outbox", [])?;
         let marked = replica.stored("marker")?;
         replica.is_cloned = match &marked {
             None => {
@@ -104,6 +107,15 @@ impl SqliteReplica {
     pub fn bytes(&self) -> u64 {
         let names = [DATABASE, "replica.sqlite-wal"];
         names.iter().filter_map(|name| std::fs::metadata(self.dir.join(name)).ok()).map(|file| file.len()).sum()
+    }
+
+    /// Takes what was deleted out of the file and its log too: a purge leaves nothing to read (spec REV-2). The deletion
+    /// itself is done already; when this fails, its pages are overwritten in time.
+    fn erase(&self) {
+        let erased = self.conn.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);");
+        if let Err(error) = erased {
+            tracing::warn!(%error, "the database could not be shrunk after everything was deleted");
+        }
     }
 
     /// Creates the tables of a new file and brings the indexes up to the schema.

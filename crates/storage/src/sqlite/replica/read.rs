@@ -67,7 +67,7 @@ impl ReplicaStore for SqliteReplica {
     }
 
     fn outbox_count(&self) -> ReplicaResult<u64> {
-        self.number("SELECT count(*) FROM outbox", [])
+        Ok(self.outbox_count)
     }
 
     fn pending_for(&self, entity: &str, id: RecordId) -> ReplicaResult<Vec<Pending>> {
@@ -90,8 +90,12 @@ impl ReplicaStore for SqliteReplica {
     }
 
     fn write(&mut self, writes: ReplicaWrites) -> ReplicaResult<()> {
-        let schema = self.schema.clone();
-        self.transaction(|conn| write::apply(conn, &schema, &writes))
+        let (schema, outbox_count) = (self.schema.clone(), self.outbox_count);
+        self.outbox_count = self.transaction(|conn| write::apply(conn, &schema, &writes, outbox_count))?;
+        if writes.wipe {
+            self.erase();
+        }
+        Ok(())
     }
 }
 
@@ -116,7 +120,7 @@ impl SqliteReplica {
         self.rows(sql, params, |row| body(text(row, 0)?))
     }
 
-    fn number(&self, sql: &str, params: impl Params) -> ReplicaResult<u64> {
+    pub(super) fn number(&self, sql: &str, params: impl Params) -> ReplicaResult<u64> {
         let mut statement = self.conn.prepare_cached(sql).map_err(failed)?;
         let number: i64 = statement.query_row(params, |row| row.get(0)).map_err(failed)?;
         Ok(number.cast_unsigned())

@@ -45,6 +45,20 @@ fn rpl_2_a_full_disk_leaves_nothing_and_the_store_usable() {
 }
 
 #[test]
+fn rev_2_a_wipe_leaves_nothing_to_read_in_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut replica = SqliteReplica::open(folder.path(), suite::schema()).unwrap();
+    replica.write(puts((1..500).map(|n| record(n, "a very secret note")))).unwrap();
+    replica.write(ReplicaWrites { wipe: true, ..ReplicaWrites::default() }).unwrap();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(11).any(|window| window == b"secret note"));
+    }
+    replica.write(puts([record(1, "later")])).unwrap();
+    assert_eq!(replica.base_count("things").unwrap(), 1);
+}
+
+#[test]
 fn vew_5_what_was_written_is_there_after_reopening() {
     let folder = tempfile::tempdir().unwrap();
     let mut replica = SqliteReplica::open(folder.path(), suite::schema()).unwrap();

@@ -14,8 +14,15 @@ use super::WriteError;
 /// Numbers on the wire stay below this (spec ID-5).
 const SEQ_END: u64 = 1 << 53;
 
-pub(super) fn apply(conn: &Connection, schema: &Schema, writes: &ReplicaWrites) -> Result<(), WriteError> {
+/// Writes it all. `outbox_count`: mutations in the outbox before; returns those after.
+pub(super) fn apply(
+    conn: &Connection,
+    schema: &Schema,
+    writes: &ReplicaWrites,
+    outbox_count: u64,
+) -> Result<u64, WriteError> {
     let mut writer = Writer { conn, schema, scopes: BTreeMap::new(), json: Vec::new() };
+    let mut outbox_count = if writes.wipe { 0 } else { outbox_count };
     if writes.wipe {
         let tables = ["base", "base_index", "outbox", "outbox_touch", "rejected", "acknowledged", "scopes"];
         tables.iter().try_for_each(|table| writer.run(&format!("DELETE FROM {table}"), []))?;
@@ -31,9 +38,12 @@ pub(super) fn apply(conn: &Connection, schema: &Schema, writes: &ReplicaWrites) 
     }
     writes.base_put.iter().try_for_each(|record| writer.put_base(record))?;
     writes.base_delete.iter().try_for_each(|(entity, id)| writer.delete_base(entity, *id))?;
-    writes.outbox_put.iter().try_for_each(|pending| writer.put_outbox(pending))?;
+    for pending in &writes.outbox_put {
+        outbox_count += u64::from(writer.put_outbox(pending)?);
+    }
     for client_seq in writes.outbox_delete.iter().filter_map(|client_seq| int(*client_seq).ok()) {
-        writer.run("DELETE FROM outbox WHERE client_seq = ?1", [client_seq])?;
+        let deleted = conn.prepare_cached("DELETE FROM outbox WHERE client_seq = ?1")?.execute([client_seq])?;
+        outbox_count = outbox_count.saturating_sub(deleted as u64);
         writer.run("DELETE FROM outbox_touch WHERE client_seq = ?1", [client_seq])?;
     }
     for rejected in &writes.rejected_put {
@@ -54,7 +64,7 @@ pub(super) fn apply(conn: &Connection, schema: &Schema, writes: &ReplicaWrites) 
     if writes.acknowledged_clear {
         writer.run("DELETE FROM acknowledged", [])?;
     }
-    Ok(())
+    Ok(outbox_count)
 }
 
 /// Rebuilds `base_index` for the fields that `schema` indexes.
@@ -186,15 +196,21 @@ impl Writer<'_> {
         self.run("DELETE FROM scopes WHERE name = ?1", [scope.as_str()])
     }
 
-    fn put_outbox(&mut self, pending: &Pending) -> Result<(), WriteError> {
-        let client_seq = int(pending.mutation.client_seq)?;
-        self.run("DELETE FROM outbox_touch WHERE client_seq = ?1", [client_seq])?;
-        self.put_body("outbox", pending.mutation.client_seq, pending)?;
+    /// True: it was not in the outbox before.
+    fn put_outbox(&mut self, pending: &Pending) -> Result<bool, WriteError> {
+        let (client_seq, body) = (int(pending.mutation.client_seq)?, serde_json::to_string(pending)?);
+        let sql = "UPDATE outbox SET body = ?2 WHERE client_seq = ?1";
+        let is_new = self.conn.prepare_cached(sql)?.execute(params![client_seq, body])? == 0;
+        if is_new {
+            self.run("INSERT INTO outbox (client_seq, body) VALUES (?1, ?2)", params![client_seq, body])?;
+        } else {
+            self.run("DELETE FROM outbox_touch WHERE client_seq = ?1", [client_seq])?;
+        }
         for (entity, id) in pending.mutation.ops.iter().map(|op| op.target()) {
             let sql = "INSERT OR IGNORE INTO outbox_touch (entity, id, client_seq) VALUES (?1, ?2, ?3)";
             self.run(sql, params![entity, id.as_bytes(), client_seq])?;
         }
-        Ok(())
+        Ok(is_new)
     }
 
     fn put_body(&self, table: &str, client_seq: u64, body: &impl Serialize) -> Result<(), WriteError> {
