@@ -1,5 +1,8 @@
 //! `syncline`: the server, and the tools around it.
 
+mod clock;
+mod device;
+mod ops;
 mod serve;
 
 use std::process::ExitCode;
@@ -21,6 +24,9 @@ struct Cli {
 enum Command {
     /// Run the server.
     Serve(serve::ServeArgs),
+    #[command(flatten)]
+    Ops(ops::OpsCommand),
+    Device(device::DeviceArgs),
 }
 
 fn main() -> ExitCode {
@@ -29,13 +35,20 @@ fn main() -> ExitCode {
     debug_assert!(is_installed, "nothing has chosen a provider before main");
     syncline_server::install_crypto();
     let done = match Cli::parse().command {
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Ops(command) => Ok(ops::run(&command)),
+        Command::Device(args) => run_device(args),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn run_device(args: device::DeviceArgs) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(device::run(args))
 }

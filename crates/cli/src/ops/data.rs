@@ -1,0 +1,110 @@
+//! Where the data lies, who may write to it, and how it is opened.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use syncline_core::id::WorkspaceId;
+use syncline_core::schema::Schema;
+use syncline_core::storage::Store as _;
+use syncline_storage::{SqliteOptions, SqliteStore};
+
+use crate::clock;
+
+pub use syncline_server::server::DATABASE_FILE;
+
+/// Whoever writes to the data holds an exclusive lock on this file; the system drops it when the process ends.
+pub const LOCK_FILE: &str = "syncline.lock";
+
+/// Somebody else, most likely the server, writes to the data.
+#[derive(Debug, thiserror::Error)]
+#[error("a server (or another import) is running on the data in {}: stop it first, or import through its API", .0.display())]
+pub struct InUse(PathBuf);
+
+/// The exclusive right to write to a data directory, until it is dropped.
+#[derive(Debug)]
+pub struct DataLock {
+    _file: File,
+}
+
+impl DataLock {
+    /// Takes the lock or fails at once with [`InUse`]. Makes the directory when it is missing.
+    pub fn acquire(dir: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| format!("making {} failed", dir.display()))?;
+        let path = dir.join(LOCK_FILE);
+        let opened = OpenOptions::new().create(true).write(true).truncate(false).open(&path);
+        let file = opened.with_context(|| format!("opening {} failed", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(InUse(dir.to_owned()).into()),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {} failed", path.display())),
+        }
+    }
+}
+
+pub fn database_path(dir: &Path) -> PathBuf {
+    dir.join(DATABASE_FILE)
+}
+
+/// Which data a command works on.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// Directory of the data
+    #[arg(long = "data", value_name = "DIR", env = "SYNCLINE_DATA", default_value = "data")]
+    pub dir: PathBuf,
+    /// The declaration of entities the server runs with, when it is not the built-in CRM schema
+    #[arg(long, value_name = "FILE")]
+    pub schema: Option<PathBuf>,
+}
+
+impl DataArgs {
+    pub fn schema(&self) -> anyhow::Result<Arc<Schema>> {
+        let Some(path) = &self.schema else { return Ok(Arc::new(Schema::crm())) };
+        let text = std::fs::read_to_string(path).with_context(|| format!("reading {} failed", path.display()))?;
+        Ok(Arc::new(Schema::parse(&text, &path.display().to_string())?))
+    }
+}
+
+/// Opens the database of `dir`, which must exist.
+pub fn open_existing(dir: &Path, schema: &Arc<Schema>) -> anyhow::Result<SqliteStore> {
+    let path = database_path(dir);
+    if !path.exists() {
+        bail!("there is no database at {}: name its directory with --data", path.display());
+    }
+    open(dir, schema)
+}
+
+/// Opens the database of `dir`, making it when it is missing.
+pub fn open(dir: &Path, schema: &Arc<Schema>) -> anyhow::Result<SqliteStore> {
+    let path = database_path(dir);
+    let options = SqliteOptions { opened_ms: clock::now_ms(), ..SqliteOptions::default() };
+    SqliteStore::open(&path, Arc::clone(schema), options).with_context(|| format!("opening {} failed", path.display()))
+}
+
+/// The workspace a command is about: the one named, or the only one there is.
+pub fn workspace(store: &SqliteStore, named: Option<&str>) -> anyhow::Result<Option<WorkspaceId>> {
+    let present = store.workspaces()?;
+    if let Some(named) = named {
+        let id = WorkspaceId::new(named)?;
+        return Ok(present.contains(&id).then_some(id));
+    }
+    match present.as_slice() {
+        [] => Ok(None),
+        [only] => Ok(Some(only.clone())),
+        several => {
+            let names: Vec<&str> = several.iter().map(WorkspaceId::as_str).collect();
+            bail!("there are several workspaces ({}): choose one with --workspace", names.join(", "))
+        }
+    }
+}
+
+/// As [`workspace`], for a command that needs one to be there.
+pub fn workspace_existing(store: &SqliteStore, named: Option<&str>) -> anyhow::Result<WorkspaceId> {
+    match (workspace(store, named)?, named) {
+        (Some(id), _) => Ok(id),
+        (None, Some(named)) => bail!("there is no workspace `{named}`"),
+        (None, None) => bail!("the database has no workspace yet: start the server on it once"),
+    }
+}

@@ -1,0 +1,212 @@
+//! `syncline doctor`: is everything all right with the data and its surroundings, and what to do when it is not.
+
+use clap::Args;
+use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::{Cell, Color, Table};
+use serde::Serialize;
+use serde_json::json;
+use syncline_core::schema::Schema;
+use syncline_core::storage::{Read, StoreResult};
+use syncline_server::{Config, Environment};
+use syncline_storage::SqliteReader;
+
+use super::data::{self, DataArgs, DataLock, InUse};
+use super::disk;
+use super::import::print_json;
+use super::{EXIT_PROBLEM, data::database_path};
+use crate::clock;
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Answer for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Health {
+    Ok,
+    /// Works, but will hurt.
+    Warning,
+    Problem,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    health: Health,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
+}
+
+impl Finding {
+    fn ok(check: &'static str, detail: impl Into<String>) -> Self {
+        Self { check, health: Health::Ok, detail: detail.into(), hint: None }
+    }
+    fn warning(check: &'static str, detail: impl Into<String>, hint: &'static str) -> Self {
+        Self { check, health: Health::Warning, detail: detail.into(), hint: Some(hint) }
+    }
+    fn problem(check: &'static str, detail: impl Into<String>, hint: &'static str) -> Self {
+        Self { check, health: Health::Problem, detail: detail.into(), hint: Some(hint) }
+    }
+}
+
+const RESTORE: &str = "stop the server, keep a copy of the data, and bring the last good backup back with `syncline restore`";
+
+pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
+    let findings = look(args);
+    let has_problem = findings.iter().any(|finding| finding.health == Health::Problem);
+    if args.json {
+        print_json(&json!({ "healthy": !has_problem, "findings": findings }))?;
+    } else {
+        print(&findings);
+    }
+    Ok(if has_problem { EXIT_PROBLEM } else { 0 })
+}
+
+fn look(args: &DoctorArgs) -> Vec<Finding> {
+    let mut findings = vec![configuration(), sqlite()];
+    let schema = match args.data.schema() {
+        Ok(schema) => schema,
+        Err(error) => {
+            findings.push(Finding::problem("schema", format!("{error:#}"), "correct the declaration at the line it names"));
+            return findings;
+        }
+    };
+    findings.push(Finding::ok("schema", format!("version {}, {} entities, {}", schema.version, schema.entities.len(), schema.hash)));
+    findings.push(space(args));
+    findings.push(server(args));
+    match data::open_existing(&args.data.dir, &schema) {
+        Ok(store) => database(&store.reader(), &schema, &mut findings),
+        Err(error) => findings.push(Finding::problem("database", format!("{error:#}"), RESTORE)),
+    }
+    findings
+}
+
+fn configuration() -> Finding {
+    let mut config = Config::default();
+    let read = config.apply_environment(&Environment::from_process());
+    match read.and_then(|()| config.check()) {
+        Ok(()) => Finding::ok("configuration", "the environment is readable and within bounds"),
+        Err(error) => Finding::problem("configuration", error.to_string(), "correct the variable it names"),
+    }
+}
+
+fn sqlite() -> Finding {
+    Finding::ok("sqlite", format!("version {}", SqliteReader::sqlite_version()))
+}
+
+/// Room for the database to double, its log and a backup's working copy.
+fn space(args: &DoctorArgs) -> Finding {
+    let used = std::fs::metadata(database_path(&args.data.dir)).map_or(0, |file| file.len());
+    let hint = "make room: a full disk stops every write";
+    let Some(free) = disk::free_bytes(&args.data.dir) else {
+        return Finding::warning("disk space", "cannot be asked here", "look at the disk yourself");
+    };
+    let detail = format!("{} MiB free, the database has {} MiB", free >> 20, used >> 20);
+    match free {
+        _ if free < 64 << 20 => Finding::problem("disk space", detail, hint),
+        _ if free < used.max(1 << 30) => Finding::warning("disk space", detail, hint),
+        _ => Finding::ok("disk space", detail),
+    }
+}
+
+fn server(args: &DoctorArgs) -> Finding {
+    match args.data.dir.is_dir().then(|| DataLock::acquire(&args.data.dir)) {
+        Some(Err(error)) if error.downcast_ref::<InUse>().is_some() => Finding::ok("writer", "a server is running"),
+        Some(Err(error)) => {
+            Finding::problem("writer", format!("{error:#}"), "the account that runs the server must own the data directory")
+        }
+        Some(Ok(_)) | None => Finding::ok("writer", "nobody is writing to the data"),
+    }
+}
+
+fn database(reader: &SqliteReader, schema: &Schema, findings: &mut Vec<Finding>) {
+    match reader.check() {
+        Ok(report) if report.problems.is_empty() => {
+            let detail = format!(
+                "{} workspaces, {} records, {} log entries: structure, references, digests and uniqueness agree",
+                report.workspaces, report.records, report.log_entries
+            );
+            findings.push(Finding::ok("integrity", detail));
+        }
+        Ok(report) => {
+            let problems = report.problems.into_iter();
+            findings.extend(problems.map(|problem| Finding::problem("integrity", problem, RESTORE)));
+        }
+        Err(error) => findings.push(Finding::problem("integrity", error.to_string(), RESTORE)),
+    }
+    let workspaces = match reader.workspaces() {
+        Ok(workspaces) => workspaces,
+        Err(error) => {
+            findings.push(Finding::problem("workspaces", error.to_string(), RESTORE));
+            return;
+        }
+    };
+    for workspace in &workspaces {
+        findings.push(match reader.verify_chain(workspace) {
+            Ok(report) => match report.problem {
+                Some(problem) => Finding::problem("audit chain", format!("{workspace}: {problem}"), RESTORE),
+                None => Finding::ok("audit chain", format!("{workspace}: {} entries verified", report.entries)),
+            },
+            Err(error) => Finding::problem("audit chain", format!("{workspace}: {error}"), RESTORE),
+        });
+        match reader.read(workspace, |read| clock_of(read, clock::now_ms())) {
+            Ok(finding) => findings.push(Finding { detail: format!("{workspace}: {}", finding.detail), ..finding }),
+            Err(error) => findings.push(Finding::problem("clock", error.to_string(), RESTORE)),
+        }
+        match reader.read(workspace, |read| imports_of(schema, read)) {
+            Ok(found) => findings.extend(found),
+            Err(error) => findings.push(Finding::problem("imports", error.to_string(), RESTORE)),
+        }
+    }
+}
+
+/// The clock must not stand before the last commit, nor before this program was written.
+fn clock_of(read: &dyn Read, now_ms: u64) -> StoreResult<Finding> {
+    const WRITTEN_MS: u64 = 1_760_000_000_000;
+    let hint = "set the machine's clock, and keep it with NTP: edits would be dated wrongly";
+    let head = read.head()?;
+    let last_ms = if head.seq == 0 { 0 } else { read.log_entry(head.seq)?.map_or(0, |entry| entry.committed_ms) };
+    Ok(if now_ms < WRITTEN_MS {
+        Finding::problem("clock", "the machine's clock stands years in the past", hint)
+    } else if last_ms > now_ms + 60_000 {
+        let ahead_s = (last_ms - now_ms) / 1_000;
+        Finding::problem("clock", format!("the last change is dated {ahead_s} s in the future"), hint)
+    } else {
+        Finding::ok("clock", "not before the last change")
+    })
+}
+
+/// Imports somebody still has to go on with.
+fn imports_of(schema: &Schema, read: &dyn Read) -> StoreResult<Vec<Finding>> {
+    if schema.entity("imports").is_none() {
+        return Ok(Vec::new());
+    }
+    let running = super::import::unfinished(read)?;
+    let hint = "go on with `syncline import FILE --entity … --resume`, or take it back with --undo";
+    Ok(running.into_iter().map(|id| Finding::warning("imports", format!("import {id} was interrupted"), hint)).collect())
+}
+
+fn print(findings: &[Finding]) {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(["", "check", "found"]);
+    for finding in findings {
+        let (word, color) = match finding.health {
+            Health::Ok => ("ok", Color::Green),
+            Health::Warning => ("warning", Color::Yellow),
+            Health::Problem => ("problem", Color::Red),
+        };
+        let detail = match finding.hint {
+            Some(hint) => format!("{}\n→ {hint}", finding.detail),
+            None => finding.detail.clone(),
+        };
+        table.add_row([Cell::new(word).fg(color), Cell::new(finding.check), Cell::new(detail)]);
+    }
+    println!("{table}");
+}

@@ -1,0 +1,54 @@
+//! The operator's commands on the data of this machine: import, export, doctor, backup, restore.
+//!
+//! Each works on the embedded database directly. Those that write take the data's lock first ([`data`]), so that they
+//! never run beside a server; those that read run while a server does. Exit codes: 0 done, 1 failed or a problem found,
+//! 2 wrong usage, 3 done but some rows failed, 4 somebody else is writing to the data.
+
+pub mod backup;
+pub mod data;
+pub mod doctor;
+mod disk;
+pub mod export;
+mod formula;
+pub mod import;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+pub const EXIT_PROBLEM: u8 = 1;
+pub const EXIT_ROWS_FAILED: u8 = 3;
+pub const EXIT_IN_USE: u8 = 4;
+
+#[derive(Debug, Subcommand)]
+pub enum OpsCommand {
+    /// Import a CSV or JSON file
+    Import(import::ImportArgs),
+    /// Export an entity as CSV or JSON
+    Export(export::ExportArgs),
+    /// Check the database, the audit chain and the surroundings
+    Doctor(doctor::DoctorArgs),
+    /// Copy the database to one file, while the server runs
+    Backup(backup::BackupArgs),
+    /// Bring a backup back as a new epoch
+    Restore(backup::RestoreArgs),
+}
+
+/// Runs a command; an error becomes one line for people and its exit code.
+pub fn run(command: &OpsCommand) -> ExitCode {
+    let done = match command {
+        OpsCommand::Import(args) => import::run(args),
+        OpsCommand::Export(args) => export::run(args),
+        OpsCommand::Doctor(args) => doctor::run(args),
+        OpsCommand::Backup(args) => backup::run_backup(args),
+        OpsCommand::Restore(args) => backup::run_restore(args),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            let is_in_use = error.downcast_ref::<data::InUse>().is_some();
+            ExitCode::from(if is_in_use { EXIT_IN_USE } else { EXIT_PROBLEM })
+        }
+    }
+}
