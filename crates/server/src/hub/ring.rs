@@ -125,6 +125,9 @@ impl Audience {
         }
         ring.take_until(*position, at);
         *position = at;
+        // At the end everything has been sent, unless frames went by while the member was elsewhere.
+        let is_at_end = at == ring.end();
+        is_behind |= is_at_end && ring.sent_to.is_some_and(|sent_to| sent_to > *cursor && sent_to <= until);
         if is_behind && frames.is_empty() { Taken::Behind } else { Taken::Frames(frames) }
     }
 
@@ -265,9 +268,22 @@ mod tests {
         assert_eq!(cursor_quick, 3);
         assert_eq!(texts(audience.take(&mut slow, &mut cursor_slow, Seq::MAX)), ["behind"]);
         audience.resume(&mut slow);
-        cursor_slow = 3;
-        audience.push(frame(3, 4));
-        assert_eq!(texts(audience.take(&mut slow, &mut cursor_slow, Seq::MAX)), ["3-4"]);
+        cursor_slow = 2;
+        assert_eq!(texts(audience.take(&mut slow, &mut cursor_slow, Seq::MAX)), ["2-3"]);
+        for seq in 3..6 {
+            audience.push(frame(seq, seq + 1));
+        }
+        audience.resume(&mut slow);
+        for frames_left in [2, 0] {
+            audience.lock().limits.frames_max = frames_left;
+            audience.lock().trim();
+            assert_eq!(texts(audience.take(&mut slow, &mut cursor_slow, Seq::MAX)), ["behind"], "{frames_left} left");
+        }
+        audience.lock().limits.frames_max = 2;
+        audience.resume(&mut slow);
+        cursor_slow = 6;
+        audience.push(frame(6, 7));
+        assert_eq!(texts(audience.take(&mut slow, &mut cursor_slow, Seq::MAX)), ["6-7"]);
     }
 
     #[test]

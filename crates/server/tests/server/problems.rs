@@ -1,0 +1,100 @@
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{World, text};
+
+#[tokio::test]
+async fn api_5_every_error_is_a_problem_with_the_request_id() {
+    let world = World::start().await;
+    let (http, ann) = (world.http(), world.user("ann").await);
+    http.get("/nope").await.expect_problem(404, "not_found");
+    http.get("/api").await.expect_problem(404, "not_found");
+    let answer = http.send(http.request(Method::DELETE, "/health")).await;
+    answer.expect_problem(405, "method_not_allowed");
+    assert_eq!(answer.header("allow"), "GET,HEAD");
+    ann.send(ann.request(Method::PUT, "/api/contacts")).await.expect_problem(405, "method_not_allowed");
+    http.get("/api/contacts").await.expect_problem(401, "unauthenticated");
+    http.post("/api/auth/login", &json!({"email": "x"})).await.expect_problem(422, "validation");
+    http.post("/api/auth/login", &json!({"email": "x", "password": "y", "admin": true})).await.expect_problem(422, "validation");
+    let plain = http.request(Method::POST, "/api/auth/login").body("{}");
+    http.send(plain).await.expect_problem(415, "malformed");
+    let encoded = http.request(Method::POST, "/api/auth/login").header("content-encoding", "gzip").json(&json!({}));
+    http.send(encoded).await.expect_problem(415, "malformed");
+}
+
+#[tokio::test]
+async fn api_5_a_request_id_is_taken_over_when_it_is_plain() {
+    let world = World::start().await;
+    let http = world.http();
+    let given = http.send(http.request(Method::GET, "/nope").header("x-request-id", "trace-1.A_b")).await;
+    assert_eq!(given.expect_problem(404, "not_found")["request_id"], "trace-1.A_b");
+    let odd = http.send(http.request(Method::GET, "/nope").header("x-request-id", "a b\"")).await;
+    assert_eq!(text(&odd.expect_problem(404, "not_found"), "request_id").len(), 36);
+    assert_eq!(http.get("/health").await.header("x-request-id").len(), 36);
+}
+
+#[tokio::test]
+async fn lim_1_a_body_over_the_limit_is_413_also_when_it_does_not_say_so() {
+    let world = World::start_with(|config| config.http.body_bytes_max = 2_048).await;
+    let ann = world.user("ann").await;
+    ann.post("/api/contacts", &json!({"notes": "x".repeat(3_000)})).await.expect_problem(413, "too_large");
+    let chunks = futures_util::stream::iter((0..50).map(|_| Ok::<_, std::io::Error>("x".repeat(100))));
+    let request = ann.request(Method::POST, "/api/contacts").header("content-type", "application/json");
+    ann.send(request.body(reqwest::Body::wrap_stream(chunks))).await.expect_problem(413, "too_large");
+    ann.get("/health").await.expect(200);
+}
+
+#[tokio::test]
+async fn api_5_malformed_bodies_say_where_and_deep_ones_are_refused_unread() {
+    let world = World::start().await;
+    let ann = world.user("ann").await;
+    let post = async |body: String| {
+        let request = ann.request(Method::POST, "/api/contacts").header("content-type", "application/json");
+        ann.send(request.body(body)).await
+    };
+    let problem = post("{\"firstname\": \"x\",\n oops}".to_owned()).await.expect_problem(400, "malformed");
+    assert!(text(&problem, "message").contains("line 2 column 2"), "{problem}");
+    let deep = format!("{{\"metadata\": {}}}", "[".repeat(100_000));
+    let problem = post(deep).await.expect_problem(400, "malformed");
+    assert!(text(&problem, "message").contains("deeper than 32"), "{problem}");
+    post("[]".to_owned()).await.expect_problem(422, "validation");
+    post(String::new()).await.expect_problem(400, "malformed");
+    let keys: String = (0..60_000).map(|n| format!("\"k{n}\":1,")).collect();
+    post(format!("{{{keys}\"z\":1}}")).await.expect_problem(422, "validation");
+}
+
+#[tokio::test]
+async fn ops_2_health_says_how_it_is() {
+    let world = World::start().await;
+    let health: Value = world.http().get("/health").await.expect(200);
+    assert_eq!((&health["status"], &health["components"]["store"]["is_ok"]), (&json!("ok"), &json!(true)));
+    world.http().get("/health/live").await.expect(200);
+    world.http().get("/health/ready").await.expect(200);
+}
+
+#[tokio::test]
+async fn ops_1_metrics_count_by_route_and_never_by_path() {
+    let world = World::start().await;
+    let ann = world.user("ann").await;
+    ann.get("/api/contacts/some-secret-id").await.expect_problem(404, "not_found");
+    ann.get("/some/secret/path").await.expect_problem(404, "not_found");
+    let metrics = world.http().get("/metrics").await;
+    assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
+    assert!(metrics.text.contains("http_requests_total{method=\"GET\",path=\"/api/{entity}/{id}\",status=\"404\"} 1"));
+    assert!(metrics.text.contains("http_requests_total{method=\"GET\",path=\"unmatched\",status=\"404\"} 1"));
+    assert!(metrics.text.contains("auth_operations_total{operation=\"Login\",status=\"Ok\"} 1"));
+    assert!(!metrics.text.contains("secret"));
+    let silent = World::start_with(|config| config.http.is_metrics_enabled = false).await;
+    silent.http().get("/metrics").await.expect_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn auth_7_answers_carry_the_security_headers() {
+    let world = World::start().await;
+    for path in ["/health", "/nope"] {
+        let answer = world.http().get(path).await;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(answer.header("content-security-policy"), "default-src 'none'; frame-ancestors 'none'");
+    }
+}
