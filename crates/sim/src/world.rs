@@ -312,7 +312,7 @@ impl World {
         match notice {
             Notice::Repairing { scope } => {
                 self.counters.add(Counter::Repaired);
-                self.oracle.repairing(index, scope.as_str(), &self.swarm)?;
+                self.oracle.repairing(index, scope.as_str())?;
             }
             Notice::Stuck => self.counters.add(Counter::Stuck),
             Notice::Purged { .. } => {

@@ -86,8 +86,8 @@ impl Oracle {
     }
 
     /// Nothing but the removal may be sent after a scope was taken away (spec GRT-1).
-    fn knows_grants(&self, conn: u64, sees: Option<&Sees>) -> Checked {
-        let Some(told) = self.sessions.get(&conn) else { return fail("revocation first", "data before the welcome") };
+    fn knows_grants(&mut self, conn: u64, sees: Option<&Sees>) -> Checked {
+        let Some(told) = self.sessions.get_mut(&conn) else { return fail("revocation first", "data before the welcome") };
         let Some(sees) = sees.filter(|_| !told.is_cut_off) else {
             return fail("revocation first", "data for somebody whose access was withdrawn");
         };
@@ -99,7 +99,13 @@ impl Oracle {
         };
         match held.into_iter().find(|scope| !sees.includes(scope) && !told.removed.contains(*scope)) {
             Some(scope) => fail("revocation first", format!("{scope} was taken away and the device was not told")),
-            None => Ok(()),
+            None => {
+                // Scopes that come into being from now on were never shown under the former grants.
+                if told.scopes == Some(Sees::All) {
+                    told.scopes = Some(sees.clone());
+                }
+                Ok(())
+            }
         }
     }
 

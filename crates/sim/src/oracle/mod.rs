@@ -405,7 +405,7 @@ impl Oracle {
                     text(fields, "state"),
                 );
                 counters.add(if conflict.4 == "open" { Counter::ConflictOpen } else { Counter::ConflictAuto });
-                if !conflict.3.iter().all(|field| unknown.contains(&(&conflict.1, field))) {
+                if conflict.3.is_empty() || !conflict.3.iter().all(|field| unknown.contains(&(&conflict.1, field))) {
                     found.insert(conflict);
                 }
             }

@@ -13,7 +13,6 @@ use super::{Accepted, Checked, Oracle, fail};
 use crate::device::Device;
 use crate::genesis::ACCOUNT_IDS;
 use crate::schema::{ACCOUNTS, BALANCE_SUM};
-use crate::swarm::Swarm;
 
 /// What is known of one device's replica.
 #[derive(Debug, Default)]
@@ -23,6 +22,9 @@ pub struct Watched {
     /// `to` of the catch-up frame being delivered, if it is the last.
     completes: Option<u64>,
     removed: Option<String>,
+    /// A record moved from a scope that was still loading into one that was not: the device had to ask for it (REP-1),
+    /// and until then its checkpoints are not whole.
+    has_hole: bool,
 }
 
 impl Oracle {
@@ -36,10 +38,11 @@ impl Oracle {
         Ok(())
     }
 
-    /// A digest differed: with a correct server and device that does not happen.
-    pub fn repairing(&mut self, device: usize, scope: &str, _swarm: &Swarm) -> Checked {
-        let is_unsettled = self.replicas.get(&device).is_some_and(|watched| watched.unsettled.contains(scope));
-        if is_unsettled {
+    /// A digest differed: with a correct server and device that happens only while something is loading.
+    pub fn repairing(&mut self, device: usize, scope: &str) -> Checked {
+        let watched = self.replicas.entry(device).or_default();
+        if watched.has_hole || !watched.unsettled.is_empty() {
+            watched.has_hole = true;
             return Ok(());
         }
         fail("digest", format!("device {device} found {scope} to differ from the server"))
@@ -85,6 +88,9 @@ impl Oracle {
         let Some(replica) = &device.replica else { return Ok(()) };
         let cursor = replica.meta().cursor;
         let Some(then) = self.model.history.get(&cursor) else { return Ok(()) };
+        if self.replicas.get(&index).is_some_and(|watched| watched.has_hole) {
+            return Ok(());
+        }
         let unsettled = self.replicas.get(&index).map(|watched| &watched.unsettled);
         for (scope, state) in replica.store().scopes().unwrap_or_default() {
             let is_settled = unsettled.is_none_or(|unsettled| !unsettled.contains(scope.as_str()));
@@ -109,7 +115,7 @@ impl Oracle {
         let Some(replica) = &device.replica else { return Ok(()) };
         let scope = syncline_core::id::ScopeId::WORKSPACE;
         let scopes = replica.store().scopes().unwrap_or_default();
-        let is_settled = self.replicas.get(&index).is_none_or(|watched| !watched.unsettled.contains("workspace"));
+        let is_settled = self.replicas.get(&index).is_none_or(|watched| !watched.has_hole && !watched.unsettled.contains("workspace"));
         let is_held = scopes.get(&scope).is_some_and(|state| state.loading.is_none() && state.seq > 0);
         if !is_held || !is_settled {
             return Ok(());
