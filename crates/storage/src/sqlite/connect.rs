@@ -156,3 +156,74 @@ impl Drop for RollbackUnlessCommitted<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(folder: &tempfile::TempDir) -> Source {
+        Source { path: folder.path().join("a.sqlite"), options: SqliteOptions::default() }
+    }
+
+    fn pragma(conn: &Connection, name: &str) -> String {
+        let value = conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0));
+        match value.unwrap() {
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => panic!("{name} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn inv_3_every_writing_connection_is_durable() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            let conn = source(&folder).open_writer().unwrap();
+            assert_eq!(pragma(&conn, "journal_mode"), "wal");
+            assert_eq!(pragma(&conn, "synchronous"), "2", "FULL: every commit is synced before it is answered");
+            assert_eq!(pragma(&conn, "foreign_keys"), "1");
+        }
+    }
+
+    #[test]
+    fn inv_3_a_reading_connection_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = source(&folder).open_writer().unwrap();
+        writer.execute_batch("CREATE TABLE t (a)").unwrap();
+        let reader = source(&folder).open_reader().unwrap();
+        assert!(reader.execute_batch("INSERT INTO t VALUES (1)").is_err());
+        assert_eq!(pragma(&reader, "query_only"), "1");
+        let nowhere = Source { path: folder.path().join("b.sqlite"), ..source(&folder) };
+        assert!(matches!(nowhere.open_reader().map(drop), Err(StoreError::Unavailable(_))));
+    }
+
+    #[test]
+    fn inv_3_after_a_commit_of_unknown_effect_nothing_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = source(&folder).open_writer().unwrap();
+        let mut lane = Lane::new(conn, Arc::new(Turnstile::default()));
+        // Stands in for a COMMIT that fails: the transaction is over before its time.
+        let failed = lane.write(|conn| conn.execute_batch("COMMIT").or_failed());
+        assert!(matches!(failed, Err(StoreError::Indeterminate(_))), "{failed:?}");
+        let after = lane.write(|_| Ok(()));
+        assert!(matches!(after, Err(StoreError::Indeterminate(_))), "{after:?}");
+    }
+
+    #[test]
+    fn inv_3_a_full_disk_leaves_nothing_and_is_no_catastrophe() {
+        let folder = tempfile::tempdir().unwrap();
+        let conn = source(&folder).open_writer().unwrap();
+        conn.execute_batch("CREATE TABLE t (a); PRAGMA max_page_count = 10").unwrap();
+        let mut lane = Lane::new(conn, Arc::new(Turnstile::default()));
+        let full = lane.write(|conn| {
+            let mut insert = conn.prepare("INSERT INTO t VALUES (zeroblob(10000))").or_failed()?;
+            (0..50).try_for_each(|_| insert.execute([]).or_failed().map(drop))
+        });
+        assert!(matches!(&full, Err(StoreError::Unavailable(text)) if text.contains("full")), "{full:?}");
+        let count = lane.write(|conn| {
+            conn.execute_batch("INSERT INTO t VALUES (1)").or_failed()?;
+            conn.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0)).or_failed()
+        });
+        assert_eq!(count.unwrap(), 1, "nothing of the failed transaction is left, and the next one works");
+    }
+}

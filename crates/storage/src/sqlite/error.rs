@@ -54,3 +54,38 @@ pub(super) fn refused(text: impl Into<String>) -> StoreError {
 pub(super) fn corrupt(text: impl Into<String>) -> StoreError {
     StoreError::Corrupt(text.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn inv_3_errors_say_what_is_known_about_their_effect() {
+        let error = |code| Error::SqliteFailure(ffi::Error::new(code), None);
+        let name = |error: StoreError| match error {
+            StoreError::Unavailable(_) => "unavailable",
+            StoreError::Indeterminate(_) => "indeterminate",
+            StoreError::Corrupt(_) => "corrupt",
+            StoreError::Database(_) => "database",
+            StoreError::NotLoaded(_) | StoreError::NoWorkspace(_) | StoreError::WorkspaceExists(_) => "other",
+        };
+        let table = [
+            (ffi::SQLITE_BUSY, "unavailable", "unavailable"),
+            (ffi::SQLITE_LOCKED, "unavailable", "unavailable"),
+            (ffi::SQLITE_FULL, "unavailable", "unavailable"),
+            (ffi::SQLITE_IOERR_READ, "unavailable", "indeterminate"),
+            (ffi::SQLITE_IOERR_FSYNC, "unavailable", "indeterminate"),
+            (ffi::SQLITE_IOERR_WRITE, "unavailable", "indeterminate"),
+            (ffi::SQLITE_CORRUPT, "corrupt", "indeterminate"),
+            (ffi::SQLITE_NOTADB, "corrupt", "indeterminate"),
+            (ffi::SQLITE_CONSTRAINT_FOREIGNKEY, "database", "database"),
+            (ffi::SQLITE_READONLY, "database", "indeterminate"),
+        ];
+        for (code, before_commit, at_commit) in table {
+            assert_eq!(name(failed(error(code))), before_commit, "code {code} before COMMIT");
+            assert_eq!(name(commit_failed(error(code))), at_commit, "code {code} of COMMIT");
+        }
+    }
+}

@@ -23,9 +23,10 @@ use super::{apply, maintain, open};
 /// Every write is on disk (`synchronous=FULL`) when it returns. After [`syncline_core::storage::StoreError::Indeterminate`]
 /// it refuses to write until the database is opened anew.
 pub struct SqliteStore {
-    lane: Lane,
     reader: SqliteReader,
     auth: AuthStore,
+    /// Last, so that it closes last: only a connection that writes can fold the log back into the database.
+    lane: Lane,
 }
 
 impl SqliteStore {
@@ -42,7 +43,7 @@ impl SqliteStore {
         let auth_lane = Lane::new(source.open_writer()?, turn);
         let pool = Arc::new(ReadPool::new(source));
         let auth = AuthStore::new(auth_lane, pool.clone());
-        Ok(Self { lane, reader: SqliteReader { pool, layout }, auth })
+        Ok(Self { reader: SqliteReader { pool, layout }, auth, lane })
     }
 
     /// A handle that reads; its reads never wait for this store's writes.
@@ -70,11 +71,6 @@ impl SqliteStore {
         while maintain::forget_tombstones(&mut self.lane, &workspace, upto, rows)? {}
         while maintain::forget_departures(&mut self.lane, &workspace, upto, rows)? {}
         maintain::forget_outcomes(&mut self.lane, &workspace, upto, rows)
-    }
-
-    #[cfg(test)]
-    pub(super) fn lane(&mut self) -> &mut Lane {
-        &mut self.lane
     }
 }
 

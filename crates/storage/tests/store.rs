@@ -1,4 +1,17 @@
-//! SQLite passes the storage contract (invariant 11).
+//! The SQLite store through its public API: the contract, crashes, schema changes, concurrency, failures, backup.
+
+mod common;
+
+#[path = "store/backup.rs"]
+mod backup;
+#[path = "store/crash.rs"]
+mod crash;
+#[path = "store/evolution.rs"]
+mod evolution;
+#[path = "store/failure.rs"]
+mod failure;
+#[path = "store/readers.rs"]
+mod readers;
 
 use syncline_core::storage::contract;
 use syncline_storage::{SqliteOptions, SqliteStore};
