@@ -44,4 +44,8 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
     (36, "a record changed after a snapshot's seq was patched by the catch-up without having been in the snapshot"),
     (79, "the same, met by a repair that was cut"),
     (151, "a purge waited for effects of decided mutations, which do not come any more"),
+    (191, "a snapshot row took a record out of a scope whose checkpoint still held it"),
+    (611, "a patch raised the rv of an old row while its scope was compared, which hid what it lacked"),
+    (897, "the same after a restore"),
+    (962, "a patch moved an old row out of a scope that was loading"),
 ];
