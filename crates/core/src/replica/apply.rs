@@ -198,6 +198,7 @@ impl<S: ReplicaStore> Replica<S> {
     /// Applies a live batch that starts at the cursor (spec BAT-1).
     pub fn apply_live(&mut self, batch: Batch, now_ms: TimestampMs) -> ReplicaResult<Applied> {
         let mut step = Step::new(&self.store)?;
+        step.live_at = Some(self.meta.cursor);
         let mut confirmed = Vec::new();
         for change in batch.changes {
             let own = change.by.filter(|(client, _)| *client == self.meta.client_id);
@@ -337,6 +338,7 @@ impl<S: ReplicaStore> Replica<S> {
     /// Stores rows of a snapshot and the token to go on from (spec SNP-3).
     pub fn apply_snapshot_rows(&mut self, scope: &ScopeId, rows: Vec<WireOp>, resume: Option<String>) -> ReplicaResult<()> {
         let mut step = Step::new(&self.store)?;
+        step.live_at = Some(self.meta.cursor);
         // A page may arrive after its scope was taken away, or planned anew: it is not wanted any more.
         let Some(Loading::Snapshot { .. }) = step.scopes.get(scope).and_then(|state| state.loading.as_ref()) else {
             return Ok(());

@@ -15,6 +15,8 @@ pub(super) struct Step<'s, S> {
     pub scopes: BTreeMap<ScopeId, ScopeState>,
     /// A patch named a record that is not there and whose scope is not loading (spec BAT-2).
     pub has_hole: bool,
+    /// Cursor from which a live batch, or rows beside live batches, are applied: a scope that stands elsewhere is behind.
+    pub live_at: Option<Seq>,
 }
 
 /// Which of two states of a record stands.
@@ -28,7 +30,7 @@ pub(super) enum Precedence {
 
 impl<'s, S: ReplicaStore> Step<'s, S> {
     pub fn new(store: &'s S) -> ReplicaResult<Self> {
-        Ok(Self { store, base: BTreeMap::new(), scopes: store.scopes()?, has_hole: false })
+        Ok(Self { store, base: BTreeMap::new(), scopes: store.scopes()?, has_hole: false, live_at: None })
     }
 
     pub fn record(&self, entity: &Name, id: RecordId) -> ReplicaResult<Option<BaseRecord>> {
@@ -46,6 +48,11 @@ impl<'s, S: ReplicaStore> Step<'s, S> {
                 if is_older && precedence == Precedence::HigherRv {
                     return Ok(());
                 }
+                // It moved here behind the cursor's back: the live batch that says so is on its way.
+                let is_ahead = held.as_ref().is_some_and(|held| held.scope != scope && !self.is_behind(&held.scope, at));
+                if is_ahead && precedence == Precedence::HigherRv {
+                    return Ok(());
+                }
                 let fields = fields.into_iter().filter(|(_, value)| !value.is_null()).collect();
                 self.set((entity.clone(), id), held, Some(BaseRecord { entity, id, rv, scope, fields }), at);
             }
@@ -55,8 +62,17 @@ impl<'s, S: ReplicaStore> Step<'s, S> {
                     return Ok(());
                 };
                 let mut record = held.clone();
-                record.rv = rv;
                 record.scope = scope.unwrap_or(record.scope);
+                let was_behind = self.is_behind(&held.scope, at);
+                if was_behind && !self.is_behind(&record.scope, at) {
+                    // What is held may be old, and nothing more would come for it here: without it the digest differs.
+                    self.digest_mut(&record.scope, at);
+                    return self.remove(entity, id);
+                }
+                // What is held may lack earlier changes: with its old rv the rest of the loading finds it.
+                if !was_behind {
+                    record.rv = rv;
+                }
                 for (name, value) in fields {
                     if value.is_null() {
                         record.fields.remove(&name);
@@ -69,6 +85,13 @@ impl<'s, S: ReplicaStore> Step<'s, S> {
             WireOp::Del { entity, id, .. } | WireOp::Leave { entity, id } => self.remove(entity, id)?,
         }
         Ok(())
+    }
+
+    /// Whether rows of the scope may be older than the cursor says.
+    fn is_behind(&self, scope: &ScopeId, at: Seq) -> bool {
+        self.scopes.get(scope).is_some_and(|state| {
+            state.loading.is_some() || self.live_at.is_some_and(|cursor| state.seq != cursor && state.seq != at)
+        })
     }
 
     pub fn remove(&mut self, entity: Name, id: RecordId) -> ReplicaResult<()> {
