@@ -48,4 +48,5 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
     (611, "a patch raised the rv of an old row while its scope was compared, which hid what it lacked"),
     (897, "the same after a restore"),
     (962, "a patch moved an old row out of a scope that was loading"),
+    (2430, "a record left a scope and was deleted in another one, which was resumed"),
 ];
