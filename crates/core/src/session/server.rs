@@ -86,8 +86,9 @@ pub fn catch_up(
     for (scope, seq) in held {
         for departure in departures(read, scope, *seq, to)? {
             let record = read.record(&departure.0, departure.1)?;
-            let is_elsewhere = record.as_ref().is_none_or(|record| !grants.includes(&record.scope));
-            if is_elsewhere {
+            // A deleted one too: the scope it died in may have nothing else to catch up with, and is resumed.
+            let is_gone = record.as_ref().is_none_or(|record| record.is_deleted || !grants.includes(&record.scope));
+            if is_gone {
                 frames.push(WireOp::Leave { entity: departure.0, id: departure.1 })?;
             }
         }
