@@ -167,6 +167,10 @@ impl Planner<'_> {
             let fields = self.lead_fields(read, batch, content)?;
             ops.extend(self.lead_op(read, id, fields)?);
         }
+        if is_restore {
+            // The lead first: a contact that comes back takes along what was deleted with it, as it was.
+            ops.reverse();
+        }
         batch.touched.insert(id);
         Ok(PlannedRow { verdict: Verdict::Created, ops, warning: None })
     }

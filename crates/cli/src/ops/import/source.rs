@@ -1,7 +1,7 @@
 //! Reading rows from a file, one at a time: CSV in whatever dialect it is written, JSON as an array or one object a line.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -25,6 +25,8 @@ pub struct Dialect {
     pub format: Format,
     /// Of CSV.
     pub delimiter: u8,
+    /// Of CSV: lines end in CR LF.
+    is_crlf: bool,
     /// Bytes of a byte order mark to leave out.
     bom_bytes: u64,
 }
@@ -61,7 +63,8 @@ impl Dialect {
             _ => matches!(first, Some(b'{' | b'[')),
         };
         let format = if is_json { Format::Json } else { Format::Csv };
-        Ok(Self { path: path.to_owned(), format, delimiter: delimiter(text), bom_bytes: bom_bytes as u64 })
+        let (delimiter, is_crlf) = first_line(text);
+        Ok(Self { path: path.to_owned(), format, delimiter, is_crlf, bom_bytes: bom_bytes as u64 })
     }
 
     /// Reads the file from its beginning.
@@ -70,7 +73,7 @@ impl Dialect {
         file.seek(SeekFrom::Start(self.bom_bytes))?;
         let reader = BufReader::with_capacity(1 << 18, file);
         match self.format {
-            Format::Csv => CsvRows::new(reader, self.delimiter).map(Rows::Csv),
+            Format::Csv => CsvRows::new(reader, self.delimiter, self.is_crlf).map(Rows::Csv),
             Format::Json => Ok(Rows::Json(JsonRows::new(reader)?)),
         }
     }
@@ -82,14 +85,18 @@ fn open(path: &Path) -> anyhow::Result<File> {
     File::open(path).with_context(|| format!("opening {} failed", path.display()))
 }
 
-/// The candidate that splits the first line most often, quoted text apart; a comma when none does.
-fn delimiter(text: &[u8]) -> u8 {
+/// The candidate that splits the first line most often, quoted text apart (a comma when none does), and whether the line
+/// ends in CR LF.
+fn first_line(text: &[u8]) -> (u8, bool) {
     let mut counts = [0_usize; CANDIDATES.len()];
-    let mut is_quoted = false;
+    let (mut is_quoted, mut is_crlf) = (false, false);
     for byte in text {
         match byte {
             b'"' => is_quoted = !is_quoted,
-            b'\n' | b'\r' if !is_quoted => break,
+            b'\n' | b'\r' if !is_quoted => {
+                is_crlf = *byte == b'\r';
+                break;
+            }
             byte if !is_quoted => {
                 if let Some(index) = CANDIDATES.iter().position(|candidate| candidate == byte) {
                     counts[index] += 1;
@@ -99,7 +106,7 @@ fn delimiter(text: &[u8]) -> u8 {
         }
     }
     let best = (0..CANDIDATES.len()).rev().max_by_key(|index| counts[*index]).unwrap_or(0);
-    CANDIDATES[best]
+    (CANDIDATES[best], is_crlf)
 }
 
 const CANDIDATES: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -137,18 +144,19 @@ pub struct CsvRows {
     reader: csv::Reader<BufReader<File>>,
     headers: Vec<String>,
     record: csv::ByteRecord,
-    /// Line breaks at the very beginning that the reader leaves out of its count.
+    /// The reader notes where a row begins before it has taken the LF of the CR LF before it.
+    line_offset: u64,
     is_done: bool,
 }
 
 impl CsvRows {
-    fn new(mut reader: BufReader<File>, delimiter: u8) -> anyhow::Result<Self> {
-        reader.fill_buf()?;
+    fn new(reader: BufReader<File>, delimiter: u8, is_crlf: bool) -> anyhow::Result<Self> {
         let mut builder = csv::ReaderBuilder::new();
         let mut reader = builder.delimiter(delimiter).flexible(true).buffer_capacity(1 << 16).from_reader(reader);
         let names = reader.byte_headers()?.iter().enumerate();
         let headers = names.map(|(index, name)| header(index, name)).collect();
-        Ok(Self { reader, headers, record: csv::ByteRecord::new(), is_done: false })
+        let record = csv::ByteRecord::new();
+        Ok(Self { reader, headers, record, line_offset: u64::from(is_crlf), is_done: false })
     }
 
     fn next_row(&mut self) -> anyhow::Result<Option<Row>> {
@@ -156,7 +164,7 @@ impl CsvRows {
             self.is_done = true;
             return Ok(None);
         }
-        let line = self.record.position().map_or(0, csv::Position::line);
+        let line = self.record.position().map_or(0, csv::Position::line) + self.line_offset;
         let mut row = Row { line, cells: Vec::new(), broken: None, original: Vec::new() };
         for (index, cell) in self.record.iter().enumerate() {
             match std::str::from_utf8(cell) {
@@ -192,10 +200,10 @@ mod tests {
 
     #[test]
     fn imp_1_the_delimiter_is_found_outside_quotes() {
-        assert_eq!(delimiter(b"a;b;c\n1,2;3;4"), b';');
-        assert_eq!(delimiter(b"\"a;x;y;z\",b\n"), b',');
-        assert_eq!(delimiter(b"a\tb\n"), b'\t');
-        assert_eq!(delimiter(b"a|b|c,d\n"), b'|');
-        assert_eq!(delimiter(b"single\n"), b',');
+        assert_eq!(first_line(b"a;b;c\n1,2;3;4"), (b';', false));
+        assert_eq!(first_line(b"\"a;x;y;z\",b\r\n"), (b',', true));
+        assert_eq!(first_line(b"a\tb\n").0, b'\t');
+        assert_eq!(first_line(b"a|b|c,d\n").0, b'|');
+        assert_eq!(first_line(b"single\n").0, b',');
     }
 }
