@@ -76,10 +76,14 @@ pub fn open_existing(dir: &Path, schema: &Arc<Schema>) -> anyhow::Result<SqliteS
     open(dir, schema)
 }
 
+/// 64 MiB of log before it is copied into the database: an import writes all over the file, and what several commits
+/// change is then copied once.
+const CHECKPOINT_PAGES: u32 = 16_000;
+
 /// Opens the database of `dir`, making it when it is missing.
 pub fn open(dir: &Path, schema: &Arc<Schema>) -> anyhow::Result<SqliteStore> {
     let path = database_path(dir);
-    let options = SqliteOptions { opened_ms: clock::now_ms(), ..SqliteOptions::default() };
+    let options = SqliteOptions { opened_ms: clock::now_ms(), checkpoint_pages: CHECKPOINT_PAGES, ..SqliteOptions::default() };
     SqliteStore::open(&path, Arc::clone(schema), options).with_context(|| format!("opening {} failed", path.display()))
 }
 

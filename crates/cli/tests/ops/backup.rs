@@ -6,7 +6,7 @@ use crate::{Place, answer, path, workspace};
 
 #[test]
 fn epo_1_a_restored_backup_starts_a_new_epoch() {
-    let place = Place::new();
+    let place = Place::with_workspace();
     place.import(&place.file("leads.csv", leads_csv(30)), "leads", &[]);
     let file = place.dir.path().join("backup.sqlite");
     let writer = place.store();
@@ -33,7 +33,7 @@ fn epo_1_a_restored_backup_starts_a_new_epoch() {
 
 #[test]
 fn epo_1_a_damaged_backup_is_refused_and_the_database_stays() {
-    let place = Place::new();
+    let place = Place::with_workspace();
     place.import(&place.file("leads.csv", leads_csv(30)), "leads", &[]);
     let records = place.records("contacts");
     let broken = place.file("broken.sqlite", b"SQLite format 3\0 and then nothing of the kind");

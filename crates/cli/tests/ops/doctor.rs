@@ -11,7 +11,7 @@ fn problems(report: &Value) -> Vec<String> {
 
 #[test]
 fn aud_1_doctor_finds_a_damaged_chain() {
-    let place = Place::new();
+    let place = Place::with_workspace();
     place.import(&place.file("leads.csv", leads_csv(20)), "leads", &[]);
     let (code, healthy) = answer(&place.run(["doctor", "--json"]));
     assert_eq!((code, problems(&healthy)), (0, Vec::new()), "{healthy}");

@@ -7,7 +7,7 @@ use crate::{Place, counters, path};
 
 /// Texts as contacts' first names, exported and imported elsewhere.
 fn round_trip(texts: &[String], format: &str) {
-    let (here, there) = (Place::new(), Place::new());
+    let (here, there) = (Place::with_workspace(), Place::with_workspace());
     let rows: Vec<Value> = texts.iter().enumerate().map(|(number, text)| json!({ "firstname": text, "crm_id": format!("n{number}") })).collect();
     let file = here.file("rows.json", Value::from(rows).to_string());
     let (_, answer) = here.import(&file, "contacts", &["--placeholder", ""]);
@@ -29,7 +29,7 @@ fn imp_1_formulas_are_marked_and_come_back() {
     let texts = ["=1+1", "+49 30", "-5", "@x", "'=x", "'plain'", "007", " spaces ", "a\r\nb", "\"q\"", "\t=1"];
     let texts = texts.map(str::to_owned);
     round_trip(&texts, "csv");
-    let place = Place::new();
+    let place = Place::with_workspace();
     place.import(&place.file("f.csv", "First Name\n'=HYPERLINK(1)\n"), "contacts", &[]);
     let exported = |raw: &[&str]| {
         let output = place.run(["export", "--entity", "contacts"].into_iter().chain(raw.iter().copied()));

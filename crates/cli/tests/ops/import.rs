@@ -19,7 +19,7 @@ fn without_stamps(mut record: Value) -> Value {
 
 #[test]
 fn imp_1_the_same_file_again_creates_nothing() {
-    let place = Place::new();
+    let place = Place::with_workspace();
     let file = place.file("leads.csv", leads_csv(1_203));
     let (code, first) = place.import(&file, "leads", &[]);
     assert_eq!((code, counters(&first)), (0, [1_203, 1_203, 0, 0, 0]), "{first}");
@@ -42,7 +42,7 @@ fn imp_1_the_order_of_rows_changes_no_result() {
     let csv = leads_csv(40)
         + "A00007,Somebody,Other,Person,,,other@example.com,Fair,New Lead,\r\n"
         + ",,Ann,Family,,0305550001,,,,\r\n,,Ben,Family,,0305550001,,,,\r\n,,Ben,Family,,0305550001,,,,\r\n";
-    let (one, other) = (Place::new(), Place::new());
+    let (one, other) = (Place::with_workspace(), Place::with_workspace());
     let (_, straight) = one.import(&one.file("a.csv", &csv), "leads", &[]);
     let (_, turned) = other.import(&other.file("b.csv", permuted(&csv)), "leads", &[]);
     assert_eq!(counters(&straight), [44, 42, 0, 2, 0], "{straight}");
@@ -53,7 +53,7 @@ fn imp_1_the_order_of_rows_changes_no_result() {
 
 #[test]
 fn imp_1_nothing_of_a_row_is_lost() {
-    let place = Place::new();
+    let place = Place::with_workspace();
     place.import(&place.file("leads.csv", leads_csv(4)), "leads", &[]);
     let contacts = place.records("contacts");
     let contact = contacts.iter().find(|contact| contact["crm_id"] == "A00002").unwrap();
@@ -71,7 +71,7 @@ fn imp_1_nothing_of_a_row_is_lost() {
 
 #[test]
 fn imp_1_a_killed_import_resumes_exactly() {
-    let place = Place::new();
+    let place = Place::with_workspace();
     let rows = 6_000;
     let file = place.file("leads.csv", leads_csv(rows) + "bad,,,,,,no address,,,\r\n");
     let mut kills = 0;
@@ -122,7 +122,7 @@ fn imp_1_a_killed_import_resumes_exactly() {
 
 #[test]
 fn imp_1_every_row_that_fails_is_listed_with_line_and_reason() {
-    let place = Place::new();
+    let place = Place::with_workspace();
     let mut csv = b"\xef\xbb\xbfFirst Name;Email;Birthday\r\n\"Two\r\nlines\";a@example.com;2001-02-03\r\nBad;not an address;\r\n".to_vec();
     csv.extend(b"Caf\xe9;b@example.com;\r\nLong;c@example.com;;;extra\r\n;;\r\nNone;d@example.com;2001-02-30\r\n");
     let file = place.file("hostile.csv", csv);
@@ -145,7 +145,7 @@ fn imp_1_every_row_that_fails_is_listed_with_line_and_reason() {
 
 #[test]
 fn imp_1_day_and_month_are_asked_not_guessed() {
-    let place = Place::new();
+    let place = Place::with_workspace();
     let file = place.file("dates.csv", "First Name,Birthday\nAnn,03/04/1980\nBen,05/06/1981\n");
     let (code, refused) = place.import(&file, "contacts", &[]);
     assert_eq!(code, 1);
@@ -161,7 +161,7 @@ fn imp_1_day_and_month_are_asked_not_guessed() {
 
 #[test]
 fn imp_1_a_match_is_skipped_filled_or_overwritten() {
-    let place = Place::new();
+    let place = Place::with_workspace();
     let first = place.file("first.csv", "First Name,Email,City\nAnn,ann@example.com,\n");
     place.import(&first, "contacts", &[]);
     let second = place.file("second.csv", "First Name,Email,City\nAnna,Ann@Example.com,Oslo\n");
@@ -177,7 +177,7 @@ fn imp_1_a_match_is_skipped_filled_or_overwritten() {
 
 #[test]
 fn imp_1_json_and_lines_import_like_csv() {
-    let place = Place::new();
+    let place = Place::with_workspace();
     let array = place.file("a.json", r#"[{"Email":"a@example.com","Phone":7305550001,"tags":["x"]},{"Email":"b@example.com"}]"#);
     assert_eq!(counters(&place.import(&array, "contacts", &[]).1), [2, 2, 0, 0, 0]);
     let lines = place.file("b.ndjson", "{\"Email\":\"c@example.com\"}\n{oops}\n{\"Email\":\"a@example.com\"}\n");
@@ -188,7 +188,7 @@ fn imp_1_json_and_lines_import_like_csv() {
 
 #[test]
 fn imp_1_preview_writes_nothing() {
-    let place = Place::new();
+    let place = Place::with_workspace();
     let file = place.file("leads.csv", leads_csv(700));
     let (code, preview) = place.import(&file, "leads", &["--preview"]);
     assert_eq!((code, &preview["would"]["created"]), (0, &json!(700)));
@@ -205,7 +205,7 @@ fn imp_1_preview_writes_nothing() {
 
 #[test]
 fn imp_1_a_running_server_is_never_written_beside() {
-    let place = Place::new();
+    let place = Place::with_workspace();
     let file = place.file("leads.csv", leads_csv(1));
     let server = place.serve();
     let (code, said) = place.import(&file, "leads", &[]);
@@ -230,7 +230,7 @@ fn imp_1_csv_spectrum_reads_as_expected() {
         let expected = if text.contains('\r') { expected } else { expected.replace("\\r\\n", "\\n") };
         let expected: Value = serde_json::from_str(&expected).unwrap();
         let expected = if expected.is_array() { expected } else { json!([expected]) };
-        let place = Place::new();
+        let place = Place::with_workspace();
         let headers: Vec<&str> = text.lines().next().unwrap().split(',').map(|header| header.trim_matches('"')).collect();
         let columns: Vec<String> = headers.iter().map(|header| format!("{} = \"metadata\"", json!(header))).collect();
         let mapping = place.file("mapping.toml", format!("[columns]\n{}\n", columns.join("\n")));
@@ -254,7 +254,7 @@ fn imp_1_csv_spectrum_reads_as_expected() {
 #[test]
 fn imp_1_x_education_counts() {
     let Some(file) = shared("xeducation_leads/Leads.csv") else { return };
-    let place = Place::new();
+    let place = Place::with_workspace();
     let (code, answer) = place.import(&file, "leads", &[]);
     assert_eq!((code, counters(&answer)), (0, [9_240, 9_240, 0, 0, 0]));
     let leads = place.records("leads");
@@ -272,7 +272,7 @@ fn imp_1_x_education_counts() {
 #[test]
 fn imp_1_datablist_leads_and_customers_share_no_duplicates() {
     let Some(file) = shared("datablist_10000/leads-10000.csv") else { return };
-    let place = Place::new();
+    let place = Place::with_workspace();
     let (code, answer) = place.import(&file, "leads", &[]);
     assert_eq!((code, counters(&answer)), (0, [10_000, 10_000, 0, 0, 0]));
     let contacts = place.records("contacts");

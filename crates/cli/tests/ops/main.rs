@@ -1,4 +1,5 @@
 //! The operator's commands through the real program, judged by what they answer with `--json` and what an export shows.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 mod backup;
 mod doctor;
@@ -25,7 +26,7 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub fn with_workspace() -> Self {
         let place = Self { dir: tempfile::tempdir().unwrap() };
         std::fs::create_dir(place.data()).unwrap();
         let mut store = place.store();

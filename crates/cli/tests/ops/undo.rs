@@ -5,7 +5,7 @@ use crate::{Place, answer, counters};
 
 #[test]
 fn imp_1_undo_deletes_exactly_what_the_import_created() {
-    let place = Place::new();
+    let place = Place::with_workspace();
     place.import(&place.file("before.csv", "First Name,Email\nAnn,ann@example.com\n"), "contacts", &[]);
     let file = place.file("leads.csv", leads_csv(650));
     let (_, imported) = place.import(&file, "leads", &[]);

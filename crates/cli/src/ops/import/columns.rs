@@ -104,7 +104,7 @@ impl Mapping {
         let is_own_lead = folded.iter().any(|header| header == "contactid") && folded.iter().any(|header| header == "id");
         let is_pair = entity == "leads" && !is_own_lead && schema.entity("contacts").is_some();
         let parts = if is_pair { Parts::pair() } else { Parts(vec![declared.name.clone()]) };
-        for header in file.columns.keys().filter(|header| !headers.contains(header)) {
+        if let Some(header) = file.columns.keys().find(|header| !headers.contains(header)) {
             bail!("the mapping names a column `{header}` that the file does not have");
         }
         let mut targets: Vec<Option<Target>> = vec![None; headers.len()];

@@ -127,7 +127,8 @@ impl Import {
         })?;
         match reply.first() {
             Some(PushReply::Outcomes(outcomes)) => {
-                for outcome in outcomes.iter().filter(|outcome| outcome.outcome == OutcomeKind::Rejected) {
+                let mut refused = outcomes.iter().filter(|outcome| outcome.outcome == OutcomeKind::Rejected);
+                if let Some(outcome) = refused.next() {
                     bail!("the import's record was refused: {}", outcome.detail.as_deref().unwrap_or("no reason"));
                 }
                 Ok(())
