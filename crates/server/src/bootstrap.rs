@@ -72,11 +72,8 @@ impl App {
     pub async fn create_member(&self, workspace_id: &WorkspaceId, member: NewMember) -> Result<(), ServerError> {
         let user = member.user_id;
         let profile = fields([("email", json!(member.email)), ("name", json!(member.name))]);
-        let membership = fields([
-            ("user_id", json!(user)),
-            ("role", json!(member.role)),
-            ("read_scope", json!(member.read_scope)),
-        ]);
+        let membership =
+            fields([("user_id", json!(user)), ("role", json!(member.role)), ("read_scope", json!(member.read_scope))]);
         let ops = vec![
             create("users", RecordId(user.0), profile),
             create(MEMBERS, member_id(workspace_id, user), membership),

@@ -1,6 +1,6 @@
 //! JSON from strangers: bounded depth first, then serde, with errors that say where.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use syncline_core::protocol::limits::JSON_DEPTH_MAX;
 
 /// What is wrong with a text that should be JSON of a known shape.
@@ -20,7 +20,11 @@ pub enum JsonError {
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     check_depth(bytes)?;
     serde_json::from_slice(bytes).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => JsonError::Shape(error.to_string()),
+        // The wrong shape was met first; perhaps it is not even JSON further on.
+        serde_json::error::Category::Data => match serde_json::from_slice::<IgnoredAny>(bytes) {
+            Ok(IgnoredAny) => JsonError::Shape(error.to_string()),
+            Err(syntax) => JsonError::Syntax(syntax.to_string()),
+        },
         serde_json::error::Category::Syntax | serde_json::error::Category::Eof | serde_json::error::Category::Io => {
             JsonError::Syntax(error.to_string())
         }
@@ -79,6 +83,8 @@ mod tests {
     fn err_2_errors_say_where() {
         let error = parse::<Value>(b"{\"a\": nope}").unwrap_err();
         assert_eq!(error.to_string(), "not valid JSON: expected ident at line 1 column 8");
+        let error = parse::<Vec<u8>>(b"[\"x\", oops]").unwrap_err();
+        assert!(matches!(&error, JsonError::Syntax(text) if text.contains("column 7")), "{error}");
         let error = parse::<Vec<u8>>(b"[1, \"x\"]").unwrap_err();
         assert!(matches!(&error, JsonError::Shape(text) if text.contains("line 1 column 7")), "{error}");
     }

@@ -25,7 +25,6 @@ mod ws;
 pub use config::{Config, ConfigError, Environment};
 pub use server::{DATABASE_FILE, Server, ServerError};
 
-
 /// Chooses the crypto provider for tokens; call it in the first lines of every `main` and test. More calls do nothing.
 pub fn install_crypto() {
     let _chosen_before = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default().is_err();

@@ -82,7 +82,8 @@ async fn housekeep(app: &App) -> StoreResult<()> {
 
 /// Forgets what was committed before `horizon`, step by step on the writer's thread.
 async fn compact(app: &App, workspace_id: &WorkspaceId, horizon: TimestampMs) -> StoreResult<()> {
-    let (min_seq, upto) = app.db.read(workspace_id, move |read| Ok((read.head()?.min_seq, last_before(read, horizon)?))).await?;
+    let (min_seq, upto) =
+        app.db.read(workspace_id, move |read| Ok((read.head()?.min_seq, last_before(read, horizon)?))).await?;
     let mut done = min_seq;
     while done < upto {
         done = upto.min(done + COMPACT_STEP);

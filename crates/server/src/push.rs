@@ -120,7 +120,11 @@ impl App {
         Ok((answer, slot))
     }
 
-    fn submit(&self, request: PushRequest, precondition: Option<Precondition>) -> Result<oneshot::Receiver<Decision>, Busy> {
+    fn submit(
+        &self,
+        request: PushRequest,
+        precondition: Option<Precondition>,
+    ) -> Result<oneshot::Receiver<Decision>, Busy> {
         let (reply, answer) = oneshot::channel();
         self.writer.submit(PushJob { request, precondition, reply })?;
         Ok(answer)

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use syncline_core::id::{ClientId, DeviceId, WorkspaceId};
-use syncline_core::{Seq, TimestampMs};
 use syncline_core::storage::StoreResult;
+use syncline_core::{Seq, TimestampMs};
 use syncline_storage::AuthStore;
 use syncline_storage::sqlite::ClientStatus;
 

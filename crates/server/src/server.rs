@@ -1,5 +1,6 @@
 //! Starting and stopping the server: what is opened in which order, and closed in which.
 
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::app::App;
 use crate::auth::{Auth, AuthError, AuthParts, Revocations};
+use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::db::Db;
 use crate::engine::{Writer, WriterParts};
@@ -21,7 +23,6 @@ use crate::maintenance::Maintenance;
 use crate::observe::Metrics;
 use crate::push::RestClients;
 use crate::reports::Reports;
-use crate::clock;
 
 /// A server that listens.
 pub struct Server {
@@ -29,6 +30,7 @@ pub struct Server {
     listening: Listening,
     publisher: Publisher,
     maintenance: Maintenance,
+    lock: File,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,8 @@ pub enum ServerError {
     Config(#[from] ConfigError),
     #[error("the data directory {path} cannot be used")]
     DataDir { path: PathBuf, source: std::io::Error },
+    #[error("another server or an import is writing to the data in {0}; stop it first")]
+    InUse(PathBuf),
     #[error("the database {path} cannot be opened")]
     Open { path: PathBuf, source: StoreError },
     #[error("reading the store failed")]
@@ -53,6 +57,9 @@ pub enum ServerError {
 
 /// Name of the database in the data directory.
 pub const DATABASE_FILE: &str = "syncline.sqlite";
+/// Whoever writes to the data holds an exclusive lock on this file of the data directory; the system drops it when the
+/// process ends.
+pub const LOCK_FILE: &str = "syncline.lock";
 /// Catch-ups and verifications that are computed at a time.
 const CATCH_UPS_MAX: usize = 4;
 
@@ -62,7 +69,7 @@ impl Server {
         config.check()?;
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open(&opening, schema)).await;
-        let (store, schema) = opened.map_err(|error| ServerError::Thread(std::io::Error::other(error)))??;
+        let (store, schema, lock) = opened.map_err(|error| ServerError::Thread(std::io::Error::other(error)))??;
         let metrics = Arc::new(Metrics::default());
         let db = Db::new(store.reader(), Arc::clone(&schema), config.store.readers);
         let hub = Arc::new(Hub::new(&config.sockets, Arc::clone(&metrics)));
@@ -94,7 +101,7 @@ impl Server {
         let listening = listening.map_err(|source| ServerError::Listen { address, source })?;
         let maintenance = Maintenance::start(Arc::clone(&app));
         tracing::info!(event = "started", address = %listening.address, "listening on {}", listening.address);
-        Ok(Self { app, listening, publisher, maintenance })
+        Ok(Self { app, listening, publisher, maintenance, lock })
     }
 
     /// Where it listens; with port 0 the port that was free.
@@ -109,7 +116,7 @@ impl Server {
     /// Drains and stops, within `http.drain_ms` and a moment: no new connections; sessions finish their pushes and are
     /// told when to come back; requests under way finish; what was pushed is decided; the store is closed.
     pub async fn stop(self) {
-        let Self { app, listening, publisher, maintenance } = self;
+        let Self { app, listening, publisher, maintenance, lock } = self;
         tracing::info!(event = "stopping", "draining");
         listening.stop_accepting();
         let bound = Duration::from_millis(app.config.http.drain_ms);
@@ -128,14 +135,22 @@ impl Server {
         if closing.await.is_err() {
             tracing::error!(event = "stop_failed", "closing the store failed");
         }
+        drop(lock);
         tracing::info!(event = "stopped", "stopped");
     }
 }
 
-fn open(config: &Config, schema: Arc<Schema>) -> Result<(SqliteStore, Arc<Schema>), ServerError> {
+fn open(config: &Config, schema: Arc<Schema>) -> Result<(SqliteStore, Arc<Schema>, File), ServerError> {
     let data_dir = &config.store.data_dir;
     let data_dir_error = |source| ServerError::DataDir { path: data_dir.clone(), source };
     std::fs::create_dir_all(data_dir).map_err(data_dir_error)?;
+    let lock = File::options().create(true).write(true).truncate(false).open(data_dir.join(LOCK_FILE));
+    let lock = lock.map_err(data_dir_error)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(ServerError::InUse(data_dir.clone())),
+        Err(TryLockError::Error(source)) => return Err(data_dir_error(source)),
+    }
     let path = data_dir.join(DATABASE_FILE);
     let options = SqliteOptions {
         // Beside the asynchronous readers: snapshots, the publisher and identity.
@@ -145,7 +160,7 @@ fn open(config: &Config, schema: Arc<Schema>) -> Result<(SqliteStore, Arc<Schema
     };
     let opened = SqliteStore::open(&path, Arc::clone(&schema), options);
     let store = opened.map_err(|source| ServerError::Open { path, source })?;
-    Ok((store, schema))
+    Ok((store, schema, lock))
 }
 
 async fn identity(

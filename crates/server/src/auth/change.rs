@@ -4,9 +4,9 @@ use secrecy::SecretString;
 use syncline_core::id::{UserId, WorkspaceId};
 use syncline_storage::sqlite::{Credential, PutCredential};
 
+use super::AuthError;
 use super::service::Auth;
 use super::token::Claims;
-use super::AuthError;
 
 impl Auth {
     /// Replaces the caller's password after checking the present one, and ends all their sign-ins.

@@ -35,7 +35,9 @@ pub enum AuthError {
     #[error("The refresh token is not valid. Sign in again.")]
     RefreshInvalid,
     /// A spent token was used again: somebody has a copy (spec AUT-2).
-    #[error("This refresh token was used before, so everything that came from this sign-in was revoked. Sign in again.")]
+    #[error(
+        "This refresh token was used before, so everything that came from this sign-in was revoked. Sign in again."
+    )]
     RefreshReused,
     #[error("Send an access token as `Authorization: Bearer <token>`; `POST /api/auth/login` gives you one.")]
     MissingToken,

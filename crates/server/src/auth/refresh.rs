@@ -2,10 +2,10 @@
 
 use syncline_storage::sqlite::{RefreshOwner, Rotate, Rotation};
 
+use super::AuthError;
 use super::login::{SignedIn, new_refresh_token, refresh_hash};
 use super::service::Auth;
 use super::token::{TokenKind, TokenSubject};
-use super::AuthError;
 use crate::clock;
 use crate::observe::{AuthOperation, Status};
 

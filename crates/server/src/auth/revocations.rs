@@ -87,7 +87,13 @@ impl Revocations {
     }
 
     /// Signs a user out everywhere: every token issued up to `now` is refused. Blocks.
-    pub fn end_user(&self, store: &AuthStore, workspace_id: &WorkspaceId, user: UserId, now: TimestampMs) -> StoreResult<()> {
+    pub fn end_user(
+        &self,
+        store: &AuthStore,
+        workspace_id: &WorkspaceId,
+        user: UserId,
+        now: TimestampMs,
+    ) -> StoreResult<()> {
         self.write(|state| {
             state.users.insert((workspace_id.clone(), user), now);
         });

@@ -138,7 +138,7 @@ mod tests {
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
     fn signer() -> TokenSigner {
-        drop(jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default());
+        crate::install_crypto();
         TokenSigner::new(&SecretString::from(SECRET)).unwrap()
     }
 
@@ -176,7 +176,8 @@ mod tests {
     fn auth_3_every_claim_is_required_and_typed() {
         let signer = signer();
         for claim in ["iss", "aud", "sub", "exp", "iat", "jti", "typ", "workspace_id", "device_id", "sid"] {
-            for wrong in [None, Some(Value::Null), Some(json!([])), Some(json!({})), Some(json!(-1)), Some(json!("x"))] {
+            for wrong in [None, Some(Value::Null), Some(json!([])), Some(json!({})), Some(json!(-1)), Some(json!("x"))]
+            {
                 let mut changed = claims();
                 match &wrong {
                     None => drop(changed.as_object_mut().unwrap().remove(claim)),

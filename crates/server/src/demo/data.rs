@@ -77,7 +77,8 @@ fn reference(entity: &str, number: usize) -> Value {
 
 /// A number that looks random and is the same at every start: the high bits of a multiplicative hash.
 fn pick(salt: u64, number: usize, of: usize) -> usize {
-    let mixed = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(salt.wrapping_mul(0xbf58_476d_1ce4_e5b9));
+    let mixed =
+        (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(salt.wrapping_mul(0xbf58_476d_1ce4_e5b9));
     let mixed = (mixed ^ (mixed >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb);
     ((mixed >> 33) % of as u64) as usize
 }
@@ -226,7 +227,8 @@ fn opportunity(number: usize) -> Op {
 }
 
 fn task(number: usize) -> Op {
-    let kinds = [("follow_up", "Follow up with"), ("call", "Call"), ("email", "Write to"), ("todo", "Prepare an offer for")];
+    let kinds =
+        [("follow_up", "Follow up with"), ("call", "Call"), ("email", "Write to"), ("todo", "Prepare an offer for")];
     let (kind, verb) = kinds[pick(19, number, kinds.len())];
     let contact = number * 3 % CONTACTS;
     let first = FIRST_NAMES[pick(2, contact, FIRST_NAMES.len())];

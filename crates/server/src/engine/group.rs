@@ -131,7 +131,9 @@ fn finish<S: Store>(parts: &WriterParts<S>, workspace_id: &WorkspaceId, group: G
         });
     }
     let mut replies = group.replies.into_iter();
-    if done.is_first_refused && let Some(reply) = replies.next() {
+    if done.is_first_refused
+        && let Some(reply) = replies.next()
+    {
         answer(reply, Decision::PreconditionFailed);
     }
     for (reply, decided) in replies.zip(plan.replies) {

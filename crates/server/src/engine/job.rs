@@ -49,7 +49,11 @@ pub type StoreTask<S> = Box<dyn FnOnce(&mut S) + Send>;
 pub(super) enum Job<S: Store> {
     Push(PushJob),
     /// A client has its outcomes up to a `client_seq`.
-    Acknowledge { workspace_id: WorkspaceId, client_id: ClientId, upto: u64 },
+    Acknowledge {
+        workspace_id: WorkspaceId,
+        client_id: ClientId,
+        upto: u64,
+    },
     Task(StoreTask<S>),
     Stop,
 }

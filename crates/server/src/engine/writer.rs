@@ -39,7 +39,8 @@ impl<S: Store + Send + 'static> Writer<S> {
     pub fn spawn(parts: WriterParts<S>) -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(parts.queue_max);
         let metrics = Arc::clone(&parts.metrics);
-        let thread = std::thread::Builder::new().name("syncline-writer".to_owned()).spawn(move || run(parts, &queue))?;
+        let thread =
+            std::thread::Builder::new().name("syncline-writer".to_owned()).spawn(move || run(parts, &queue))?;
         Ok(Self { jobs, thread: Mutex::new(Some(thread)), metrics })
     }
 

@@ -13,7 +13,8 @@ impl From<WriteError> for ApiError {
             WriteError::Busy(busy) => busy.into(),
             WriteError::PreconditionFailed => precondition_failed(),
             WriteError::Unavailable => {
-                let mut problem = Problem::new(Code::Unavailable, "The store cannot be written now. Try again in a moment.");
+                let mut problem =
+                    Problem::new(Code::Unavailable, "The store cannot be written now. Try again in a moment.");
                 problem.retry_ms = Some(crate::random::between(500, 2_000));
                 Self::from(problem)
             }

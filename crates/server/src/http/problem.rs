@@ -174,10 +174,13 @@ fn body(problem: &Problem, status: StatusCode, extra: Map<String, Value>) -> Val
 /// The problem of an answer that none of our handlers made.
 fn problem_of(status: StatusCode) -> Problem {
     match status {
-        StatusCode::NOT_FOUND => Problem::new(Code::NotFound, "There is no such endpoint. `GET /health` says what runs here."),
-        StatusCode::METHOD_NOT_ALLOWED => {
-            Problem::new(Code::MethodNotAllowed, "This endpoint does not take that method; `Allow` lists those it takes.")
+        StatusCode::NOT_FOUND => {
+            Problem::new(Code::NotFound, "There is no such endpoint. `GET /health` says what runs here.")
         }
+        StatusCode::METHOD_NOT_ALLOWED => Problem::new(
+            Code::MethodNotAllowed,
+            "This endpoint does not take that method; `Allow` lists those it takes.",
+        ),
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::TooLarge, "The request is too large."),
         _ if status.is_server_error() => {
             Problem::new(Code::Internal, "Something went wrong on the server. The request id finds it in the log.")

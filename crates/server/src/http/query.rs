@@ -106,7 +106,9 @@ mod tests {
         for wrong in ["a=%", "a=%2", "a=%zz", "a=%FF", "a=%00", "a=1&a=2"] {
             assert!(Query::parse(Some(wrong)).is_err(), "{wrong}");
         }
-        for wrong in ["-1", "0", "101", "1e3", "+5", "0x10", "2147483648", "9007199254740993", "18446744073709551616", ""] {
+        for wrong in
+            ["-1", "0", "101", "1e3", "+5", "0x10", "2147483648", "9007199254740993", "18446744073709551616", ""]
+        {
             let mut query = Query::parse(Some(&format!("limit={wrong}"))).unwrap();
             assert!(query.take_number("limit", 50, 1, 100).is_err(), "{wrong}");
         }

@@ -16,12 +16,8 @@ pub struct Connections {
     metrics: Arc<Metrics>,
 }
 
-const MODES: [DeploymentMode; 4] = [
-    DeploymentMode::WebApp,
-    DeploymentMode::BrowserExtension,
-    DeploymentMode::LocalInstall,
-    DeploymentMode::MobileApp,
-];
+const MODES: [DeploymentMode; 4] =
+    [DeploymentMode::WebApp, DeploymentMode::BrowserExtension, DeploymentMode::LocalInstall, DeploymentMode::MobileApp];
 
 /// The right to one open socket; gives it back when dropped.
 pub struct Admission {

@@ -6,19 +6,19 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use syncline_core::Seq;
+use syncline_core::change::LogEntry;
 use syncline_core::engine::access::{access_of, touches_access};
 use syncline_core::id::{ScopeId, UserId};
 use syncline_core::principal::Access;
-use syncline_core::protocol::{Code, ServerFrame};
-use syncline_core::change::LogEntry;
 use syncline_core::protocol::limits::FRAME_BYTES_MAX;
+use syncline_core::protocol::{Code, ServerFrame};
 use syncline_core::session::server::{needs_whole, render_batch};
 use syncline_core::storage::StoreResult;
 
+use super::Hub;
 use super::ring::{Audience, Frame};
 use super::signals::Signals;
 use super::workspace::{State, WorkspaceHub, encode};
-use super::Hub;
 use crate::db::Db;
 use crate::engine::Committed;
 use crate::observe::Metrics;

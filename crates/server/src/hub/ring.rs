@@ -67,15 +67,8 @@ pub enum Taken {
 
 impl Audience {
     pub(super) fn new(grants: Grants, limits: RingLimits) -> Self {
-        let ring = Ring {
-            limits,
-            frames: VecDeque::new(),
-            bytes: 0,
-            first: 0,
-            members: 0,
-            sent_to: None,
-            wanted_to: 0,
-        };
+        let ring =
+            Ring { limits, frames: VecDeque::new(), bytes: 0, first: 0, members: 0, sent_to: None, wanted_to: 0 };
         Self { grants, ring: Mutex::new(ring), end: watch::Sender::new(0) }
     }
 

@@ -75,7 +75,9 @@ impl Session {
     fn refusal(&self, hello: &Hello) -> Option<Problem> {
         let identity = self.identity.as_ref()?;
         if hello.client_id != self.client_id || hello.deployment_mode != self.mode {
-            return Some(malformed("`hello` names another client_id or deployment_mode than the connection's address."));
+            return Some(malformed(
+                "`hello` names another client_id or deployment_mode than the connection's address.",
+            ));
         }
         let is_same_device = hello.device_id == identity.principal.device_id;
         (!is_same_device).then(|| malformed("`hello` names another device_id than the access token."))

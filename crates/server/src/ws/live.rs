@@ -114,11 +114,12 @@ impl Session {
 
     async fn tell_grants(&mut self, was: &Access, now: Access, existing: &BTreeSet<ScopeId>) -> Result<(), End> {
         let (before, after) = (scopes_of(&was.grants, existing), scopes_of(&now.grants, existing));
+        let (was, is) = (&was.grants, &now.grants);
         let frame = |scope: &ScopeId, action: GrantAction, reason: &str| {
             encode(&ServerFrame::Grant { scope: scope.clone(), action, reason: reason.to_owned() })
         };
-        let removed = before.difference(&after);
-        let added = after.difference(&before);
+        let removed = before.iter().filter(|scope| !is.includes(scope));
+        let added = after.iter().filter(|scope| !was.includes(scope));
         let mut frames: Vec<Utf8Bytes> =
             removed.map(|scope| frame(scope, GrantAction::Remove, "Your access has changed.")).collect();
         let removals = frames.len();
@@ -145,7 +146,10 @@ fn scopes_of(grants: &Grants, existing: &BTreeSet<ScopeId>) -> BTreeSet<ScopeId>
 }
 
 enum Missed {
-    Frames { frames: Vec<Utf8Bytes>, to: Seq },
+    Frames {
+        frames: Vec<Utf8Bytes>,
+        to: Seq,
+    },
     /// The cursor is too old for the log.
     Resync,
     OtherAccess,

@@ -364,7 +364,11 @@ async fn hub_event(registered: Option<&mut Registered>) -> Event {
     match registered {
         None => std::future::pending().await,
         Some(registered) => {
-            if registered.next().await { Event::Live } else { Event::Signals }
+            if registered.next().await {
+                Event::Live
+            } else {
+                Event::Signals
+            }
         }
     }
 }

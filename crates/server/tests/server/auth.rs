@@ -13,7 +13,10 @@ async fn aut_1_login_answers_tokens_and_whom_they_speak_for() {
     assert_eq!(answer["expires_in_s"], 3600);
     let user = User::new(world.http(), "ann", &answer);
     let valid = user.get("/api/auth/validate").await.expect(200);
-    assert_eq!((&valid["valid"], &valid["user_id"], &valid["read_scope"]), (&json!(true), &answer["user_id"], &json!("own")));
+    assert_eq!(
+        (&valid["valid"], &valid["user_id"], &valid["read_scope"]),
+        (&json!(true), &answer["user_id"], &json!("own"))
+    );
 }
 
 #[tokio::test]
@@ -56,7 +59,11 @@ async fn auth_6_a_lock_ends_and_a_right_password_clears_the_count() {
         config.tokens.lock_ms = 100;
     };
     let world = World::start_with(lock).await;
-    world.http().try_login("ann@acme.example", "wrong password", &uuid_v7()).await.expect_problem(401, "unauthenticated");
+    world
+        .http()
+        .try_login("ann@acme.example", "wrong password", &uuid_v7())
+        .await
+        .expect_problem(401, "unauthenticated");
     let http = world.http();
     crate::support::eventually(|| async {
         let answer = http.try_login("ann@acme.example", PASSWORD, &uuid_v7()).await;
@@ -112,7 +119,10 @@ async fn auth_3_tokens_that_are_not_access_tokens_are_refused() {
     let user = world.user("ann").await;
     let too_long = "x".repeat(20_000);
     for token in ["", "x", "Bearer", &user.refresh_token, "null", &user.access_token[..40], &too_long] {
-        let request = user.http.request(reqwest::Method::GET, "/api/auth/validate").header("authorization", format!("Bearer {token}"));
+        let request = user
+            .http
+            .request(reqwest::Method::GET, "/api/auth/validate")
+            .header("authorization", format!("Bearer {token}"));
         let answer = user.send(request).await;
         answer.expect_problem(401, "unauthenticated");
         assert_eq!(answer.header("www-authenticate"), "Bearer");
@@ -139,7 +149,10 @@ async fn auth_3_an_expired_token_says_so_and_a_forged_one_does_not() {
     claims.as_object_mut().unwrap().remove("role");
     claims["exp"] = json!(claims["iat"].as_u64().unwrap() - 1);
     with(signed(&claims, secret)).get("/api/auth/validate").await.expect_problem(401, "token_expired");
-    with(signed(&claims, "another secret of at least 32 bytes")).get("/api/auth/validate").await.expect_problem(401, "unauthenticated");
+    with(signed(&claims, "another secret of at least 32 bytes"))
+        .get("/api/auth/validate")
+        .await
+        .expect_problem(401, "unauthenticated");
 }
 
 #[tokio::test]

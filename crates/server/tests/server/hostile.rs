@@ -11,13 +11,15 @@ use crate::support::{PATIENCE, Socket, World, create_contact, error_code, text, 
 
 /// The texts of JSONTestSuite that are no JSON, by file name; empty (and said so) where the suite is not at hand.
 fn not_json() -> Vec<(String, Vec<u8>)> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/hostile/JSONTestSuite/test_parsing");
+    let folder =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/hostile/JSONTestSuite/test_parsing");
     let Ok(entries) = std::fs::read_dir(&folder) else {
         eprintln!("skipped: {} is not there", folder.display());
         return Vec::new();
     };
     let is_wrong = |name: &str| name.starts_with("n_") && name.ends_with(".json");
-    let files = entries.filter_map(Result::ok).map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()));
+    let files =
+        entries.filter_map(Result::ok).map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()));
     files.filter(|(name, _)| is_wrong(name)).map(|(name, path)| (name, std::fs::read(path).unwrap())).collect()
 }
 
@@ -99,7 +101,15 @@ async fn err_2_numbers_out_of_range_are_refused_and_nothing_is_applied() {
              \"ops\":[{{\"op\":\"create\",\"entity\":\"contacts\",\"id\":\"{id}\",\"fields\":{{}}}}]}}]}}"
         )
     };
-    for (client_seq, age_ms) in [("-1", "0"), ("1.5", "0"), ("\"1\"", "0"), ("null", "0"), ("1", "-5"), ("1e400", "0"), ("18446744073709551616", "0")] {
+    for (client_seq, age_ms) in [
+        ("-1", "0"),
+        ("1.5", "0"),
+        ("\"1\"", "0"),
+        ("null", "0"),
+        ("1", "-5"),
+        ("1e400", "0"),
+        ("18446744073709551616", "0"),
+    ] {
         socket.send_text(mutation(client_seq, age_ms)).await;
         assert_eq!(error_code(&socket.receive().await), "malformed", "{client_seq} {age_ms}");
     }
@@ -157,11 +167,11 @@ async fn lim_1_truncated_unmasked_and_garbage_bytes_end_only_their_own_connectio
         ann.access_token
     );
     let attacks: [&[u8]; 5] = [
-        b"\x81\x05hello",                        // unmasked
-        b"\xf1\x80\x00\x00\x00\x00",             // reserved bits
-        b"\x80\x80\x00\x00\x00\x00",             // a continuation of nothing
+        b"\x81\x05hello",                                            // unmasked
+        b"\xf1\x80\x00\x00\x00\x00",                                 // reserved bits
+        b"\x80\x80\x00\x00\x00\x00",                                 // a continuation of nothing
         b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00", // a length of 2^64 - 1
-        b"\x81\x85\x00\x00\x00\x00he",           // cut off in the middle
+        b"\x81\x85\x00\x00\x00\x00he",                               // cut off in the middle
     ];
     for attack in attacks {
         let mut stream = tokio::net::TcpStream::connect(ann.http.address).await.unwrap();
@@ -188,7 +198,8 @@ async fn api_5_slow_and_oversized_heads_are_cut_off() {
     for head in [format!("x-big: {}\r\n", "x".repeat(100_000)), "x-many: 1\r\n".repeat(300)] {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         // The server may answer and close before everything is written.
-        let _refused_early = stream.write_all(format!("GET /health HTTP/1.1\r\nhost: x\r\n{head}\r\n").as_bytes()).await;
+        let _refused_early =
+            stream.write_all(format!("GET /health HTTP/1.1\r\nhost: x\r\n{head}\r\n").as_bytes()).await;
         let mut answer = Vec::new();
         let _reset = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("no answer");
         assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&answer));

@@ -53,10 +53,12 @@ async fn vew_3_the_author_is_brought_to_the_seq_of_an_outcome_without_visible_ef
     let (mut of_ann, mut at_ann) = joined(&ann).await;
     let (mut of_bob, _) = joined(&bob).await;
     for _ in 0..3 {
-        let ops = json!([{"op": "create", "entity": "contacts", "id": uuid_v7(), "fields": {"assigned_to": bob.user_id}}]);
+        let ops =
+            json!([{"op": "create", "entity": "contacts", "id": uuid_v7(), "fields": {"assigned_to": bob.user_id}}]);
         of_bob.push(ops).await;
     }
-    let ops = json!([{"op": "update", "entity": "contacts", "id": uuid_v7(), "base_rv": 1, "fields": {"firstname": "x"}}]);
+    let ops =
+        json!([{"op": "update", "entity": "contacts", "id": uuid_v7(), "base_rv": 1, "fields": {"firstname": "x"}}]);
     let outcome = of_ann.push(ops).await;
     assert_eq!(outcome["outcome"], "rejected");
     let seq = outcome["seq"].as_u64().unwrap();

@@ -15,7 +15,9 @@ async fn api_5_every_error_is_a_problem_with_the_request_id() {
     ann.send(ann.request(Method::PUT, "/api/contacts")).await.expect_problem(405, "method_not_allowed");
     http.get("/api/contacts").await.expect_problem(401, "unauthenticated");
     http.post("/api/auth/login", &json!({"email": "x"})).await.expect_problem(422, "validation");
-    http.post("/api/auth/login", &json!({"email": "x", "password": "y", "admin": true})).await.expect_problem(422, "validation");
+    http.post("/api/auth/login", &json!({"email": "x", "password": "y", "admin": true}))
+        .await
+        .expect_problem(422, "validation");
     let plain = http.request(Method::POST, "/api/auth/login").body("{}");
     http.send(plain).await.expect_problem(415, "malformed");
     let encoded = http.request(Method::POST, "/api/auth/login").header("content-encoding", "gzip").json(&json!({}));

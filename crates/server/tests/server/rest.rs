@@ -20,7 +20,10 @@ async fn api_1_a_record_is_created_read_changed_and_deleted() {
     assert_eq!(answer.header("syncline-outcome"), "applied");
     assert_eq!(created["email"], "eve@example.com");
     let changed = owner.patch(&path, &json!({"lastname": "Hart", "email": null})).await.expect(200);
-    assert_eq!((&changed["firstname"], &changed["lastname"], changed.get("email")), (&json!("Eve"), &json!("Hart"), None));
+    assert_eq!(
+        (&changed["firstname"], &changed["lastname"], changed.get("email")),
+        (&json!("Eve"), &json!("Hart"), None)
+    );
     assert!(changed["rv"].as_u64() > created["rv"].as_u64());
     let read = owner.get(&path).await;
     assert_eq!(read.expect(200), changed);
@@ -130,7 +133,9 @@ async fn api_5_unknown_and_server_owned_members_are_refused() {
         ann.patch(&path, &json!({member: value})).await.expect_problem(403, "forbidden");
         ann.post("/api/contacts", &json!({member: value})).await.expect_problem(403, "forbidden");
     }
-    ann.post("/api/workspace_members", &json!({"user_id": ann.user_id, "role": "owner"})).await.expect_problem(403, "forbidden");
+    ann.post("/api/workspace_members", &json!({"user_id": ann.user_id, "role": "owner"}))
+        .await
+        .expect_problem(403, "forbidden");
     let member = ann.get("/api/workspace_members").await.expect(200)["items"][0].clone();
     let path = format!("/api/workspace_members/{}", text(&member, "id"));
     ann.patch(&path, &json!({"role": "owner"})).await.expect_problem(403, "forbidden");
@@ -190,8 +195,20 @@ async fn api_1_lists_filter_sort_page_and_select() {
     let only = list("limit=1&fields=firstname").await;
     assert_eq!(only["items"][0].as_object().unwrap().len(), 3);
     for wrong in [
-        "sort=nope", "fields=nope", "limit=0", "limit=501", "limit=1e3", "after=zz", "nope=1", "metadata=x", "limit=1&limit=2",
-        "sort=tags", "sort=firstname;drop+table+contacts", "is_archived=maybe", "lead_score=1.5", "firstname%27%20OR%201=1",
+        "sort=nope",
+        "fields=nope",
+        "limit=0",
+        "limit=501",
+        "limit=1e3",
+        "after=zz",
+        "nope=1",
+        "metadata=x",
+        "limit=1&limit=2",
+        "sort=tags",
+        "sort=firstname;drop+table+contacts",
+        "is_archived=maybe",
+        "lead_score=1.5",
+        "firstname%27%20OR%201=1",
     ] {
         ann.get(&format!("/api/contacts?{wrong}")).await.expect_problem(422, "validation");
     }

@@ -69,7 +69,8 @@ async fn hub_4_over_the_limit_of_a_mode_the_upgrade_is_refused_with_a_retry_hint
     let other_mode = format!("/ws/web_app/{}", uuid_v7());
     Socket::try_open(&user.http, &other_mode, Some(&user.access_token)).await.unwrap();
     drop(first);
-    crate::support::eventually(|| async { Socket::try_open(&user.http, &path, Some(&user.access_token)).await.ok() }).await;
+    crate::support::eventually(|| async { Socket::try_open(&user.http, &path, Some(&user.access_token)).await.ok() })
+        .await;
 }
 
 #[tokio::test]
@@ -171,7 +172,9 @@ async fn id_2_a_client_id_belongs_to_the_user_and_device_that_used_it() {
 async fn ses_2_a_hello_that_contradicts_its_connection_is_malformed() {
     let world = World::start().await;
     let mut socket = Socket::open(&world.user("ann").await).await;
-    for (member, value) in [("client_id", uuid_v7()), ("device_id", uuid_v7()), ("deployment_mode", "web_app".to_owned())] {
+    for (member, value) in
+        [("client_id", uuid_v7()), ("device_id", uuid_v7()), ("deployment_mode", "web_app".to_owned())]
+    {
         let mut hello = socket.hello_frame();
         hello[member] = json!(value);
         socket.send(&hello).await;
@@ -236,7 +239,9 @@ async fn psh_1_a_window_of_pushes_is_answered_in_order() {
     let mut seen = Vec::new();
     while seen.len() < 100 {
         let frame = socket.expect("outcomes").await;
-        seen.extend(frame["outcomes"].as_array().unwrap().iter().map(|outcome| outcome["client_seq"].as_u64().unwrap()));
+        seen.extend(
+            frame["outcomes"].as_array().unwrap().iter().map(|outcome| outcome["client_seq"].as_u64().unwrap()),
+        );
     }
     assert_eq!(seen, (1..=100).collect::<Vec<_>>());
 }

@@ -119,9 +119,10 @@ pub(super) async fn team_ops(
         }
         Ok(Ok(ops))
     };
-    app.db.read(caller.workspace_id(), read).await?.map_err(|id| {
-        ApiError::new(Code::RefMissing, format!("There is no team {id}.")).with_field("team_ids")
-    })
+    app.db
+        .read(caller.workspace_id(), read)
+        .await?
+        .map_err(|id| ApiError::new(Code::RefMissing, format!("There is no team {id}.")).with_field("team_ids"))
 }
 
 fn team_op(team: Record, change: Value) -> Op {

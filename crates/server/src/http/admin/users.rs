@@ -17,9 +17,7 @@ use syncline_core::storage::{Read, StoreResult};
 use syncline_core::{Name, Seq};
 
 use super::members::team_ops;
-use super::write::{
-    Person, USERS, check_not_last_owner, check_rank, fields, person, text, write_as_server,
-};
+use super::write::{Person, USERS, check_not_last_owner, check_rank, fields, person, text, write_as_server};
 use crate::app::App;
 use crate::http::auth::check_password;
 use crate::http::body::Json;
@@ -144,10 +142,8 @@ pub async fn create_user(
         ("role", Some(json!(new.role))),
         ("read_scope", Some(json!(new.read_scope))),
     ]);
-    let mut ops = vec![
-        create(USERS, RecordId(user.0), profile),
-        create(MEMBERS, member_id(workspace_id, user), membership),
-    ];
+    let mut ops =
+        vec![create(USERS, RecordId(user.0), profile), create(MEMBERS, member_id(workspace_id, user), membership)];
     ops.extend(teams);
     // The credential first: it is what can be refused for a taken address, and without a membership it opens nothing.
     app.auth.put_credential(workspace_id, user, new.email, password).await?;

@@ -67,7 +67,9 @@ const DEVICE_NAME_CHARS_MAX: usize = 100;
 
 pub async fn login(State(app): State<Arc<App>>, Json(request): Json<Request>) -> ApiResult<axum::Json<Tokens>> {
     if request.email.chars().count() > EMAIL_CHARS_MAX || request.email.contains('\0') {
-        return Err(ApiError::new(Code::Validation, "An e-mail address has at most 254 characters.").with_field("email"));
+        return Err(
+            ApiError::new(Code::Validation, "An e-mail address has at most 254 characters.").with_field("email")
+        );
     }
     let device = match request.device {
         Some(device) => DeviceInfo {

@@ -19,7 +19,11 @@ pub struct Request {
     everywhere: bool,
 }
 
-pub async fn logout(State(app): State<Arc<App>>, caller: Caller, Json(request): Json<Request>) -> ApiResult<StatusCode> {
+pub async fn logout(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Json(request): Json<Request>,
+) -> ApiResult<StatusCode> {
     let (claims, workspace_id) = (&caller.claims, caller.workspace_id());
     if request.everywhere {
         app.auth.sign_out_everywhere(workspace_id, caller.user_id()).await?;

@@ -144,12 +144,7 @@ fn intent(
 
 /// The ops, with the present rv where the caller named none. A record that is not visible gets base 0; the engine answers
 /// it like one that is not there.
-async fn ops(
-    app: &App,
-    caller: &Caller,
-    entity: &Entity,
-    intents: Vec<Intent>,
-) -> ApiResult<(Vec<RecordId>, Vec<Op>)> {
+async fn ops(app: &App, caller: &Caller, entity: &Entity, intents: Vec<Intent>) -> ApiResult<(Vec<RecordId>, Vec<Op>)> {
     let (grants, name) = (caller.access.grants.clone(), entity.name.clone());
     let read = move |read: &dyn syncline_core::storage::Read| {
         let present = |id| Ok(visible(read, &grants, &name, id)?.map_or(0, |record| record.rv));

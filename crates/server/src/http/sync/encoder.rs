@@ -45,7 +45,8 @@ impl Encoding {
 fn accepted_coding(element: &str) -> Option<String> {
     let mut parts = element.split(';').map(str::trim);
     let coding = parts.next()?.to_ascii_lowercase();
-    let is_refused = parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q == 0.0)));
+    let is_refused =
+        parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q == 0.0)));
     (!is_refused).then_some(coding)
 }
 

@@ -40,9 +40,8 @@ pub async fn snapshot(
 ) -> ApiResult<Response> {
     let mut query = Query::parse(raw.as_deref())?;
     let scope = query.take_required("scope")?;
-    let scope: ScopeId = ScopeId::try_from(smol_str::SmolStr::new(scope)).map_err(|error| {
-        ApiError::new(Code::Validation, error.to_string()).with_field("scope")
-    })?;
+    let scope: ScopeId = ScopeId::try_from(smol_str::SmolStr::new(scope))
+        .map_err(|error| ApiError::new(Code::Validation, error.to_string()).with_field("scope"))?;
     let seq = query.take_number("seq", u64::MAX, 0, (1 << 53) - 1)?;
     let resume = query.take("resume");
     query.finish()?;
@@ -87,7 +86,10 @@ struct Producer {
 
 /// One page, read under the access of that moment.
 enum Page {
-    Rows { rows: Vec<WireOp>, resume: Option<String> },
+    Rows {
+        rows: Vec<WireOp>,
+        resume: Option<String>,
+    },
     BadToken,
     /// The log does not reach back to the snapshot's seq any more, or never got there.
     BadSeq,

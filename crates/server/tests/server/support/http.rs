@@ -66,7 +66,7 @@ impl Answer {
 
 impl Http {
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, client: reqwest::Client::builder().timeout(PATIENCE).build().unwrap() }
+        Self { address, client: reqwest::Client::builder().timeout(PATIENCE).no_zstd().no_gzip().build().unwrap() }
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

@@ -9,11 +9,11 @@ use std::time::Duration;
 pub use http::{Answer, Http, User};
 use secrecy::SecretString;
 use serde_json::Value;
+pub use socket::{Socket, create_contact, error_code, mentions, ops_of};
 use syncline_core::id::{UserId, WorkspaceId};
 use syncline_core::schema::Schema;
 use syncline_server::bootstrap::NewMember;
 use syncline_server::{Config, Server};
-pub use socket::{Socket, create_contact, error_code, mentions, ops_of};
 
 /// Longest wait for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
