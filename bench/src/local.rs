@@ -1,10 +1,11 @@
 //! PERF-7: a device's own reads and writes, with 100,000 leads in its store and no network.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::json;
 use syncline_core::id::{ClientId, DeviceId, MutationId, RecordId, ScopeId, UserId};
-use syncline_core::protocol::WireOp;
+use syncline_core::protocol::{Batch, WireChange, WireOp};
 use syncline_core::replica::{Edit, Filter, Query, Replica, ReplicaIdentity};
 use syncline_core::schema::Schema;
 use syncline_storage::SqliteReplica;
@@ -35,8 +36,10 @@ pub fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
             ids.push(id);
             WireOp::Put { entity, id, rv: number as u64 + 1, scope: ScopeId::WORKSPACE, fields }
         });
-        let rows = rows.collect();
-        replica.apply_snapshot_rows(&ScopeId::WORKSPACE, rows, None)?;
+        let changes = vec![WireChange { by: None, ops: rows.collect() }];
+        let (from, to) = (first as u64, (first + 10_000) as u64);
+        let batch = Batch { from, to, catch_up: true, more: false, changes, digests: Vec::new() };
+        replica.apply_catch_up(vec![batch], &BTreeSet::from([ScopeId::WORKSPACE]), clock::wall_ms())?;
     }
     let pick = |number: usize| ids[number * 7_919 % ids.len()];
     let mut rows = Vec::new();
