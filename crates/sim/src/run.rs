@@ -49,4 +49,7 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
     (897, "the same after a restore"),
     (962, "a patch moved an old row out of a scope that was loading"),
     (2430, "a record left a scope and was deleted in another one, which was resumed"),
+    (3296, "a session called itself quiet while a repair was due"),
+    (4630, "a deposit and a restored server asked each other for ever"),
+    (9115, "the same"),
 ];
