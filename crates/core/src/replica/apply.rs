@@ -126,6 +126,15 @@ impl<S: ReplicaStore> Replica<S> {
         Ok(lost.into_iter().map(forget).collect())
     }
 
+    /// Makes mutations from `expected` on pending again: a restored server asks for them (spec EPO-3).
+    pub fn rewind(&mut self, expected: u64) -> Result<(), WelcomeError> {
+        let outbox_put = self.offer_again(expected.saturating_sub(1))?;
+        let decided_upto = self.meta.decided_upto.min(expected.saturating_sub(1));
+        let meta = ReplicaMeta { decided_upto, ..self.meta.clone() };
+        self.write(ReplicaWrites { meta: Some(meta), outbox_put, ..ReplicaWrites::default() })?;
+        Ok(())
+    }
+
     /// Gives the database a new client id and numbers what is pending from 1 (spec ID-2, EPO-3). Mutations with a known
     /// outcome leave the outbox, unless their number is above `known_upto`: those the server has lost.
     pub fn rekey(&mut self, client_id: ClientId, known_upto: u64) -> ReplicaResult<()> {
@@ -379,9 +388,10 @@ impl<S: ReplicaStore> Replica<S> {
         let meta = ReplicaMeta { epoch: None, cursor: 0, ..self.meta.clone() };
         // Decided ones waited for effects that will not come any more: the server has them.
         let outbox = self.store.outbox(0, limits::OUTBOX_MUTATIONS_MAX as usize)?;
-        let decided = outbox.iter().filter(|pending| pending.outcome.is_some());
-        let outbox_delete = decided.map(|pending| pending.mutation.client_seq).collect();
-        self.write(ReplicaWrites { drop_scopes, meta: Some(meta), outbox_delete, ..ReplicaWrites::default() })
+        let mut writes = ReplicaWrites { drop_scopes, meta: Some(meta), ..ReplicaWrites::default() };
+        let decided = outbox.into_iter().filter(|pending| pending.outcome.is_some());
+        decided.for_each(|pending| acknowledge(&mut writes, pending));
+        self.write(writes)
     }
 
     /// Deletes everything (spec REV-2). The identity and the reason stay, so that nobody takes the store for a new one.

@@ -235,6 +235,7 @@ impl ClientSession {
     /// Live, nothing pending, nothing loading: replica and server are the same as far as both know.
     pub fn is_quiescent<S: ReplicaStore>(&self, replica: &Replica<S>) -> ReplicaResult<bool> {
         let is_idle = self.is_live() && self.walk.is_none() && self.snapshot.is_none() && self.in_flight.is_empty();
+        let is_idle = is_idle && self.repairs.values().all(|repairs| !repairs.is_due);
         let is_loaded = || Ok(replica.store().scopes()?.values().all(|scope| scope.loading.is_none()));
         Ok(is_idle && replica.store().outbox_count()? == 0 && is_loaded()?)
     }
@@ -434,10 +435,20 @@ impl ClientSession {
                 if self.upload == Upload::Streaming {
                     self.upload = Upload::Rewinding;
                 }
-                if expected <= replica.meta().decided_upto {
+                if expected > replica.meta().decided_upto {
+                    return Ok(());
+                }
+                // A restored server. Its welcome would say what it lacks; in a deposit there is none.
+                if !matches!(self.state, State::Depositing { .. }) {
                     return self.greet(replica, now, effects);
                 }
-                Ok(())
+                match replica.rewind(expected) {
+                    Ok(()) => Ok(()),
+                    Err(WelcomeError::Store(error)) => Err(error),
+                    Err(WelcomeError::NeedsNewClientId | WelcomeError::BackendMismatch) => {
+                        self.rekey(replica, expected.saturating_sub(1), now, effects)
+                    }
+                }
             }
             ServerFrame::SlowDown { retry_ms } => {
                 self.hold(now.monotonic_ms + retry_ms);
