@@ -40,7 +40,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let scale = if args.quick { 10 } else { 1 };
     let known = ["push", "live", "hydrate", "local", "memory"];
-    for name in args.names.iter().filter(|name| !known.contains(&name.as_str())) {
+    if let Some(name) = args.names.iter().find(|name| !known.contains(&name.as_str())) {
         anyhow::bail!("there is no benchmark `{name}`: choose from {}", known.join(", "));
     }
     let is_wanted = |name: &str| args.names.is_empty() || args.names.iter().any(|wanted| wanted == name);

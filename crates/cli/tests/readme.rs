@@ -1,5 +1,7 @@
 //! What the README says to paste works when it is pasted.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -1,6 +1,8 @@
 //! Replays the language-neutral vectors in `spec/vectors` that only need the public API; the shapes of the files are
 //! explained in `spec/vectors/README.md`.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -9,12 +11,12 @@ use serde_json::{Value, json};
 use syncline_core::change::{LogEntry, Op, Outcome, OutcomeKind};
 use syncline_core::clock::authored_at;
 use syncline_core::digest::Digest;
-use syncline_core::id::{RecordId, ScopeId};
+use syncline_core::id::{RecordId, ScopeId, WorkspaceId};
 use syncline_core::merge::{GroupCase, GroupPlan, SeenHistory, plan_group};
 use syncline_core::protocol::{Class, ClientFrame, CloseCode, Code, ServerFrame};
 use syncline_core::record::{Record, Version, Versions};
 use syncline_core::schema::Schema;
-use syncline_core::storage::{CHAIN_START, Store, chain_hash};
+use syncline_core::storage::{CHAIN_START, Store, chain_hash, epoch_base};
 use syncline_core::{Fields, Name, Seq};
 
 // The whole file serves the engine's tests; some of it is not needed here.
@@ -479,4 +481,36 @@ fn err_1_codes_md_agrees_with_the_codes() {
 
 fn cells(row: &str) -> Vec<&str> {
     row.trim_end().trim_end_matches('|').split(" | ").map(str::trim).collect()
+}
+
+#[test]
+fn id_1_ids_are_lower_case_hyphenated_and_new_ones_are_version_7() {
+    let id = RecordId::v7(1_763_712_000_000, [0xff; 10]);
+    assert_eq!(id.to_string(), "019aa56d-6000-7fff-bfff-ffffffffffff");
+    let upper: RecordId = "019AA56D-6000-7FFF-BFFF-FFFFFFFFFFFF".parse().unwrap();
+    assert_eq!(serde_json::to_value(upper).unwrap(), json!(id.to_string()));
+}
+
+#[test]
+fn id_4_a_scope_is_one_of_three_forms() {
+    let uuid = "019aa4b0-7c00-7000-8000-0000000000f1";
+    let scope = |text: &str| serde_json::from_value::<ScopeId>(json!(text)).map(|scope| scope.to_string());
+    for text in ["workspace".to_owned(), format!("team:{uuid}"), format!("owner:{uuid}")] {
+        assert_eq!(scope(&text).unwrap(), text);
+    }
+    for text in ["", "Workspace", "team:", "team:1", "role:019aa4b0-7c00-7000-8000-0000000000f1", uuid] {
+        assert!(scope(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn epo_2_no_seq_means_two_things() {
+    assert_eq!((epoch_base(0), epoch_base(1), epoch_base(2)), (0, 1 << 40, 2 << 40));
+    assert!(epoch_base(8_191) + (1 << 40) - 1 < 1 << 53, "the last epoch ends below what JSON holds exactly");
+    let (workspace, mut world) = (WorkspaceId::new("test").unwrap(), World::new());
+    let mut author = world.member(7, "agent", "all");
+    world.store.begin_epoch(&workspace).unwrap();
+    let outcome =
+        world.push(&mut author, vec![world::create("contacts", RecordId::from_u128(9), json!({"firstname": "A"}))]);
+    assert_eq!(outcome.seq, epoch_base(1) + 1);
 }

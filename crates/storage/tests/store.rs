@@ -1,5 +1,7 @@
 //! The SQLite store through its public API: the contract, crashes, schema changes, concurrency, failures, backup.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod common;
 
 #[path = "store/backup.rs"]

@@ -1,5 +1,7 @@
 //! Whole stories with the real binary, as people live them: several processes, real data, kills and revocations.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
+
 mod crash;
 mod hostile;
 mod revocation;

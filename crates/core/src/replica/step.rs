@@ -41,6 +41,9 @@ impl<'s, S: ReplicaStore> Step<'s, S> {
     }
 
     pub fn apply(&mut self, op: WireOp, precedence: Precedence, at: Seq) -> ReplicaResult<()> {
+        if precedence == Precedence::Arriving && self.live_at.is_some() && self.holds_newer(&op)? {
+            return Ok(());
+        }
         match op {
             WireOp::Put { entity, id, rv, scope, fields } => {
                 let held = self.record(&entity, id)?;
@@ -85,6 +88,15 @@ impl<'s, S: ReplicaStore> Step<'s, S> {
             WireOp::Del { entity, id, .. } | WireOp::Leave { entity, id } => self.remove(entity, id)?,
         }
         Ok(())
+    }
+
+    /// Whether what a live change says is in the base already: a download or comparison read the record later.
+    fn holds_newer(&self, op: &WireOp) -> ReplicaResult<bool> {
+        let (WireOp::Put { entity, id, rv, .. } | WireOp::Patch { entity, id, rv, .. } | WireOp::Del { entity, id, rv }) = op
+        else {
+            return Ok(false);
+        };
+        Ok(self.record(entity, *id)?.is_some_and(|held| held.rv > *rv))
     }
 
     /// Whether rows of the scope may be older than the cursor says.

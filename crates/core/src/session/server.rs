@@ -200,7 +200,7 @@ pub fn render_batch(
 ) -> Batch {
     let changes = entries.iter().filter_map(|entry| {
         let ops: Vec<WireOp> = entry.changes.iter().filter_map(|change| live_op(entry.seq, change, grants)).collect();
-        (!ops.is_empty()).then(|| WireChange { by: Some((entry.client_id, entry.client_seq)), ops })
+        (!ops.is_empty()).then_some(WireChange { by: Some((entry.client_id, entry.client_seq)), ops })
     });
     let visible = digests.iter().filter(|(scope, _)| grants.includes(scope));
     let digests = visible.map(|(scope, digest)| (scope.clone(), *digest)).collect();

@@ -290,8 +290,18 @@ async fn prm_3_roles_bound_what_rest_may_do() {
     viewer.post("/api/contacts", &json!({"firstname": "x"})).await.expect_problem(403, "forbidden");
     ann.post("/api/teams", &json!({"name": "Mine"})).await.expect_problem(403, "forbidden");
     ann.post("/api/users", &json!({"name": "Ghost"})).await.expect_problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn out_3_a_rejected_mutation_is_kept_with_its_body_for_its_author_and_the_administrator() {
+    let world = World::start().await;
+    let (viewer, ann) = (world.user("viewer").await, world.user("ann").await);
+    viewer.post("/api/contacts", &json!({"firstname": "x"})).await.expect_problem(403, "forbidden");
+    ann.post("/api/teams", &json!({"name": "Mine"})).await.expect_problem(403, "forbidden");
+    ann.post("/api/users", &json!({"name": "Ghost"})).await.expect_problem(403, "forbidden");
     let rejected = ann.get("/api/sync/rejected").await.expect(200);
     assert_eq!(rejected["items"].as_array().unwrap().len(), 2);
+    assert_eq!(rejected["items"][0]["rejected"]["ops"][0]["fields"]["name"], "Ghost");
     let owner = world.user("owner").await;
     assert_eq!(owner.get("/api/admin/rejected").await.expect(200)["items"].as_array().unwrap().len(), 3);
     assert_eq!(owner.get("/api/sync/rejected").await.expect(200)["items"], json!([]));

@@ -1,6 +1,7 @@
 //! What the tests of the SQLite store share: a world on a file, and writes that are easy to check.
 
 #![allow(dead_code, reason = "every test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::path::Path;
 use std::sync::Arc;
