@@ -106,7 +106,7 @@ fn values(entity: &Entity, number: u128) -> Fields {
             FieldType::Choice { choices } => Value::from(choices[number as usize % choices.len()].as_str()),
             FieldType::Integer { .. } | FieldType::Counter => json!(number as u64 % 50),
             FieldType::Decimal { .. } => json!("1250.00"),
-            FieldType::Boolean => json!(number % 2 == 0),
+            FieldType::Boolean => json!(number.is_multiple_of(2)),
             FieldType::Date => json!("2026-11-21"),
             FieldType::Timestamp => json!("2026-11-21T09:30:00.000Z"),
             FieldType::Uuid => json!(RecordId::from_u128(number).to_string()),

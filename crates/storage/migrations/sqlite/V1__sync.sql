@@ -34,16 +34,16 @@ CREATE TABLE sync_records (
     record_id    BLOB    NOT NULL,
     scope_no     INTEGER NOT NULL,
     rv           INTEGER NOT NULL,
-    entered      INTEGER NOT NULL,            -- 0: a forgotten tombstone
-    is_deleted   INTEGER NOT NULL,
+    entered      INTEGER NOT NULL,
+    state        INTEGER NOT NULL,            -- 0 live, 1 deleted, 2 deleted and forgotten but for its id
     versions     TEXT    NOT NULL,            -- JSON
     fields       TEXT,                        -- JSON, of a tombstone
     PRIMARY KEY (workspace_no, entity_no, record_id)
 ) STRICT, WITHOUT ROWID;
 -- Catch-up and snapshot pages read it in this order; digest walks read nothing else.
-CREATE INDEX sync_records_changed ON sync_records (scope_no, entity_no, rv, record_id, is_deleted) WHERE entered > 0;
+CREATE INDEX sync_records_changed ON sync_records (scope_no, entity_no, rv, record_id, state) WHERE state < 2;
 -- What compaction looks for.
-CREATE INDEX sync_records_deleted ON sync_records (workspace_no, rv) WHERE is_deleted = 1 AND entered > 0;
+CREATE INDEX sync_records_deleted ON sync_records (workspace_no, rv) WHERE state = 1;
 
 CREATE TABLE sync_departures (
     scope_no  INTEGER NOT NULL,

@@ -91,21 +91,18 @@ impl<'a> Writer<'a> {
         let fields = record.is_deleted.then(|| encode(&record.fields)).transpose()?;
         let (workspace_no, id) = (self.workspace().no, record.id.as_bytes());
         let (rv, entered) = (int(record.rv), int(record.entered));
+        let state = i64::from(record.is_deleted) + i64::from(record.is_forgotten());
         let written = match was {
             None => {
-                let sql =
-                    "INSERT INTO sync_records (workspace_no, entity_no, record_id, scope_no, rv, entered, is_deleted,
+                let sql = "INSERT INTO sync_records (workspace_no, entity_no, record_id, scope_no, rv, entered, state,
                     versions, fields) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
-                let deleted = record.is_deleted;
-                self.run(sql, params![workspace_no, table.no, id, scope_no, rv, entered, deleted, versions, fields])?
+                self.run(sql, params![workspace_no, table.no, id, scope_no, rv, entered, state, versions, fields])?
             }
             Some(was) => {
                 let was_scope_no = self.scope_no(&was.scope)?;
-                let sql =
-                    "UPDATE sync_records SET scope_no = ?4, rv = ?5, entered = ?6, is_deleted = ?7, versions = ?8,
+                let sql = "UPDATE sync_records SET scope_no = ?4, rv = ?5, entered = ?6, state = ?7, versions = ?8,
                     fields = ?9 WHERE workspace_no = ?1 AND entity_no = ?2 AND record_id = ?3
-                    AND rv = ?10 AND is_deleted = ?11 AND scope_no = ?12";
-                let deleted = record.is_deleted;
+                    AND rv = ?10 AND (state > 0) = ?11 AND scope_no = ?12";
                 let (was_rv, was_deleted) = (int(was.rv), was.is_deleted);
                 let key = params![
                     workspace_no,

@@ -73,8 +73,7 @@ impl SqliteReader {
         report.problems.extend(chain.problem.map(|problem| format!("{id}: {problem}")));
         self.check_digests(conn, workspace, report)?;
         for table in self.layout.tables.values() {
-            let live =
-                "SELECT count(*) FROM sync_records WHERE workspace_no = ?1 AND entity_no = ?2 AND is_deleted = 0";
+            let live = "SELECT count(*) FROM sync_records WHERE workspace_no = ?1 AND entity_no = ?2 AND state = 0";
             let live: i64 = conn.query_row(live, params![workspace.no, table.no], |row| row.get(0)).or_failed()?;
             let rows = format!("SELECT count(*) FROM {} WHERE workspace_id = ?1", quoted(&table.entity));
             let rows: i64 = conn.query_row(&rows, [id.as_str()], |row| row.get(0)).or_failed()?;
@@ -96,8 +95,7 @@ impl SqliteReader {
 
     fn check_digests(&self, conn: &Connection, workspace: &Workspace, report: &mut CheckReport) -> StoreResult<()> {
         let mut computed: BTreeMap<i64, Digest> = BTreeMap::new();
-        let sql =
-            "SELECT scope_no, entity_no, record_id, rv FROM sync_records WHERE workspace_no = ?1 AND is_deleted = 0";
+        let sql = "SELECT scope_no, entity_no, record_id, rv FROM sync_records WHERE workspace_no = ?1 AND state = 0";
         let mut statement = conn.prepare(sql).or_failed()?;
         let mut rows = statement.query([workspace.no]).or_failed()?;
         while let Some(row) = rows.next().or_failed()? {

@@ -95,8 +95,12 @@ impl Source {
         Ok(conn)
     }
 
+    fn busy_timeout(&self) -> Duration {
+        Duration::from_millis(self.options.busy_timeout_ms.into())
+    }
+
     fn set_up(&self, conn: &Connection, cache_kib: u32) -> StoreResult<()> {
-        conn.busy_timeout(Duration::from_millis(self.options.busy_timeout_ms.into())).or_failed()?;
+        conn.busy_timeout(self.busy_timeout()).or_failed()?;
         conn.set_prepared_statement_cache_capacity(512);
         // Plans do not depend on bound values, so that a statement is never prepared again because of them.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).or_failed()?;
@@ -107,19 +111,29 @@ impl Source {
 /// A connection that writes, one transaction at a time, taking turns with the others of this process.
 pub(super) struct Lane {
     conn: Connection,
+    busy_timeout: Duration,
     turn: Arc<Turnstile>,
     /// Why the last commit's effect is unknown: nothing may be written until the process has recovered.
     broken: Option<String>,
 }
 
 impl Lane {
-    pub(super) fn new(conn: Connection, turn: Arc<Turnstile>) -> Self {
-        Self { conn, turn, broken: None }
+    pub(super) fn new(conn: Connection, source: &Source, turn: Arc<Turnstile>) -> Self {
+        Self { conn, busy_timeout: source.busy_timeout(), turn, broken: None }
     }
 
     /// For what needs no transaction of ours.
     pub(super) fn conn(&self) -> &Connection {
         &self.conn
+    }
+
+    /// Runs `work`, outside a transaction, without waiting for locks.
+    pub(super) fn without_waiting<T>(&mut self, work: impl FnOnce(&Connection) -> StoreResult<T>) -> StoreResult<T> {
+        let _turn = self.turn.wait();
+        self.conn.busy_timeout(Duration::ZERO).or_failed()?;
+        let result = work(&self.conn);
+        self.conn.busy_timeout(self.busy_timeout).or_failed()?;
+        result
     }
 
     /// Runs `work` in one write transaction and commits it durably. An error of `work` or a panic rolls it back.
@@ -201,7 +215,7 @@ mod tests {
     fn inv_3_after_a_commit_of_unknown_effect_nothing_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let conn = source(&folder).open_writer().unwrap();
-        let mut lane = Lane::new(conn, Arc::new(Turnstile::default()));
+        let mut lane = Lane::new(conn, &source(&folder), Arc::new(Turnstile::default()));
         // Stands in for a COMMIT that fails: the transaction is over before its time.
         let failed = lane.write(|conn| conn.execute_batch("COMMIT").or_failed());
         assert!(matches!(failed, Err(StoreError::Indeterminate(_))), "{failed:?}");
@@ -214,7 +228,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let conn = source(&folder).open_writer().unwrap();
         conn.execute_batch("CREATE TABLE t (a); PRAGMA max_page_count = 10").unwrap();
-        let mut lane = Lane::new(conn, Arc::new(Turnstile::default()));
+        let mut lane = Lane::new(conn, &source(&folder), Arc::new(Turnstile::default()));
         let full = lane.write(|conn| {
             let mut insert = conn.prepare("INSERT INTO t VALUES (zeroblob(10000))").or_failed()?;
             (0..50).try_for_each(|_| insert.execute([]).or_failed().map(drop))

@@ -127,7 +127,7 @@ impl Table {
         let values: String = all().map(|column| format!(", ?{}", column + 3)).collect();
         Self {
             select_record: format!(
-                "SELECT s.name, r.rv, r.entered, r.is_deleted, r.versions, r.fields, t.id{} FROM sync_records r
+                "SELECT s.name, r.rv, r.entered, r.state, r.versions, r.fields, t.id{} FROM sync_records r
                  JOIN sync_scopes s ON s.no = r.scope_no LEFT JOIN {table} t ON t.workspace_id = ?4 AND t.id = ?5
                  WHERE r.workspace_no = ?1 AND r.entity_no = ?2 AND r.record_id = ?3",
                 list("t.", &mut all())

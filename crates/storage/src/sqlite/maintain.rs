@@ -90,12 +90,12 @@ pub(super) fn forget_log(lane: &mut Lane, workspace: &Workspace, upto: Seq, rows
 pub(super) fn forget_tombstones(lane: &mut Lane, workspace: &Workspace, upto: Seq, rows: usize) -> StoreResult<bool> {
     lane.write(|conn| {
         let sql = "SELECT entity_no, record_id, rv FROM sync_records
-                   WHERE workspace_no = ?1 AND rv <= ?2 AND is_deleted = 1 AND entered > 0 LIMIT ?3";
+                   WHERE workspace_no = ?1 AND rv <= ?2 AND state = 1 LIMIT ?3";
         let mut statement = conn.prepare_cached(sql).or_failed()?;
         let key = params![workspace.no, int(upto), int(rows as u64)];
         let found = statement.query_map(key, |row| Ok((row.get(0)?, row.get(1)?, unsigned(row, 2)?))).or_failed()?;
         let found: Vec<(i64, [u8; 16], Seq)> = found.collect::<Result<_, _>>().or_failed()?;
-        let sql = "UPDATE sync_records SET entered = 0, fields = NULL, versions = ?4
+        let sql = "UPDATE sync_records SET state = 2, entered = 0, fields = NULL, versions = ?4
                    WHERE workspace_no = ?1 AND entity_no = ?2 AND record_id = ?3";
         let mut forget = conn.prepare_cached(sql).or_failed()?;
         for (entity_no, id, rv) in &found {

@@ -72,7 +72,7 @@ fn registered(conn: &Connection) -> StoreResult<BTreeMap<i64, Name>> {
 
 fn refuse_undeclared(conn: &Connection, schema: &Schema, entities: &BTreeMap<i64, Name>) -> StoreResult<()> {
     for (no, name) in entities.iter().filter(|(_, name)| schema.entity(name).is_none()) {
-        let sql = "SELECT EXISTS (SELECT 1 FROM sync_records WHERE entity_no = ?1 AND is_deleted = 0)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM sync_records WHERE entity_no = ?1 AND state = 0)";
         if conn.query_row(sql, [no], |row| row.get(0)).or_failed()? {
             return Err(refused(format!(
                 "the schema no longer declares `{name}`, but the database has records of it: declare it, or delete them first"
@@ -100,8 +100,8 @@ fn adapt_table(conn: &Connection, entity: &Entity) -> StoreResult<()> {
             None => conn.execute_batch(&layout::add_column(entity, field)).or_failed()?,
         }
     }
-    let indexed = entity.fields.values().filter(|field| layout::has_sql_index(field));
-    indexed.map(|field| conn.execute_batch(&layout::create_index(entity, field)).or_failed()).collect()
+    let mut indexed = entity.fields.values().filter(|field| layout::has_sql_index(field));
+    indexed.try_for_each(|field| conn.execute_batch(&layout::create_index(entity, field)).or_failed())
 }
 
 /// Type by name of a table's columns; empty: no such table.

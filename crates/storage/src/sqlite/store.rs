@@ -38,9 +38,9 @@ impl SqliteStore {
         let mut conn = source.open_writer()?;
         open::migrate(&mut conn)?;
         let turn = Arc::new(Turnstile::default());
-        let mut lane = Lane::new(conn, turn.clone());
+        let mut lane = Lane::new(conn, &source, turn.clone());
         let layout = Arc::new(open::adapt(&mut lane, schema, opened_ms)?);
-        let auth_lane = Lane::new(source.open_writer()?, turn);
+        let auth_lane = Lane::new(source.open_writer()?, &source, turn);
         let pool = Arc::new(ReadPool::new(source));
         let auth = AuthStore::new(auth_lane, pool.clone());
         Ok(Self { reader: SqliteReader { pool, layout }, auth, lane })
@@ -56,11 +56,13 @@ impl SqliteStore {
         self.auth.clone()
     }
 
-    /// Copies the write-ahead log into the database and empties it; false when a reader was in the way.
+    /// Copies the write-ahead log into the database and empties it; false when a reader was in the way, which is not
+    /// waited for.
     pub fn checkpoint(&mut self) -> StoreResult<bool> {
-        let busy: bool =
-            self.lane.conn().query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).or_failed()?;
-        Ok(!busy)
+        self.lane.without_waiting(|conn| {
+            let is_busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).or_failed()?;
+            Ok(!is_busy)
+        })
     }
 
     /// As [`Store::compact`], at most about `rows` rows per transaction, so that other writers of the file get their turn.

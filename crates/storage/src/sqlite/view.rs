@@ -195,7 +195,7 @@ impl Read for View<'_> {
 
     fn scopes(&self) -> StoreResult<Vec<(ScopeId, Digest)>> {
         let sql = "SELECT name, count, sum FROM sync_scopes s WHERE workspace_no = ?1
-                   AND (EXISTS (SELECT 1 FROM sync_records r WHERE r.scope_no = s.no AND r.entered > 0)
+                   AND (EXISTS (SELECT 1 FROM sync_records r WHERE r.scope_no = s.no AND r.state < 2)
                         OR EXISTS (SELECT 1 FROM sync_departures d WHERE d.scope_no = s.no))
                    ORDER BY name";
         self.all(sql, [self.workspace.no], |row| Ok((scope(row.get_ref(0).or_failed()?)?, digest_at(row, 1)?)))
@@ -269,16 +269,18 @@ impl Read for View<'_> {
 }
 
 /// Reads `sync_records_changed` in its own order.
-const CHANGED: &str = "SELECT rv, entered, is_deleted, versions, fields, record_id FROM sync_records
-    WHERE scope_no = ?1 AND entity_no = ?2 AND rv > ?3 AND rv <= ?4 AND entered > 0 ORDER BY rv, record_id";
-const CHANGED_LIVE: &str = "SELECT rv, entered, is_deleted, versions, fields, record_id FROM sync_records
-    WHERE scope_no = ?1 AND entity_no = ?2 AND rv > ?3 AND rv <= ?4 AND entered > 0 AND is_deleted = 0
+const CHANGED: &str = "SELECT rv, entered, state, versions, fields, record_id FROM sync_records
+    INDEXED BY sync_records_changed
+    WHERE scope_no = ?1 AND entity_no = ?2 AND rv > ?3 AND rv <= ?4 AND state < 2 ORDER BY rv, record_id";
+const CHANGED_LIVE: &str = "SELECT rv, entered, state, versions, fields, record_id FROM sync_records
+    INDEXED BY sync_records_changed
+    WHERE scope_no = ?1 AND entity_no = ?2 AND rv > ?3 AND rv <= ?4 AND state < 2 AND state = 0
     ORDER BY rv, record_id";
 /// Reads nothing but `sync_records_changed`.
 const SCOPE_ROWS: &str = "SELECT entity_no, record_id, rv FROM sync_records INDEXED BY sync_records_changed
-    WHERE scope_no = ?1 AND entered > 0 AND is_deleted = 0";
+    WHERE scope_no = ?1 AND state < 2 AND state = 0";
 
-/// `rv, entered, is_deleted, versions` from `first` on; without fields.
+/// `rv, entered, state, versions` from `first` on; without fields.
 fn sync_row(table: &Table, id: RecordId, scope: ScopeId, row: &Row<'_>, first: usize) -> StoreResult<Record> {
     let versions = row.get_ref(first + 3).or_failed()?.as_bytes().unwrap_or_default();
     Ok(Record {
@@ -287,7 +289,7 @@ fn sync_row(table: &Table, id: RecordId, scope: ScopeId, row: &Row<'_>, first: u
         rv: unsigned(row, first).or_failed()?,
         scope,
         entered: unsigned(row, first + 1).or_failed()?,
-        is_deleted: row.get(first + 2).or_failed()?,
+        is_deleted: unsigned(row, first + 2).or_failed()? > 0,
         fields: Fields::new(),
         versions: json(versions)?,
     })
@@ -351,4 +353,47 @@ fn outcome_at(row: &Row<'_>) -> StoreResult<StoredOutcome> {
             _ => None,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::{SqliteOptions, SqliteStore};
+
+    /// What SQLite does for a statement.
+    fn plan(conn: &Connection, sql: &str) -> String {
+        let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let count = statement.parameter_count();
+        let nulls = rusqlite::params_from_iter(std::iter::repeat_n(rusqlite::types::Null, count));
+        let lines = statement.query_map(nulls, |row| row.get::<_, String>(3)).unwrap();
+        lines.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
+    }
+
+    #[test]
+    fn sto_7_no_read_sorts_or_scans() {
+        let folder = tempfile::tempdir().unwrap();
+        let schema = syncline_core::storage::contract::schema();
+        let store = SqliteStore::open(folder.path().join("a.sqlite"), schema, SqliteOptions::default()).unwrap();
+        let reader = store.reader();
+        let table = reader.layout.table("things").unwrap();
+        let finds = table.columns.iter().filter_map(|column| column.find());
+        let per_table = [&table.select_record, &table.select_fields, &table.select_observed, &table.scan];
+        let statements = [CHANGED, CHANGED_LIVE, SCOPE_ROWS].into_iter().chain(finds);
+        reader
+            .snapshot(|conn| {
+                for sql in statements.chain(per_table.into_iter().map(String::as_str)) {
+                    let plan = plan(conn, sql);
+                    assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+                }
+                for sql in [CHANGED, CHANGED_LIVE, SCOPE_ROWS] {
+                    assert!(plan(conn, sql).contains("sync_records_changed"), "{sql}\n{}", plan(conn, sql));
+                }
+                let covered = table.columns.iter().filter_map(|column| column.find()).chain([SCOPE_ROWS]);
+                for sql in covered {
+                    assert!(plan(conn, sql).contains("COVERING INDEX"), "{sql}\n{}", plan(conn, sql));
+                }
+                Ok(())
+            })
+            .unwrap();
+    }
 }
