@@ -85,7 +85,7 @@ fn is_url_host(host: &str) -> bool {
 fn is_language(text: &str) -> bool {
     let subtags: Vec<&str> = text.split('-').collect();
     let is_subtag = |tag: &&str| (1..=8).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if !subtags.iter().copied().all(is_subtag) {
+    if !subtags.iter().all(is_subtag) {
         return false;
     }
     let is_alpha = |tag: &str| tag.bytes().all(|byte| byte.is_ascii_alphabetic());
