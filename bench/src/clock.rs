@@ -25,7 +25,12 @@ pub fn percentile(samples: &mut [f64], share: f64) -> f64 {
         return f64::NAN;
     }
     samples.sort_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index"
+    )]
     let index = ((samples.len() - 1) as f64 * share).round() as usize;
     samples[index]
 }

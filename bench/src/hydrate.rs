@@ -80,11 +80,14 @@ async fn change(stage: &Stage, leads: &[RecordId]) -> anyhow::Result<usize> {
             }));
             Op::Update { entity: "leads".into(), id: *id, base_rv: u64::from(u32::MAX), fields }
         });
-        let mutations: Vec<_> = ops.enumerate().map(|(place, op)| {
-            let Op::Update { id, fields, .. } = &op else { unreachable!("all are updates") };
-            bytes += json!({"id": id, "fields": fields}).to_string().len();
-            mutation((index * 100 + place) as u64 + 1, vec![op])
-        }).collect();
+        let mutations: Vec<_> = ops
+            .enumerate()
+            .map(|(place, op)| {
+                let Op::Update { id, fields, .. } = &op else { unreachable!("all are updates") };
+                bytes += json!({"id": id, "fields": fields}).to_string().len();
+                mutation((index * 100 + place) as u64 + 1, vec![op])
+            })
+            .collect();
         wire.push(mutations).await?;
     }
     Ok(bytes)

@@ -25,7 +25,8 @@ pub async fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
             "fsync p50 ms": figure(fsync_p50), "p50 over fsync ms": figure(p50 - fsync_p50),
         }));
     }
-    let title = "Live: push sent on one device → batch read on another, over loopback; fsync: 4 KiB appended and synced";
+    let title =
+        "Live: push sent on one device → batch read on another, over loopback; fsync: 4 KiB appended and synced";
     report.section("live", title, &["edits/s", "p50 ms", "p99 ms", "fsync p50 ms", "p50 over fsync ms"], &rows);
     Ok(())
 }

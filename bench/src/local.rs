@@ -56,7 +56,10 @@ pub fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
     };
     add("find by an indexed field", timed(1_000, |n| replica.query(&by_external_id(n)).map(drop).map_err(Into::into))?);
     add("write a field (durable)", timed(2_000, |n| edit(&mut replica, pick(n)))?);
-    add("read a lead with pending edits", timed(2_000, |n| replica.get("leads", pick(n)).map(drop).map_err(Into::into))?);
+    add(
+        "read a lead with pending edits",
+        timed(2_000, |n| replica.get("leads", pick(n)).map(drop).map_err(Into::into))?,
+    );
     let title = "Local: one device with 100,000 leads, no network; a write is in the outbox and synced to disk";
     report.section("local", title, &["what", "p50 ms", "p99 ms"], &rows);
     Ok(())

@@ -66,7 +66,11 @@ pub async fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
 fn binary() -> anyhow::Result<std::path::PathBuf> {
     let here = std::env::current_exe()?;
     let path = here.parent().context("a folder")?.join("syncline");
-    anyhow::ensure!(path.exists(), "{} is missing: build it with `cargo build --release -p syncline-cli`", path.display());
+    anyhow::ensure!(
+        path.exists(),
+        "{} is missing: build it with `cargo build --release -p syncline-cli`",
+        path.display()
+    );
     Ok(path)
 }
 

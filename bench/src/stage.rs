@@ -127,7 +127,8 @@ pub fn fill(dir: &Path, leads: usize) -> anyhow::Result<Vec<RecordId>> {
             client_seq += 1;
             mutations.push(mutation(client_seq, ops));
         }
-        let request = PushRequest { principal: principal.clone(), mutations, received_ms: clock::wall_ms(), deposit: None };
+        let request =
+            PushRequest { principal: principal.clone(), mutations, received_ms: clock::wall_ms(), deposit: None };
         let rejected = store.transact(&workspace(), |read| {
             let plan = plan_group(&schema, &workspace(), read, std::slice::from_ref(&request))?;
             let rejected = plan.writes.outcomes.iter().find_map(|stored| stored.outcome.detail.clone());

@@ -3,12 +3,12 @@
 use anyhow::{Context as _, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use syncline_core::change::{Mutation, OutcomeKind};
-use syncline_core::id::ClientId;
-use syncline_core::digest::Digest;
-use syncline_core::protocol::{ClientFrame, HeldScope, Hello, SchemaRef, ServerFrame, Welcome};
 use syncline_core::Seq;
+use syncline_core::change::{Mutation, OutcomeKind};
+use syncline_core::digest::Digest;
+use syncline_core::id::ClientId;
 use syncline_core::principal::DeploymentMode;
+use syncline_core::protocol::{ClientFrame, HeldScope, Hello, SchemaRef, ServerFrame, Welcome};
 use syncline_server::demo;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;

@@ -28,7 +28,7 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", run: clippy },
     Step { name: "tests", run: tests },
     Step { name: "simulation", run: || simulate(&["--seeds", SIM_SEEDS]) },
-    Step { name: "planted bugs", run: || simulate(&["--planted", "quick"]) },
+    Step { name: "planted bugs", run: || simulate(&["--planted"]) },
     Step { name: "python example", run: python_example },
 ];
 

@@ -126,7 +126,9 @@ fn greet(server: &Server, is_demo: bool, first: Option<&FirstOwner>) {
     println!("{}", paint.bold("Try"));
     println!("  {}", paint.dim("# sign in over HTTP and list leads"));
     println!("  TOKEN=$(curl -s {url}/api/auth/login -H 'content-type: application/json' \\");
-    println!("    -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')");
+    println!(
+        "    -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')"
+    );
     println!("  curl -s '{url}/api/leads?limit=3' -H \"authorization: Bearer $TOKEN\"");
     println!("  curl -s {url}/health");
     println!();

@@ -67,7 +67,7 @@ pub enum WriteError {
     #[error("the write could not be decided")]
     Failed,
     #[error("{}", .0.message)]
-    Refused(Problem),
+    Refused(Box<Problem>),
 }
 
 impl Author {
@@ -160,9 +160,9 @@ fn outcomes(answer: Result<Decision, oneshot::error::RecvError>, first_seq: u64)
         Ok(Decision::Reply(PushReply::Outcomes(outcomes))) => Ok(outcomes),
         Ok(Decision::Reply(PushReply::OutcomesThenGap { expected, .. })) => {
             let message = format!("the server's own numbering met a gap: sent {first_seq}, expected {expected}");
-            Err(Retry::FreshClient(WriteError::Refused(Problem::new(Code::OutOfOrder, message))))
+            Err(Retry::FreshClient(WriteError::Refused(Box::new(Problem::new(Code::OutOfOrder, message)))))
         }
-        Ok(Decision::Reply(PushReply::Refused(problem))) => Err(Retry::No(WriteError::Refused(problem))),
+        Ok(Decision::Reply(PushReply::Refused(problem))) => Err(Retry::No(WriteError::Refused(Box::new(problem)))),
         Ok(Decision::PreconditionFailed) => Err(Retry::No(WriteError::PreconditionFailed)),
         Ok(Decision::Unavailable) | Err(_) => Err(Retry::No(WriteError::Unavailable)),
         Ok(Decision::Failed) => Err(Retry::No(WriteError::Failed)),

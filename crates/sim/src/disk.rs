@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use syncline_core::id::{RecordId, ScopeId, WorkspaceId};
 use syncline_core::replica::{
-    BaseRecord, MemoryReplica, Pending, Rejected, ReplicaError, ReplicaMeta, ReplicaResult, ReplicaStore, ReplicaWrites,
-    ScopeState,
+    BaseRecord, MemoryReplica, Pending, Rejected, ReplicaError, ReplicaMeta, ReplicaResult, ReplicaStore,
+    ReplicaWrites, ScopeState,
 };
 use syncline_core::schema::Schema;
 use syncline_core::storage::{MemoryStore, WriteSet};

@@ -169,14 +169,23 @@ impl World {
         let is_open = self.server.sessions.contains_key(&id);
         let head = self.server.read(|read| read.head());
         let is_known = (head.min_seq..=head.seq).contains(&download.seq);
-        if !is_known || !self.server.is_up || self.is_partitioned() || is_lost || !is_open || !self.server.may_read(id, &scope) {
+        if !is_known
+            || !self.server.is_up
+            || self.is_partitioned()
+            || is_lost
+            || !is_open
+            || !self.server.may_read(id, &scope)
+        {
             self.devices[index].download = None;
             return self.input(index, Input::SnapshotFailed { scope });
         }
         let (schema, at) = (self.server.schema.clone(), (&scope, download.seq));
         let page = self.server.read(|read| snapshot_page(&schema, read, at, download.resume.as_deref()));
         let Some(mut page) = page else {
-            return Err(Violation::new("snapshot", format!("the server does not know its token {:?}", download.resume)));
+            return Err(Violation::new(
+                "snapshot",
+                format!("the server does not know its token {:?}", download.resume),
+            ));
         };
         // Smaller pages than the product's: cut after a row whose successor has another rv or entity.
         let size = self.swarm.snapshot_page;

@@ -179,9 +179,10 @@ impl Server {
         let Some(session) = self.sessions.get(&conn) else { return Vec::new() };
         let principal = session.principal.clone();
         let mut outs: Outs = Vec::new();
-        let older = self.sessions.iter().filter(|(other, session)| {
-            **other != conn && session.principal.client_id == principal.client_id
-        });
+        let older = self
+            .sessions
+            .iter()
+            .filter(|(other, session)| **other != conn && session.principal.client_id == principal.client_id);
         let older: Vec<u64> = older.map(|(other, _)| *other).collect();
         outs.extend(older.into_iter().map(|other| (other, Out::Close(CloseCode::Replaced))));
         if hello.client_id != principal.client_id {

@@ -86,8 +86,21 @@ impl Swarm {
     /// Whether the seed is free of anything that could depend on a clock or an accident.
     pub fn is_calm(&self) -> bool {
         let faults = [
-            self.cut, self.half_open, self.partition, self.replay, self.server_crash, self.commit_crash, self.client_crash,
-            self.disk_full, self.access, self.revoke, self.restore, self.compact, self.drain, self.schema, self.clock_jump,
+            self.cut,
+            self.half_open,
+            self.partition,
+            self.replay,
+            self.server_crash,
+            self.commit_crash,
+            self.client_crash,
+            self.disk_full,
+            self.access,
+            self.revoke,
+            self.restore,
+            self.compact,
+            self.drain,
+            self.schema,
+            self.clock_jump,
             self.fsync_failure,
         ];
         faults.iter().all(|chance| *chance == 0)

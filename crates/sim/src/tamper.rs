@@ -168,9 +168,12 @@ pub fn split_catch_up(bug: Option<Bug>, batches: Vec<Batch>) -> Vec<Batch> {
     for batch in batches {
         let frame = |changes, digests| Batch { from, to, catch_up: true, more: true, changes, digests };
         for change in batch.changes {
-            cut.extend(change.ops.into_iter().map(|op| {
-                frame(vec![syncline_core::protocol::WireChange { by: None, ops: vec![op] }], Vec::new())
-            }));
+            cut.extend(
+                change
+                    .ops
+                    .into_iter()
+                    .map(|op| frame(vec![syncline_core::protocol::WireChange { by: None, ops: vec![op] }], Vec::new())),
+            );
         }
         cut.push(frame(Vec::new(), batch.digests));
     }

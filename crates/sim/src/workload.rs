@@ -132,7 +132,11 @@ impl Workload<'_> {
             ("contacts", 6) => {
                 let tag = format!("t{}", self.rng.below(3));
                 let other = format!("t{}", self.rng.below(3));
-                if tag == other { json!({"tags": {"add": [tag]}}) } else { json!({"tags": {"add": [tag], "remove": [other]}}) }
+                if tag == other {
+                    json!({"tags": {"add": [tag]}})
+                } else {
+                    json!({"tags": {"add": [tag], "remove": [other]}})
+                }
             }
             ("contacts", 7) => json!({"tags": {"remove": [format!("t{}", self.rng.below(3))]}}),
             ("contacts", 8) => {
@@ -215,7 +219,11 @@ impl Workload<'_> {
                 None => Vec::new(),
             },
             1 => {
-                let update = |row: Viewed| Edit::Update { entity: row.entity, id: row.id, fields: fields(json!({"role": "owner"})) };
+                let update = |row: Viewed| Edit::Update {
+                    entity: row.entity,
+                    id: row.id,
+                    fields: fields(json!({"role": "owner"})),
+                };
                 self.one(replica, "workspace_members").map(update).into_iter().collect()
             }
             _ => {

@@ -26,18 +26,42 @@ pub type Checked<T = ()> = Result<T, Violation>;
 #[derive(Debug)]
 pub(crate) enum Event {
     Work,
-    Connect { device: usize, attempt: u64 },
-    ConnectFailed { device: usize, attempt: u64 },
-    ToServer { conn: u64, text: String },
-    ToClient { conn: u64, text: String },
+    Connect {
+        device: usize,
+        attempt: u64,
+    },
+    ConnectFailed {
+        device: usize,
+        attempt: u64,
+    },
+    ToServer {
+        conn: u64,
+        text: String,
+    },
+    ToClient {
+        conn: u64,
+        text: String,
+    },
     /// The client side learns that the connection ended.
-    ClientClose { conn: u64, code: Option<u16> },
-    ServerClose { conn: u64 },
-    Wake { device: usize },
-    Page { device: usize, conn: u64 },
+    ClientClose {
+        conn: u64,
+        code: Option<u16>,
+    },
+    ServerClose {
+        conn: u64,
+    },
+    Wake {
+        device: usize,
+    },
+    Page {
+        device: usize,
+        conn: u64,
+    },
     Commit,
     ServerStart,
-    DeviceStart { device: usize },
+    DeviceStart {
+        device: usize,
+    },
     /// From now on frames in a direction are lost: `(to server, to client)`.
     Heal,
     Check,
@@ -101,8 +125,10 @@ impl World {
             device.disk.bug.set(bug);
             if swarm.has_skew {
                 let year = 365 * 24 * 3_600_000_u64;
-                device.clock.skew_ms = i64::try_from(pick.below(2 * year)).unwrap_or(0) - i64::try_from(year).unwrap_or(0);
-                device.clock.drift = if swarm.is_calm() { 0 } else { i64::try_from(pick.below(400)).unwrap_or(0) - 200 };
+                device.clock.skew_ms =
+                    i64::try_from(pick.below(2 * year)).unwrap_or(0) - i64::try_from(year).unwrap_or(0);
+                device.clock.drift =
+                    if swarm.is_calm() { 0 } else { i64::try_from(pick.below(400)).unwrap_or(0) - 200 };
             }
             devices.push(device);
         }
@@ -377,8 +403,7 @@ impl World {
         let is_contended = self.swarm.is_contended;
         let device = &mut self.devices[index];
         let Some(replica) = &mut device.replica else { return Ok(()) };
-        let mut workload =
-            Workload { rng: &mut self.work, is_contended, deleted: &self.deleted, serial: self.serial };
+        let mut workload = Workload { rng: &mut self.work, is_contended, deleted: &self.deleted, serial: self.serial };
         let edits = workload.edits(replica);
         if edits.is_empty() {
             return Ok(());
@@ -501,12 +526,24 @@ impl World {
     }
 
     fn stall_report(&self) -> String {
-        let mut text = format!("not converged {} s after the faults ended; head {}", CONVERGES_WITHIN_MS / 1_000, self.server.head());
+        let mut text = format!(
+            "not converged {} s after the faults ended; head {}",
+            CONVERGES_WITHIN_MS / 1_000,
+            self.server.head()
+        );
         for (index, device) in self.devices.iter().enumerate() {
             let Some(replica) = &device.replica else { continue };
             let outbox = replica.store().outbox(0, 5).unwrap_or_default();
-            let states: Vec<_> = outbox.iter().map(|pending| (pending.mutation.client_seq, &pending.outcome, pending.is_in_base)).collect();
-            text += &format!("\n device {index}: {:?}\n  {:?}\n  outbox {states:?}\n  scopes {:?}", device.session, replica.meta(), replica.store().scopes());
+            let states: Vec<_> = outbox
+                .iter()
+                .map(|pending| (pending.mutation.client_seq, &pending.outcome, pending.is_in_base))
+                .collect();
+            text += &format!(
+                "\n device {index}: {:?}\n  {:?}\n  outbox {states:?}\n  scopes {:?}",
+                device.session,
+                replica.meta(),
+                replica.store().scopes()
+            );
         }
         text
     }

@@ -83,7 +83,8 @@ const CHECKPOINT_PAGES: u32 = 16_000;
 /// Opens the database of `dir`, making it when it is missing.
 pub fn open(dir: &Path, schema: &Arc<Schema>) -> anyhow::Result<SqliteStore> {
     let path = database_path(dir);
-    let options = SqliteOptions { opened_ms: clock::now_ms(), checkpoint_pages: CHECKPOINT_PAGES, ..SqliteOptions::default() };
+    let options =
+        SqliteOptions { opened_ms: clock::now_ms(), checkpoint_pages: CHECKPOINT_PAGES, ..SqliteOptions::default() };
     SqliteStore::open(&path, Arc::clone(schema), options).with_context(|| format!("opening {} failed", path.display()))
 }
 

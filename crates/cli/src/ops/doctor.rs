@@ -56,7 +56,8 @@ impl Finding {
     }
 }
 
-const RESTORE: &str = "stop the server, keep a copy of the data, and bring the last good backup back with `syncline restore`";
+const RESTORE: &str =
+    "stop the server, keep a copy of the data, and bring the last good backup back with `syncline restore`";
 
 pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
     let findings = look(args);
@@ -74,11 +75,18 @@ fn look(args: &DoctorArgs) -> Vec<Finding> {
     let schema = match args.data.schema() {
         Ok(schema) => schema,
         Err(error) => {
-            findings.push(Finding::problem("schema", format!("{error:#}"), "correct the declaration at the line it names"));
+            findings.push(Finding::problem(
+                "schema",
+                format!("{error:#}"),
+                "correct the declaration at the line it names",
+            ));
             return findings;
         }
     };
-    findings.push(Finding::ok("schema", format!("version {}, {} entities, {}", schema.version, schema.entities.len(), schema.hash)));
+    findings.push(Finding::ok(
+        "schema",
+        format!("version {}, {} entities, {}", schema.version, schema.entities.len(), schema.hash),
+    ));
     findings.push(space(args));
     findings.push(server(args));
     match data::open_existing(&args.data.dir, &schema) {
@@ -119,9 +127,11 @@ fn space(args: &DoctorArgs) -> Finding {
 fn server(args: &DoctorArgs) -> Finding {
     match args.data.dir.is_dir().then(|| DataLock::acquire(&args.data.dir)) {
         Some(Err(error)) if error.downcast_ref::<InUse>().is_some() => Finding::ok("writer", "a server is running"),
-        Some(Err(error)) => {
-            Finding::problem("writer", format!("{error:#}"), "the account that runs the server must own the data directory")
-        }
+        Some(Err(error)) => Finding::problem(
+            "writer",
+            format!("{error:#}"),
+            "the account that runs the server must own the data directory",
+        ),
         Some(Ok(_)) | None => Finding::ok("writer", "nobody is writing to the data"),
     }
 }
@@ -190,7 +200,10 @@ fn imports_of(schema: &Schema, read: &dyn Read) -> StoreResult<Vec<Finding>> {
     }
     let running = super::import::unfinished(read)?;
     let hint = "go on with `syncline import FILE --entity … --resume`, or take it back with --undo";
-    Ok(running.into_iter().map(|id| Finding::warning("imports", format!("import {id} was interrupted"), hint)).collect())
+    Ok(running
+        .into_iter()
+        .map(|id| Finding::warning("imports", format!("import {id} was interrupted"), hint))
+        .collect())
 }
 
 fn print(findings: &[Finding]) {

@@ -71,11 +71,7 @@ fn unwritten(error: anyhow::Error) -> StoreError {
     StoreError::Unavailable(format!("writing the export failed: {error:#}"))
 }
 
-fn each_record(
-    read: &dyn Read,
-    entity: &Entity,
-    mut work: impl FnMut(&Record) -> StoreResult<()>,
-) -> StoreResult<()> {
+fn each_record(read: &dyn Read, entity: &Entity, mut work: impl FnMut(&Record) -> StoreResult<()>) -> StoreResult<()> {
     let mut after = None;
     loop {
         let page = read.scan(&entity.name, after, PAGE)?;

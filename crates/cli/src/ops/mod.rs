@@ -6,8 +6,8 @@
 
 pub mod backup;
 pub mod data;
-pub mod doctor;
 mod disk;
+pub mod doctor;
 pub mod export;
 mod formula;
 pub mod import;

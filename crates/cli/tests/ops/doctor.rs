@@ -22,7 +22,10 @@ fn aud_1_doctor_finds_a_damaged_chain() {
     drop(conn);
     let (code, sick) = answer(&place.run(["doctor", "--json"]));
     assert_eq!(code, 1);
-    assert!(problems(&sick).iter().any(|problem| problem.contains("audit chain") && problem.contains("altered")), "{sick}");
+    assert!(
+        problems(&sick).iter().any(|problem| problem.contains("audit chain") && problem.contains("altered")),
+        "{sick}"
+    );
 }
 
 #[test]

@@ -8,7 +8,11 @@ use crate::{Place, counters, path};
 /// Texts as contacts' first names, exported and imported elsewhere.
 fn round_trip(texts: &[String], format: &str) {
     let (here, there) = (Place::with_workspace(), Place::with_workspace());
-    let rows: Vec<Value> = texts.iter().enumerate().map(|(number, text)| json!({ "firstname": text, "crm_id": format!("n{number}") })).collect();
+    let rows: Vec<Value> = texts
+        .iter()
+        .enumerate()
+        .map(|(number, text)| json!({ "firstname": text, "crm_id": format!("n{number}") }))
+        .collect();
     let file = here.file("rows.json", Value::from(rows).to_string());
     let (_, answer) = here.import(&file, "contacts", &["--placeholder", ""]);
     let [read, created, ..] = counters(&answer);
@@ -19,7 +23,11 @@ fn round_trip(texts: &[String], format: &str) {
     let (_, answer) = there.import(&out, "contacts", &["--placeholder", ""]);
     assert_eq!(counters(&answer)[1], created, "{answer}");
     let names = |place: &Place| -> BTreeSet<String> {
-        place.records("contacts").iter().map(|contact| format!("{} {} {}", contact["id"], contact["crm_id"], contact["firstname"])).collect()
+        place
+            .records("contacts")
+            .iter()
+            .map(|contact| format!("{} {} {}", contact["id"], contact["crm_id"], contact["firstname"]))
+            .collect()
     };
     assert_eq!(names(&here), names(&there));
 }
@@ -43,7 +51,10 @@ fn imp_1_formulas_are_marked_and_come_back() {
 fn imp_1_naughty_strings_survive_export_and_import() {
     let Some(file) = shared("hostile/blns/blns.json") else { return };
     let texts: Vec<String> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-    let texts: Vec<String> = texts.into_iter().filter(|text| !text.is_empty() && text.chars().count() <= 255 && !text.contains('\0')).collect();
+    let texts: Vec<String> = texts
+        .into_iter()
+        .filter(|text| !text.is_empty() && text.chars().count() <= 255 && !text.contains('\0'))
+        .collect();
     assert!(texts.len() > 480);
     for format in ["csv", "json", "ndjson"] {
         round_trip(&texts, format);

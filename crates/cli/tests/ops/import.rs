@@ -81,7 +81,8 @@ fn imp_1_a_killed_import_resumes_exactly() {
         if attempt > 0 {
             command.arg("--resume");
         }
-        let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let mut child =
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
         // Kills at some moment of the work, another one each time; not a wait for anything.
         std::thread::sleep(Duration::from_millis(120 + 37 * attempt));
         let is_over = child.try_wait().unwrap().is_some();
@@ -132,7 +133,8 @@ fn imp_1_every_row_that_fails_is_listed_with_line_and_reason() {
     let listed = std::fs::read_to_string(&errors).unwrap();
     let lines: Vec<&str> = listed.lines().collect();
     assert_eq!(lines[0], "import_line,import_result,import_reason,First Name,Email,Birthday");
-    let expected = ["4,failed,email: ", "5,failed,the cell in column `First Name` is not UTF-8", "6,failed,the row has 5 cells"];
+    let expected =
+        ["4,failed,email: ", "5,failed,the cell in column `First Name` is not UTF-8", "6,failed,the row has 5 cells"];
     for (line, start) in lines[1..].iter().zip(expected) {
         assert!(line.trim_start_matches('"').replace("\"", "").starts_with(start), "{line}");
     }
@@ -178,7 +180,8 @@ fn imp_1_a_match_is_skipped_filled_or_overwritten() {
 #[test]
 fn imp_1_json_and_lines_import_like_csv() {
     let place = Place::with_workspace();
-    let array = place.file("a.json", r#"[{"Email":"a@example.com","Phone":7305550001,"tags":["x"]},{"Email":"b@example.com"}]"#);
+    let array = place
+        .file("a.json", r#"[{"Email":"a@example.com","Phone":7305550001,"tags":["x"]},{"Email":"b@example.com"}]"#);
     assert_eq!(counters(&place.import(&array, "contacts", &[]).1), [2, 2, 0, 0, 0]);
     let lines = place.file("b.ndjson", "{\"Email\":\"c@example.com\"}\n{oops}\n{\"Email\":\"a@example.com\"}\n");
     assert_eq!(counters(&place.import(&lines, "contacts", &[]).1), [3, 1, 0, 1, 1]);
@@ -231,7 +234,8 @@ fn imp_1_csv_spectrum_reads_as_expected() {
         let expected: Value = serde_json::from_str(&expected).unwrap();
         let expected = if expected.is_array() { expected } else { json!([expected]) };
         let place = Place::with_workspace();
-        let headers: Vec<&str> = text.lines().next().unwrap().split(',').map(|header| header.trim_matches('"')).collect();
+        let headers: Vec<&str> =
+            text.lines().next().unwrap().split(',').map(|header| header.trim_matches('"')).collect();
         let columns: Vec<String> = headers.iter().map(|header| format!("{} = \"metadata\"", json!(header))).collect();
         let mapping = place.file("mapping.toml", format!("[columns]\n{}\n", columns.join("\n")));
         let (_, answer) = place.import(&csv, "contacts", &["--mapping", path(&mapping)]);

@@ -14,7 +14,8 @@ pub fn shared(name: &str) -> Option<PathBuf> {
 
 /// Leads with everything that matters to an import, `count` of them.
 pub fn leads_csv(count: usize) -> String {
-    let mut text = "Account Id,Lead Owner,First Name,Last Name,Company,Phone 1,Email 1,Source,Deal Stage,Favourite\r\n".to_owned();
+    let mut text =
+        "Account Id,Lead Owner,First Name,Last Name,Company,Phone 1,Email 1,Source,Deal Stage,Favourite\r\n".to_owned();
     for number in 0..count {
         let stage = ["New Lead", "Contacted", "Closed Won", "Closed Lost"][number % 4];
         text += &format!(

@@ -17,7 +17,10 @@ fn imp_1_undo_deletes_exactly_what_the_import_created() {
     let (code, undone) = answer(&place.run(["import", "--undo", import_id, "--json"]));
     assert_eq!(code, 0, "{undone}");
     let kept = undone["kept"].as_array().unwrap();
-    assert!(kept.iter().any(|kept| kept["entity"] == "contacts" && kept["reason"] == "edited since the import"), "{undone}");
+    assert!(
+        kept.iter().any(|kept| kept["entity"] == "contacts" && kept["reason"] == "edited since the import"),
+        "{undone}"
+    );
     let mut names: Vec<_> = place.records("contacts").iter().map(|contact| contact["firstname"].clone()).collect();
     names.sort_by_key(ToString::to_string);
     assert_eq!(names, [json!("Ann"), json!("First3")]);

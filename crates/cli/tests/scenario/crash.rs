@@ -62,7 +62,9 @@ fn psh_5_twenty_kills_during_ten_thousand_mutations_lose_and_repeat_nothing() {
     assert!(output.status.success(), "{:?}", json_of(&output));
     let exported = folder.path().join("contacts.ndjson");
     let mut export = syncline();
-    export.args(["export", "--entity", "contacts", "--format", "ndjson", "--workspace", "demo", "--out"]).arg(&exported);
+    export
+        .args(["export", "--entity", "contacts", "--format", "ndjson", "--workspace", "demo", "--out"])
+        .arg(&exported);
     let output = export.arg("--data").arg(&data).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut copies: BTreeMap<(String, String), usize> = BTreeMap::new();

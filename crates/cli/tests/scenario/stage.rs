@@ -80,7 +80,8 @@ impl Server {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-            let mut request = reqwest::Client::new().request(method, format!("{}{path}", self.url())).bearer_auth(token);
+            let mut request =
+                reqwest::Client::new().request(method, format!("{}{path}", self.url())).bearer_auth(token);
             if let Some(body) = body {
                 request = request.json(body);
             }

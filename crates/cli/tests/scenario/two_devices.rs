@@ -34,7 +34,8 @@ struct Pair {
 
 #[test]
 fn two_devices_offline_on_real_leads_converge_with_every_conflict_visible() {
-    let (Some(leads), Some(students)) = (shared_data("datablist_10000/leads-10000.csv"), shared_data("xeducation_leads/Leads.csv"))
+    let (Some(leads), Some(students)) =
+        (shared_data("datablist_10000/leads-10000.csv"), shared_data("xeducation_leads/Leads.csv"))
     else {
         return;
     };
@@ -62,8 +63,10 @@ fn two_devices_offline_on_real_leads_converge_with_every_conflict_visible() {
     let pairs: Vec<Pair> = listed.iter().map(pair).collect();
     assert_eq!(pairs.len(), LEADS, "enough leads of one source");
     // The money both sides will change must have been there before.
-    let priced: Vec<Value> =
-        pairs.iter().map(|pair| update("leads", &pair.lead, json!({"estimated_value": "100.00", "currency": "USD"}))).collect();
+    let priced: Vec<Value> = pairs
+        .iter()
+        .map(|pair| update("leads", &pair.lead, json!({"estimated_value": "100.00", "currency": "USD"})))
+        .collect();
     boss.apply(&priced);
     boss.sync();
     rep.sync();
@@ -75,16 +78,38 @@ fn two_devices_offline_on_real_leads_converge_with_every_conflict_visible() {
     for (number, pair) in pairs.iter().enumerate() {
         let (contact, lead) = (pair.contact.as_str(), pair.lead.as_str());
         let (one, other) = match number % 7 {
-            0 => (update("contacts", contact, json!({"job_title": "Rep's title"})), update("contacts", contact, json!({"website": "https://boss.example/"}))),
+            0 => (
+                update("contacts", contact, json!({"job_title": "Rep's title"})),
+                update("contacts", contact, json!({"website": "https://boss.example/"})),
+            ),
             1 => (
                 update("contacts", contact, json!({"city": "Rep City", "zip": "11111"})),
-                update("contacts", contact, json!({"st_address": "1 Boss Street", "city": "Boss City", "zip": "22222"})),
+                update(
+                    "contacts",
+                    contact,
+                    json!({"st_address": "1 Boss Street", "city": "Boss City", "zip": "22222"}),
+                ),
             ),
-            2 => (update("contacts", contact, json!({"tags": ["from-rep"]})), update("contacts", contact, json!({"tags": ["from-boss"]}))),
-            3 => (update("leads", lead, json!({"owner_id": rep_id})), update("leads", lead, json!({"owner_id": boss_id}))),
-            4 => (update("leads", lead, json!({"estimated_value": "200.00"})), update("leads", lead, json!({"estimated_value": "300.00"}))),
-            5 => (json!({"ops": [{"op": "delete", "entity": "leads", "id": lead}]}), update("leads", lead, json!({"market": "Kept by boss"}))),
-            _ => (update("leads", lead, json!({"temperature": "cold"})), update("leads", lead, json!({"temperature": "hot"}))),
+            2 => (
+                update("contacts", contact, json!({"tags": ["from-rep"]})),
+                update("contacts", contact, json!({"tags": ["from-boss"]})),
+            ),
+            3 => (
+                update("leads", lead, json!({"owner_id": rep_id})),
+                update("leads", lead, json!({"owner_id": boss_id})),
+            ),
+            4 => (
+                update("leads", lead, json!({"estimated_value": "200.00"})),
+                update("leads", lead, json!({"estimated_value": "300.00"})),
+            ),
+            5 => (
+                json!({"ops": [{"op": "delete", "entity": "leads", "id": lead}]}),
+                update("leads", lead, json!({"market": "Kept by boss"})),
+            ),
+            _ => (
+                update("leads", lead, json!({"temperature": "cold"})),
+                update("leads", lead, json!({"temperature": "hot"})),
+            ),
         };
         edits.0.push(one);
         edits.1.push(other);
@@ -97,7 +122,11 @@ fn two_devices_offline_on_real_leads_converge_with_every_conflict_visible() {
     boss.sync();
     let synced = rep.sync();
     boss.sync();
-    assert_eq!((synced["pending"].as_u64(), synced["rejected"].as_u64()), (Some(0), Some(0)), "every mutation has an outcome: {synced}");
+    assert_eq!(
+        (synced["pending"].as_u64(), synced["rejected"].as_u64()),
+        (Some(0), Some(0)),
+        "every mutation has an outcome: {synced}"
+    );
     let fresh = Device::init(&server, &folder.path().join("fresh"), "demo@syncline.dev");
     fresh.sync();
     assert_eq!(rep.digests(), boss.digests());
@@ -116,7 +145,11 @@ fn two_devices_offline_on_real_leads_converge_with_every_conflict_visible() {
             }
             1 => {
                 let address = (field(contact, "st_address"), field(contact, "city"), field(contact, "zip"));
-                assert_eq!(address, (json!("1 Boss Street"), json!("Boss City"), json!("22222")), "an address never mixes");
+                assert_eq!(
+                    address,
+                    (json!("1 Boss Street"), json!("Boss City"), json!("22222")),
+                    "an address never mixes"
+                );
             }
             2 => {
                 let tags = field(contact, "tags").to_string();
@@ -142,9 +175,11 @@ fn two_devices_offline_on_real_leads_converge_with_every_conflict_visible() {
     assert_eq!(all, of(1) + of(3) + of(4) + of(5) + of(6), "no miss and no false entry");
 
     let id_of = |conflict: &Value| conflict["id"].as_str().unwrap().to_owned();
-    let strategy = |conflict: &Value| conflict.get("fields").filter(|f| f.is_object()).unwrap_or(conflict)["strategy"].clone();
+    let strategy =
+        |conflict: &Value| conflict.get("fields").filter(|f| f.is_object()).unwrap_or(conflict)["strategy"].clone();
     let money = open.iter().find(|conflict| strategy(conflict) == "manual-review").expect("one about money");
-    let about = money.get("fields").filter(|f| f.is_object()).unwrap_or(money)["record_id"].as_str().unwrap().to_owned();
+    let about =
+        money.get("fields").filter(|f| f.is_object()).unwrap_or(money)["record_id"].as_str().unwrap().to_owned();
     boss.ok(&["resolve", &id_of(money), "mine"]);
     boss.sync();
     rep.sync();
@@ -157,7 +192,8 @@ fn two_devices_offline_on_real_leads_converge_with_every_conflict_visible() {
     assert_eq!(value(&boss), "300.00", "undone");
 
     let deleted = open.iter().find(|conflict| strategy(conflict) == "delete_edit").expect("one about a deletion");
-    let about = deleted.get("fields").filter(|f| f.is_object()).unwrap_or(deleted)["record_id"].as_str().unwrap().to_owned();
+    let about =
+        deleted.get("fields").filter(|f| f.is_object()).unwrap_or(deleted)["record_id"].as_str().unwrap().to_owned();
     boss.ok(&["resolve", &id_of(deleted), "theirs"]);
     boss.sync();
     rep.sync();

@@ -32,10 +32,8 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Connects, says so, and passes on every frame until the connection ends.
 pub(super) async fn run(inner: Arc<Inner>, renew: Renew, news: mpsc::Sender<Incoming>) {
-    let connecting = tokio::time::timeout(CONNECT_TIMEOUT, connect(&inner, renew)).await;
-    let timeout = || Incoming::Lost { code: None, reason: "connecting took too long".to_owned() };
-    let last = match connecting.unwrap_or_else(|_| Err(timeout())) {
-        Ok(socket) => {
+    let last = match tokio::time::timeout(CONNECT_TIMEOUT, connect(&inner, renew)).await {
+        Ok(Ok(socket)) => {
             let (sink, stream) = socket.split();
             let (outgoing, frames) = mpsc::channel(OUTGOING_MAX);
             // Not a task of this connection: what was to be sent is sent, even when nobody listens any more.
@@ -45,7 +43,8 @@ pub(super) async fn run(inner: Arc<Inner>, renew: Renew, news: mpsc::Sender<Inco
             }
             read(stream, &news).await
         }
-        Err(refusal) => refusal,
+        Ok(Err(refusal)) => refusal,
+        Err(_) => Incoming::Lost { code: None, reason: "connecting took too long".to_owned() },
     };
     // Fails when this connection is not the present one any more.
     drop(news.send(last).await);

@@ -59,7 +59,8 @@ fn check_size(entity: &Entity, record: &Record) -> Result<(), Stop> {
     if bytes <= limits::RECORD_BYTES_MAX {
         return Ok(());
     }
-    let detail = format!("this {} would have {bytes} bytes; at most {} are kept", entity.name, limits::RECORD_BYTES_MAX);
+    let detail =
+        format!("this {} would have {bytes} bytes; at most {} are kept", entity.name, limits::RECORD_BYTES_MAX);
     reject(Code::TooLarge, detail)
 }
 
@@ -93,7 +94,8 @@ fn check_references(
             let target = group.record(draft, &reference.entity, id)?;
             let is_visible = |target: &Record| !target.is_deleted && author.access.grants.includes(&target.scope);
             if !target.as_ref().is_some_and(is_visible) {
-                let detail = format!("{}.{} names {id}, which is no {} you can see", entity.name, field.name, reference.entity);
+                let detail =
+                    format!("{}.{} names {id}, which is no {} you can see", entity.name, field.name, reference.entity);
                 return reject(Code::RefMissing, detail);
             }
         }

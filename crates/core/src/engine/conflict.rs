@@ -122,7 +122,12 @@ fn strategy_name(strategy: &Strategy) -> &'static str {
 
 /// Writes a conflict into the draft, in the scope of its record (spec CNF-1). Returns its id, which is derived from the
 /// mutation, so that planning the same mutation twice names the same conflict.
-pub(super) fn open(author: &Author<'_>, group: &Group<'_>, draft: &mut Draft, new: NewConflict) -> Result<RecordId, Stop> {
+pub(super) fn open(
+    author: &Author<'_>,
+    group: &Group<'_>,
+    draft: &mut Draft,
+    new: NewConflict,
+) -> Result<RecordId, Stop> {
     let key = format!("{}/{}/{}/{}", author.mutation_id, new.entity, new.record_id, new.subject);
     let id = RecordId::natural(group.workspace, CONFLICTS, &key);
     let side = |side: Option<Fields>| side.map_or(Value::Null, to_json);

@@ -112,7 +112,8 @@ fn stored_outcome(
         Some(stored) => Some(stored.outcome.clone()),
         None => group.read.outcome(client_id, mutation.client_seq)?.map(|stored| stored.outcome),
     };
-    let problem = |code, message: &str| Problem { client_seq: Some(mutation.client_seq), ..Problem::new(code, message) };
+    let problem =
+        |code, message: &str| Problem { client_seq: Some(mutation.client_seq), ..Problem::new(code, message) };
     Ok(match stored {
         Some(outcome) if outcome.mutation_id == mutation.mutation_id => Ok(outcome),
         Some(_) => {

@@ -146,7 +146,14 @@ impl<'a> Group<'a> {
     }
 
     /// Whether another live record than `id` holds the uniqueness key.
-    pub fn is_taken(&self, draft: &Draft, entity: &Entity, unique: &Name, key: &str, id: RecordId) -> StoreResult<bool> {
+    pub fn is_taken(
+        &self,
+        draft: &Draft,
+        entity: &Entity,
+        unique: &Name,
+        key: &str,
+        id: RecordId,
+    ) -> StoreResult<bool> {
         let declared = entity.unique.iter().find(|declared| declared.name == *unique);
         let Some(declared) = declared else { return Ok(false) };
         let holds_key = |record: &Record| {
@@ -162,9 +169,8 @@ impl<'a> Group<'a> {
             return Ok(true);
         }
         let stored = self.read.find_unique(&entity.name, unique, key)?;
-        let is_unchanged = |other: &RecordId| {
-            !in_draft(other) && !self.slots.contains_key(&(entity.name.clone(), *other))
-        };
+        let is_unchanged =
+            |other: &RecordId| !in_draft(other) && !self.slots.contains_key(&(entity.name.clone(), *other));
         Ok(stored.iter().any(|other| *other != id && is_unchanged(other)))
     }
 

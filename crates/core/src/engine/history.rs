@@ -96,7 +96,8 @@ impl SeenHistory for Seen<'_, '_> {
 
     fn base_values(&self, fields: &[Name]) -> Option<Fields> {
         let key = (self.record.entity.clone(), self.record.id);
-        let start = if self.record.rv == self.author.seq { self.group.committed(&key) } else { Ok(Some(self.record.clone())) };
+        let start =
+            if self.record.rv == self.author.seq { self.group.committed(&key) } else { Ok(Some(self.record.clone())) };
         let record = match start {
             Ok(record) => record?,
             Err(error) => {
@@ -113,7 +114,8 @@ impl SeenHistory for Seen<'_, '_> {
             if rv <= self.base_rv || open.is_empty() {
                 return Some(values);
             }
-            let (change, is_own) = self.with_entry(rv, |entry| (change_in(entry, &key).cloned(), self.is_own(entry)))?;
+            let (change, is_own) =
+                self.with_entry(rv, |entry| (change_in(entry, &key).cloned(), self.is_own(entry)))?;
             let change = change?;
             if change.kind == ChangeKind::Put && !is_own {
                 for name in &open {

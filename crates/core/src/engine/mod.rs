@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 pub use history::{HistoryItem, history};
 
+use crate::TimestampMs;
 use crate::change::{LogEntry, Mutation, Outcome};
 use crate::digest::Digest;
 use crate::id::{ScopeId, WorkspaceId};
@@ -23,7 +24,6 @@ use crate::principal::Principal;
 use crate::protocol::{Code, Problem};
 use crate::schema::Schema;
 use crate::storage::{Read, StoreResult, WriteSet};
-use crate::TimestampMs;
 
 /// One push frame, or one write of the server itself.
 #[derive(Clone, PartialEq, Debug)]
@@ -40,7 +40,10 @@ pub struct PushRequest {
 pub enum PushReply {
     Outcomes(Vec<Outcome>),
     /// The outcomes before a gap, and the `client_seq` to go on from (spec PSH-4).
-    OutcomesThenGap { outcomes: Vec<Outcome>, expected: u64 },
+    OutcomesThenGap {
+        outcomes: Vec<Outcome>,
+        expected: u64,
+    },
     /// Nothing of the request was decided.
     Refused(Problem),
 }

@@ -297,13 +297,7 @@ impl Author<'_> {
         }
     }
 
-    fn delete(
-        &self,
-        group: &Group<'_>,
-        draft: &mut Draft,
-        parts: &mut Parts,
-        target: Target<'_>,
-    ) -> Result<(), Stop> {
+    fn delete(&self, group: &Group<'_>, draft: &mut Draft, parts: &mut Parts, target: Target<'_>) -> Result<(), Stop> {
         let Target { entity, id, base_rv } = target;
         self.may(entity.access.delete, "delete", entity)?;
         let record = self.visible(group, draft, entity, id)?;
@@ -341,13 +335,17 @@ impl Author<'_> {
                         OnDelete::Keep => {}
                         OnDelete::Cascade => waiting.push(referrer),
                         OnDelete::Restrict => {
-                            let detail = format!("it is still used by {} ({}): change or delete those first", entity.name, field.name);
+                            let detail = format!(
+                                "it is still used by {} ({}): change or delete those first",
+                                entity.name, field.name
+                            );
                             return reject(Code::Rule, detail);
                         }
                         OnDelete::SetNull => {
                             let cleared = match referrer.fields.get(&field.name) {
                                 Some(Value::Array(items)) => {
-                                    let kept: Vec<Value> = items.iter().filter(|item| **item != value).cloned().collect();
+                                    let kept: Vec<Value> =
+                                        items.iter().filter(|item| **item != value).cloned().collect();
                                     if kept.is_empty() { Value::Null } else { Value::Array(kept) }
                                 }
                                 _ => Value::Null,
@@ -476,7 +474,8 @@ impl Author<'_> {
             if record.is_deleted {
                 continue;
             }
-            let is_new = before.as_ref().is_none_or(|before| before.is_deleted && !record.fields.contains_key("created_at"));
+            let is_new =
+                before.as_ref().is_none_or(|before| before.is_deleted && !record.fields.contains_key("created_at"));
             let stamps = entity.fields.values().filter_map(|field| Some((&field.name, field.stamp?)));
             let mut is_stamped = false;
             for (name, stamp) in stamps {

@@ -5,8 +5,8 @@
 
 mod values;
 
-pub use values::{compare_values, patched};
 use values::{changed_keys, further_in, larger, overlay_object, set_after};
+pub use values::{compare_values, patched};
 
 use crate::record::{Record, Version};
 use crate::schema::{Entity, FieldType, Group, Strategy};
@@ -83,13 +83,11 @@ pub fn plan_group(case: &GroupCase<'_>) -> GroupPlan {
                 std::cmp::Ordering::Equal | std::cmp::Ordering::Greater => Winner::Mine,
             })
         }
-        Strategy::HigherRoleWins => {
-            case.plan_contest(|_, _| match case.rank.cmp(&case.seen.rank_of(version.seq())) {
-                std::cmp::Ordering::Greater => Winner::Mine,
-                std::cmp::Ordering::Less => Winner::Theirs,
-                std::cmp::Ordering::Equal => Winner::Undecided,
-            })
-        }
+        Strategy::HigherRoleWins => case.plan_contest(|_, _| match case.rank.cmp(&case.seen.rank_of(version.seq())) {
+            std::cmp::Ordering::Greater => Winner::Mine,
+            std::cmp::Ordering::Less => Winner::Theirs,
+            std::cmp::Ordering::Equal => Winner::Undecided,
+        }),
         Strategy::ManualReview => case.plan_contest(|_, _| Winner::Undecided),
     }
 }
@@ -169,8 +167,7 @@ impl GroupCase<'_> {
 
     fn plan_set(&self, is_concurrent: bool) -> GroupPlan {
         let (field, _) = self.single();
-        let has_seen_element =
-            |element: &str| self.seen.has_seen(self.theirs.versions.of_element(&field, element));
+        let has_seen_element = |element: &str| self.seen.has_seen(self.theirs.versions.of_element(&field, element));
         let after = set_after(&value_of(&self.theirs.fields, &field), &self.patch[&field], has_seen_element);
         self.plan_single(is_concurrent, after)
     }
@@ -291,7 +288,9 @@ impl GroupCase<'_> {
                 let from = theirs.as_str().unwrap_or("nothing");
                 let allowed = transitions.get(from).map(|next| next.join(", ")).filter(|next| !next.is_empty());
                 let message = match allowed {
-                    Some(allowed) => format!("{field} cannot go from {from} to {mine}; from {from} it may go to {allowed}"),
+                    Some(allowed) => {
+                        format!("{field} cannot go from {from} to {mine}; from {from} it may go to {allowed}")
+                    }
                     None => format!("{field} is {from}, which is final: it cannot become {mine}"),
                 };
                 GroupPlan::Reject { field, message }

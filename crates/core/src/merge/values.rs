@@ -98,7 +98,9 @@ pub fn compare_values(kind: Option<&FieldType>, a: &Value, b: &Value) -> Orderin
     match (a, b) {
         (Value::Null, _) | (_, Value::Null) => b.is_null().cmp(&a.is_null()),
         (Value::Number(a), Value::Number(b)) => a.as_i64().cmp(&b.as_i64()),
-        (Value::String(_), Value::String(_)) if matches!(kind, Some(FieldType::Decimal { .. })) => compare_decimals(a, b),
+        (Value::String(_), Value::String(_)) if matches!(kind, Some(FieldType::Decimal { .. })) => {
+            compare_decimals(a, b)
+        }
         (Value::String(a), Value::String(b)) => a.cmp(b),
         (a, b) => a.to_string().cmp(&b.to_string()),
     }

@@ -138,6 +138,16 @@ impl Problem {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let class = code.class();
         let message = message.into();
-        Self { code, class, message, retry_ms: None, request_id: None, client_seq: None, scope: None, entity: None, field: None }
+        Self {
+            code,
+            class,
+            message,
+            retry_ms: None,
+            request_id: None,
+            client_seq: None,
+            scope: None,
+            entity: None,
+            field: None,
+        }
     }
 }

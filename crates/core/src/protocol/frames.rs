@@ -13,17 +13,30 @@ use crate::{Fields, Name, Seq, TimestampMs};
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientFrame {
     /// First frame when the upgrade carried no credential (spec SES-1).
-    Auth { token: String },
+    Auth {
+        token: String,
+    },
     /// Opens or re-opens the session; may be sent again at any time to resubscribe (spec SES-2).
     Hello(Hello),
     /// Mutations in `client_seq` order, from the first undecided one (spec PSH-1).
-    Push { mutations: Vec<Mutation> },
+    Push {
+        mutations: Vec<Mutation>,
+    },
     /// What the replica has made durable (spec SES-6): lets the server forget outcomes.
-    Ack { seq: Seq, outcomes_upto: u64 },
+    Ack {
+        seq: Seq,
+        outcomes_upto: u64,
+    },
     /// Compare a scope by ranges of record id (spec REP-1).
-    Verify { scope: ScopeId, ranges: Vec<Range> },
+    Verify {
+        scope: ScopeId,
+        ranges: Vec<Range>,
+    },
     /// Ask for whole records after a verification (spec REP-3).
-    Fetch { scope: ScopeId, records: Vec<(Name, RecordId)> },
+    Fetch {
+        scope: ScopeId,
+        records: Vec<(Name, RecordId)>,
+    },
     Heartbeat {},
 }
 
@@ -76,23 +89,48 @@ pub enum ServerFrame {
     Welcome(Welcome),
     /// A scope was granted or taken away while connected (spec GRT-1). After `add` the client says `hello` again; at
     /// `remove` it drops the scope before anything else.
-    Grant { scope: ScopeId, action: GrantAction, reason: String },
+    Grant {
+        scope: ScopeId,
+        action: GrantAction,
+        reason: String,
+    },
     /// Changes of all granted scopes between two seqs (spec BAT-1).
     Batch(Batch),
-    Outcomes { outcomes: Vec<Outcome> },
+    Outcomes {
+        outcomes: Vec<Outcome>,
+    },
     /// A push could not be taken as sent: `expected` is the `client_seq` to go on from (spec PSH-4).
-    OutOfOrder { expected: u64 },
+    OutOfOrder {
+        expected: u64,
+    },
     VerifyReply(VerifyReply),
     /// Answer to `fetch` for the first `answered` records asked for, as they are at `seq`; those that are not in the scope
     /// any more are absent. What did not fit is asked for again.
-    Records { scope: ScopeId, seq: Seq, answered: usize, records: Vec<WireOp> },
-    HeartbeatAck { server_ms: TimestampMs },
-    SlowDown { retry_ms: u64 },
+    Records {
+        scope: ScopeId,
+        seq: Seq,
+        answered: usize,
+        records: Vec<WireOp>,
+    },
+    HeartbeatAck {
+        server_ms: TimestampMs,
+    },
+    SlowDown {
+        retry_ms: u64,
+    },
     /// The node is going away; reconnect after `retry_ms`.
-    Goodbye { retry_ms: u64, reason: String },
+    Goodbye {
+        retry_ms: u64,
+        reason: String,
+    },
     /// Hand over what is pending (it is stored, not applied), then delete everything (spec REV-2).
-    Purge { code: Code, reason: String },
-    Error { problem: Problem },
+    Purge {
+        code: Code,
+        reason: String,
+    },
+    Error {
+        problem: Problem,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::step::{Precedence, Step};
-use super::store::{Loading, Pending, Rejected, ReplicaError, ReplicaMeta, ReplicaResult, ReplicaStore, ReplicaWrites, ScopeState};
+use super::store::{
+    Loading, Pending, Rejected, ReplicaError, ReplicaMeta, ReplicaResult, ReplicaStore, ReplicaWrites, ScopeState,
+};
 use super::{Replica, TimestampMs};
 use crate::Seq;
 use crate::change::{Outcome, OutcomeKind};
@@ -118,7 +120,8 @@ impl<S: ReplicaStore> Replica<S> {
         lost.extend(waiting.into_iter().filter(|pending| pending.outcome.is_some() || pending.is_in_base));
         lost.sort_by_key(|pending| pending.mutation.client_seq);
         lost.dedup_by_key(|pending| pending.mutation.client_seq);
-        let missing = (applied + 1..=self.meta.decided_upto).zip(&lost).any(|(seq, pending)| seq != pending.mutation.client_seq);
+        let missing =
+            (applied + 1..=self.meta.decided_upto).zip(&lost).any(|(seq, pending)| seq != pending.mutation.client_seq);
         if missing || lost.len() as u64 != self.meta.decided_upto - applied {
             return Err(WelcomeError::NeedsNewClientId);
         }
@@ -256,7 +259,9 @@ impl<S: ReplicaStore> Replica<S> {
     fn confirm(&self, writes: &mut ReplicaWrites, confirmed: &[u64]) -> ReplicaResult<()> {
         for &client_seq in confirmed {
             let pending = self.store.outbox(client_seq, 1)?;
-            let Some(pending) = pending.into_iter().find(|pending| pending.mutation.client_seq == client_seq) else { continue };
+            let Some(pending) = pending.into_iter().find(|pending| pending.mutation.client_seq == client_seq) else {
+                continue;
+            };
             if pending.outcome.is_some() {
                 acknowledge(writes, pending);
             } else {
@@ -345,7 +350,12 @@ impl<S: ReplicaStore> Replica<S> {
     }
 
     /// Stores rows of a snapshot and the token to go on from (spec SNP-3).
-    pub fn apply_snapshot_rows(&mut self, scope: &ScopeId, rows: Vec<WireOp>, resume: Option<String>) -> ReplicaResult<()> {
+    pub fn apply_snapshot_rows(
+        &mut self,
+        scope: &ScopeId,
+        rows: Vec<WireOp>,
+        resume: Option<String>,
+    ) -> ReplicaResult<()> {
         let mut step = Step::new(&self.store)?;
         step.live_at = Some(self.meta.cursor);
         // A page may arrive after its scope was taken away, or planned anew: it is not wanted any more.
@@ -357,7 +367,9 @@ impl<S: ReplicaStore> Replica<S> {
                 step.apply(row, Precedence::HigherRv, 0)?;
             }
         }
-        if let Some(ScopeState { loading: Some(Loading::Snapshot { resume: stored, .. }), .. }) = step.scopes.get_mut(scope) {
+        if let Some(ScopeState { loading: Some(Loading::Snapshot { resume: stored, .. }), .. }) =
+            step.scopes.get_mut(scope)
+        {
             *stored = resume.or(stored.take());
         }
         let writes = step.into_writes();

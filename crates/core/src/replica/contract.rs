@@ -307,7 +307,15 @@ fn rpl_4_puts_replace_and_deletes_forgive<S: ReplicaStore>(store: &mut S) {
         "RPL-4: it left its former scope"
     );
     let base_delete = vec![("things".into(), id(1)), ("things".into(), id(9)), ("people".into(), id(9))];
-    write(store, ReplicaWrites { base_delete, outbox_delete: vec![9], rejected_delete: vec![MutationId::from_u128(9)], ..Default::default() });
+    write(
+        store,
+        ReplicaWrites {
+            base_delete,
+            outbox_delete: vec![9],
+            rejected_delete: vec![MutationId::from_u128(9)],
+            ..Default::default()
+        },
+    );
     assert!(matches!(store.base("things", id(1)), Ok(None)), "RPL-4: a delete deletes");
     assert!(store.base("people", id(1)).is_ok_and(|found| found.is_some()), "RPL-4: entities do not share ids");
 }

@@ -14,11 +14,30 @@ use crate::{Fields, Name, Value};
 #[derive(Clone, PartialEq, Debug)]
 pub enum Edit {
     /// `id`: minted by the caller; ignored where the schema derives it from the values.
-    Create { entity: Name, id: RecordId, fields: Fields },
-    Update { entity: Name, id: RecordId, fields: Fields },
-    Delete { entity: Name, id: RecordId },
-    Restore { entity: Name, id: RecordId, fields: Fields },
-    Resolve { conflict: RecordId, resolution: Resolution, fields: Fields },
+    Create {
+        entity: Name,
+        id: RecordId,
+        fields: Fields,
+    },
+    Update {
+        entity: Name,
+        id: RecordId,
+        fields: Fields,
+    },
+    Delete {
+        entity: Name,
+        id: RecordId,
+    },
+    Restore {
+        entity: Name,
+        id: RecordId,
+        fields: Fields,
+    },
+    Resolve {
+        conflict: RecordId,
+        resolution: Resolution,
+        fields: Fields,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +65,12 @@ impl<S: ReplicaStore> Replica<S> {
     /// Puts one mutation into the outbox; it is visible and durable when this returns. Returns its `client_seq`.
     ///
     /// `mutation_id` is minted by the caller, `now_ms` is the device's clock. Needs no network.
-    pub fn mutate(&mut self, edits: Vec<Edit>, mutation_id: MutationId, now_ms: TimestampMs) -> Result<u64, LocalError> {
+    pub fn mutate(
+        &mut self,
+        edits: Vec<Edit>,
+        mutation_id: MutationId,
+        now_ms: TimestampMs,
+    ) -> Result<u64, LocalError> {
         let pending = self.draft(edits, mutation_id, now_ms)?;
         let client_seq = pending.mutation.client_seq;
         let meta = ReplicaMeta { next_client_seq: client_seq + 1, ..self.meta.clone() };
@@ -85,7 +109,8 @@ impl<S: ReplicaStore> Replica<S> {
 
     /// Completes an edit with the base it was made on. `created`: by earlier edits of the same mutation.
     fn op_of(&self, edit: Edit, created: &BTreeSet<(Name, RecordId)>) -> Result<Op, LocalError> {
-        let base_rv = |entity: &Name, id| Ok::<_, LocalError>(self.store.base(entity, id)?.map_or(0, |record| record.rv));
+        let base_rv =
+            |entity: &Name, id| Ok::<_, LocalError>(self.store.base(entity, id)?.map_or(0, |record| record.rv));
         Ok(match edit {
             Edit::Create { entity, id, fields } => {
                 let declared = self.entity(&entity)?;
@@ -159,7 +184,9 @@ impl<S: ReplicaStore> Replica<S> {
             let Some(declared) = self.schema.entity(entity) else { continue };
             for (name, value) in fields {
                 let reference = declared.field(name).and_then(|field| field.references.as_ref());
-                let Some((reference, id)) = reference.zip(value.as_str().and_then(|id| id.parse().ok())) else { continue };
+                let Some((reference, id)) = reference.zip(value.as_str().and_then(|id| id.parse().ok())) else {
+                    continue;
+                };
                 creators(&reference.entity, id)?;
             }
         }

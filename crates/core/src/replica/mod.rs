@@ -88,7 +88,11 @@ impl<S: ReplicaStore> Replica<S> {
     /// What the replica says of itself when a session opens (spec SES-2). Scopes that are being downloaded are left out:
     /// their rows are not vouched for.
     pub fn hello(&self, mode: crate::principal::DeploymentMode, now_ms: TimestampMs) -> ReplicaResult<Hello> {
-        let held = self.store.scopes()?.into_iter().filter(|(_, state)| !matches!(state.loading, Some(Loading::Snapshot { .. })));
+        let held = self
+            .store
+            .scopes()?
+            .into_iter()
+            .filter(|(_, state)| !matches!(state.loading, Some(Loading::Snapshot { .. })));
         let scopes = held.map(|(id, state)| HeldScope { id, seq: state.seq, digest: state.digest }).collect();
         let oldest = self.store.outbox(0, 1)?.first().map_or(0, |pending| now_ms.saturating_sub(pending.authored_ms));
         Ok(Hello {

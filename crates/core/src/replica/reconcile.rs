@@ -67,7 +67,8 @@ impl<S: ReplicaStore> Replica<S> {
                     step.remove(entity.clone(), *id)?;
                 }
             }
-            let ours: BTreeMap<(RecordId, &Name), Seq> = held.iter().map(|(id, entity, rv)| ((*id, entity), *rv)).collect();
+            let ours: BTreeMap<(RecordId, &Name), Seq> =
+                held.iter().map(|(id, entity, rv)| ((*id, entity), *rv)).collect();
             let differing = theirs.iter().filter(|(key, rv)| ours.get(key) != Some(rv));
             comparison.fetch.extend(differing.map(|((id, entity), _)| ((*entity).clone(), *id)));
         }
@@ -80,7 +81,8 @@ impl<S: ReplicaStore> Replica<S> {
     pub fn apply_fetched(&mut self, asked: &[(Name, RecordId)], records: Vec<WireOp>, seq: Seq) -> ReplicaResult<()> {
         let mut step = Step::new(&self.store)?;
         for (entity, id) in asked {
-            let is_there = records.iter().any(|op| matches!(op, WireOp::Put { entity: e, id: i, .. } if e == entity && i == id));
+            let is_there =
+                records.iter().any(|op| matches!(op, WireOp::Put { entity: e, id: i, .. } if e == entity && i == id));
             let held = step.record(entity, *id)?;
             if !is_there && held.is_some_and(|held| held.rv <= seq) {
                 step.remove(entity.clone(), *id)?;

@@ -52,7 +52,8 @@ impl<'s, S: ReplicaStore> Step<'s, S> {
                     return Ok(());
                 }
                 // It moved here behind the cursor's back: the live batch that says so is on its way.
-                let is_ahead = held.as_ref().is_some_and(|held| held.scope != scope && !self.is_behind(&held.scope, at));
+                let is_ahead =
+                    held.as_ref().is_some_and(|held| held.scope != scope && !self.is_behind(&held.scope, at));
                 if is_ahead && precedence == Precedence::HigherRv {
                     return Ok(());
                 }
@@ -92,7 +93,9 @@ impl<'s, S: ReplicaStore> Step<'s, S> {
 
     /// Whether what a live change says is in the base already: a download or comparison read the record later.
     fn holds_newer(&self, op: &WireOp) -> ReplicaResult<bool> {
-        let (WireOp::Put { entity, id, rv, .. } | WireOp::Patch { entity, id, rv, .. } | WireOp::Del { entity, id, rv }) = op
+        let (WireOp::Put { entity, id, rv, .. }
+        | WireOp::Patch { entity, id, rv, .. }
+        | WireOp::Del { entity, id, rv }) = op
         else {
             return Ok(false);
         };

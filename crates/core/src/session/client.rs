@@ -35,15 +35,26 @@ pub enum Input {
     Connected,
     Frame(ServerFrame),
     /// The connection ended or could not be made. `code`: the WebSocket close code, when there was one.
-    Disconnected { code: Option<u16> },
+    Disconnected {
+        code: Option<u16>,
+    },
     /// The credential was refused or ran out, and could not be renewed.
     SignedOut,
     /// A local mutation was added to the outbox.
     LocalChange,
     /// Rows of a snapshot; `resume`: the token after them, when a page ended.
-    SnapshotRows { scope: ScopeId, rows: Vec<WireOp>, resume: Option<String> },
-    SnapshotEnd { scope: ScopeId, seq: Seq },
-    SnapshotFailed { scope: ScopeId },
+    SnapshotRows {
+        scope: ScopeId,
+        rows: Vec<WireOp>,
+        resume: Option<String>,
+    },
+    SnapshotEnd {
+        scope: ScopeId,
+        seq: Seq,
+    },
+    SnapshotFailed {
+        scope: ScopeId,
+    },
     Tick,
 }
 
@@ -53,7 +64,11 @@ pub enum Effect {
     Disconnect,
     Send(ClientFrame),
     /// Download and feed `SnapshotRows` and `SnapshotEnd`; ends an earlier download, and ends with the connection.
-    FetchSnapshot { scope: ScopeId, url: String, resume: Option<String> },
+    FetchSnapshot {
+        scope: ScopeId,
+        url: String,
+        resume: Option<String>,
+    },
     /// Renew the access token before connecting again.
     RenewToken,
     Notify(Event),
@@ -65,16 +80,26 @@ pub enum Event {
     Connected,
     Disconnected,
     /// The base changed up to this seq.
-    Changed { cursor: Seq },
-    Rejected { client_seqs: Vec<u64> },
+    Changed {
+        cursor: Seq,
+    },
+    Rejected {
+        client_seqs: Vec<u64>,
+    },
     /// Replica and server differed; a repair by range began.
-    Repairing { scope: ScopeId },
+    Repairing {
+        scope: ScopeId,
+    },
     /// The watchdog dropped the session (spec LIV-2).
     Stuck,
     /// Everything was deleted because access was withdrawn (spec REV-2).
-    Purged { code: Code },
+    Purged {
+        code: Code,
+    },
     /// Syncing stopped for good; the outbox is kept.
-    Stopped { code: Code },
+    Stopped {
+        code: Code,
+    },
     /// A person must sign in again; the outbox is kept.
     SignInNeeded,
 }
@@ -84,15 +109,26 @@ pub enum Event {
 enum State {
     Paused,
     /// Waits until the moment, then connects.
-    Waiting { until_ms: u64 },
-    Connecting { since_ms: u64 },
+    Waiting {
+        until_ms: u64,
+    },
+    Connecting {
+        since_ms: u64,
+    },
     /// `hello` was sent.
-    Greeting { since_ms: u64 },
+    Greeting {
+        since_ms: u64,
+    },
     Live,
     /// Hands over what is pending before everything is deleted.
-    Depositing { code: Code, since_ms: u64 },
+    Depositing {
+        code: Code,
+        since_ms: u64,
+    },
     SignedOut,
-    Stopped { code: Code },
+    Stopped {
+        code: Code,
+    },
 }
 
 /// How the outbox goes out.
@@ -102,7 +138,9 @@ enum Upload {
     /// The server wants an earlier mutation: let the unanswered pushes come back first.
     Rewinding,
     /// The server asked for patience.
-    Holding { until_ms: u64 },
+    Holding {
+        until_ms: u64,
+    },
 }
 
 /// Frames of a catch-up on their way.
@@ -897,11 +935,7 @@ impl ClientSession {
         let count = if is_hopeless { 0 } else { repairs.count + 1 };
         *repairs = Repairs { count, last_ms: now.monotonic_ms.max(1), is_due: false };
         effects.push(Effect::Notify(Event::Repairing { scope: scope.clone() }));
-        if is_hopeless {
-            replica.reset_scope(&scope)
-        } else {
-            replica.begin_reconcile(&scope, replica.meta().cursor)
-        }
+        if is_hopeless { replica.reset_scope(&scope) } else { replica.begin_reconcile(&scope, replica.meta().cursor) }
     }
 
     fn on_verify_reply<S: ReplicaStore>(

@@ -194,7 +194,8 @@ impl WriteSet {
         let is_gapless = seqs.eq(head.seq + 1..=self.head);
         let ends_in_chain = self.log.last().is_none_or(|(_, hash)| *hash == self.chain);
         if !is_gapless || !ends_in_chain {
-            let text = format!("a plan's log does not run from {} to {} with its last hash as chain", head.seq, self.head);
+            let text =
+                format!("a plan's log does not run from {} to {} with its last hash as chain", head.seq, self.head);
             return Err(StoreError::Corrupt(text));
         }
         Ok(())

@@ -60,7 +60,8 @@ fn cnf_2_resolving_writes_the_chosen_side_and_closes_the_conflict() {
 fn cnf_3_resolving_anew_undoes() {
     let mut world = World::new();
     let (mut ada, _, lead, conflict) = parked(&mut world);
-    for (side, value) in [(Resolution::UseMine, "3.00"), (Resolution::UseTheirs, "2.00"), (Resolution::UseMine, "3.00")] {
+    for (side, value) in [(Resolution::UseMine, "3.00"), (Resolution::UseTheirs, "2.00"), (Resolution::UseMine, "3.00")]
+    {
         let rv = world.rv(CONFLICTS, conflict);
         world.push(&mut ada, vec![resolve(conflict, rv, side)]);
         assert_eq!(world.value("leads", lead, "estimated_value"), value);
@@ -124,7 +125,10 @@ fn mrg_12_an_edit_of_a_deleted_record_is_offered_as_restore_with_my_change() {
     let rv = world.rv(CONFLICTS, conflict);
     let outcome = world.push(&mut bob, vec![resolve(conflict, rv, Resolution::UseMine)]);
     assert_eq!(outcome.outcome, OutcomeKind::Applied, "{outcome:?}");
-    assert_eq!((world.value("contacts", id, "firstname"), world.value("contacts", id, "lastname")), (json!("B"), json!("Z")));
+    assert_eq!(
+        (world.value("contacts", id, "firstname"), world.value("contacts", id, "lastname")),
+        (json!("B"), json!("Z"))
+    );
     let rv = world.rv(CONFLICTS, conflict);
     world.push(&mut bob, vec![resolve(conflict, rv, Resolution::UseTheirs)]);
     assert!(world.record("contacts", id).unwrap().is_deleted, "undone");

@@ -25,7 +25,14 @@ impl Duel {
     }
 
     /// `age`: of the second one's edit; the first one's has just been made.
-    fn fight(&mut self, entity: &str, start: Value, first: Value, second: Value, age_ms: u64) -> (OutcomeKind, syncline_core::record::Record) {
+    fn fight(
+        &mut self,
+        entity: &str,
+        start: Value,
+        first: Value,
+        second: Value,
+        age_ms: u64,
+    ) -> (OutcomeKind, syncline_core::record::Record) {
         let id = match entity {
             "leads" => self.world.lead(&mut self.first, start),
             _ => {
@@ -55,7 +62,11 @@ fn mrg_1_no_conflict_when_the_author_had_seen_the_change() {
     let rv = duel.world.rv("contacts", id);
     duel.world.push(&mut duel.first, vec![update("contacts", id, rv, json!({"firstname": "B"}))]);
     let rv = duel.world.rv("contacts", id);
-    let outcome = duel.world.push_aged(&mut duel.second, 999_999_999, vec![update("contacts", id, rv, json!({"firstname": "C"}))]);
+    let outcome = duel.world.push_aged(
+        &mut duel.second,
+        999_999_999,
+        vec![update("contacts", id, rv, json!({"firstname": "C"}))],
+    );
     assert_eq!(outcome.outcome, Applied);
     assert!(outcome.conflict_ids.is_empty());
     assert_eq!(duel.world.value("contacts", id, "firstname"), "C");
@@ -191,7 +202,9 @@ fn mrg_8_keys_merge_one_by_one_and_restrictions_stay() {
 
 #[test]
 fn mrg_9_the_higher_role_wins_and_equal_ranks_go_to_review() {
-    for (first, second, expected) in [("manager", "agent", Superseded), ("agent", "manager", Merged), ("agent", "agent", InReview)] {
+    for (first, second, expected) in
+        [("manager", "agent", Superseded), ("agent", "manager", Merged), ("agent", "agent", InReview)]
+    {
         let mut duel = Duel::of(first, second);
         let (x, y) = (duel.first.principal.user_id, duel.second.principal.user_id);
         let (outcome, record) = duel.fight("leads", json!({}), json!({"owner_id": x}), json!({"owner_id": y}), 0);
@@ -204,8 +217,13 @@ fn mrg_9_the_higher_role_wins_and_equal_ranks_go_to_review() {
 fn mrg_10_money_goes_to_review_and_theirs_stays_live() {
     let mut duel = Duel::new();
     let start = json!({"estimated_value": "100.00", "currency": "USD"});
-    let (outcome, record) =
-        duel.fight("leads", start, json!({"estimated_value": "200.00"}), json!({"estimated_value": "300.00", "currency": "EUR"}), 0);
+    let (outcome, record) = duel.fight(
+        "leads",
+        start,
+        json!({"estimated_value": "200.00"}),
+        json!({"estimated_value": "300.00", "currency": "EUR"}),
+        0,
+    );
     assert_eq!(outcome, InReview);
     assert_eq!((text(&record, "estimated_value"), text(&record, "currency")), (json!("200.00"), json!("USD")));
 }
@@ -220,7 +238,11 @@ fn mrg_11_transitions_start_from_the_current_state() {
         json!({"qualification_status": "in_process"}),
         0,
     );
-    assert_eq!((outcome, text(&record, "qualification_status")), (Merged, json!("in_process")), "legal from the new state");
+    assert_eq!(
+        (outcome, text(&record, "qualification_status")),
+        (Merged, json!("in_process")),
+        "legal from the new state"
+    );
     let (outcome, record) = duel.fight(
         "leads",
         json!({"qualification_status": "in_process"}),
@@ -228,7 +250,11 @@ fn mrg_11_transitions_start_from_the_current_state() {
         json!({"qualification_status": "marketing_qualified"}),
         0,
     );
-    assert_eq!((outcome, text(&record, "qualification_status")), (InReview, json!("sales_qualified")), "not seen: review");
+    assert_eq!(
+        (outcome, text(&record, "qualification_status")),
+        (InReview, json!("sales_qualified")),
+        "not seen: review"
+    );
     let id = record.id;
     let step = vec![update("leads", id, record.rv + 1, json!({"qualification_status": "unqualified"}))];
     let outcome = duel.world.push(&mut duel.first, step);
@@ -253,8 +279,10 @@ fn mrg_6_a_monotone_field_never_goes_back() {
 fn mrg_14_planning_twice_gives_the_same_result() {
     let run = || {
         let mut duel = Duel::new();
-        let (_, record) = duel.fight("contacts", json!({"firstname": "A"}), json!({"firstname": "B"}), json!({"firstname": "C"}), 5);
-        let head = syncline_core::storage::Store::read(&duel.world.store, &duel.world.workspace, |read| read.head()).unwrap();
+        let (_, record) =
+            duel.fight("contacts", json!({"firstname": "A"}), json!({"firstname": "B"}), json!({"firstname": "C"}), 5);
+        let head =
+            syncline_core::storage::Store::read(&duel.world.store, &duel.world.workspace, |read| read.head()).unwrap();
         (record, head.chain)
     };
     assert_eq!(run(), run());

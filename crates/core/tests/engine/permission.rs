@@ -54,7 +54,10 @@ fn prm_2_not_yours_and_not_there_answer_alike() {
     let smuggled = world.push(&mut bob, vec![create("leads", lead, json!({"contact_id": adas}))]);
     let absent = world.push(&mut bob, vec![create("leads", lead, json!({"contact_id": nowhere}))]);
     assert_eq!(smuggled.code, Some(Code::RefMissing));
-    assert_eq!(smuggled.detail.unwrap().replace(&adas.to_string(), "_"), absent.detail.unwrap().replace(&nowhere.to_string(), "_"));
+    assert_eq!(
+        smuggled.detail.unwrap().replace(&adas.to_string(), "_"),
+        absent.detail.unwrap().replace(&nowhere.to_string(), "_")
+    );
 }
 
 #[test]

@@ -28,7 +28,10 @@ fn mut_1_ops_of_one_mutation_share_one_seq() {
     let mut world = World::new();
     let mut ada = world.member(1, "agent", "all");
     let (contact, lead) = (world.id(), world.id());
-    let ops = vec![create("contacts", contact, json!({"firstname": "A"})), create("leads", lead, json!({"contact_id": contact}))];
+    let ops = vec![
+        create("contacts", contact, json!({"firstname": "A"})),
+        create("leads", lead, json!({"contact_id": contact})),
+    ];
     let outcome = world.push(&mut ada, ops);
     assert_eq!(outcome.outcome, OutcomeKind::Applied, "{outcome:?}");
     assert_eq!(world.rv("contacts", contact), outcome.seq);
@@ -216,15 +219,13 @@ fn id_5_seq_is_gapless_and_aud_1_chained() {
         world.contact(&mut ada, json!({"firstname": name}));
         world.push(&mut ada, vec![]); // rejected: takes no seq
     }
-    let (entries, head) = world
-        .store
-        .read(&world.workspace, |read| Ok((read.log(0, u64::MAX, 1_000)?, read.head()?)))
-        .unwrap();
+    let (entries, head) =
+        world.store.read(&world.workspace, |read| Ok((read.log(0, u64::MAX, 1_000)?, read.head()?))).unwrap();
     let seqs: Vec<u64> = entries.iter().map(|entry| entry.seq).collect();
     assert_eq!(seqs, (1..=entries.len() as u64).collect::<Vec<_>>());
-    let chain = entries.iter().fold(CHAIN_START.to_owned(), |chain, entry| {
-        chain_hash(&chain, &serde_json::to_string(entry).unwrap())
-    });
+    let chain = entries
+        .iter()
+        .fold(CHAIN_START.to_owned(), |chain, entry| chain_hash(&chain, &serde_json::to_string(entry).unwrap()));
     assert_eq!(chain, head.chain);
 }
 
@@ -286,7 +287,10 @@ fn rul_3_uniqueness_holds_among_live_records_and_within_one_group() {
     let mut world = World::new();
     let mut boss = world.member(1, "admin", "all");
     let (one, two) = (world.id(), world.id());
-    assert_eq!(world.push(&mut boss, vec![create("teams", one, json!({"name": "North"}))]).outcome, OutcomeKind::Applied);
+    assert_eq!(
+        world.push(&mut boss, vec![create("teams", one, json!({"name": "North"}))]).outcome,
+        OutcomeKind::Applied
+    );
     let twin = vec![create("teams", two, json!({"name": "NORTH"}))];
     assert_eq!(world.push(&mut boss, twin.clone()).code, Some(Code::Unique), "case is folded");
     let rv = world.rv("teams", one);

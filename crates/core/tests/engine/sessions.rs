@@ -204,7 +204,9 @@ fn rep_3_fetch_answers_only_live_records_of_the_scope() {
     let ServerFrame::Records { records, answered, .. } = frame else { panic!("{frame:?}") };
     assert_eq!((records.len(), answered), (1, 2));
     let other = ScopeId::owner(RecordId::from_u128(3));
-    let ServerFrame::Records { records, .. } = world.view(|read| fetch(read, &other, &wanted).unwrap()) else { panic!() };
+    let ServerFrame::Records { records, .. } = world.view(|read| fetch(read, &other, &wanted).unwrap()) else {
+        panic!()
+    };
     assert!(records.is_empty());
 }
 
@@ -221,10 +223,14 @@ fn snp_2_pages_resume_and_end_and_hold_no_tombstones() {
         .view(|read| snapshot_page(&world.schema, read, (&ScopeId::WORKSPACE, seq), None).unwrap())
         .expect("no token, no refusal");
     assert!(page.resume.is_none());
-    let ids: Vec<RecordId> = page.rows.iter().filter_map(|op| match op {
-        WireOp::Put { id, .. } => Some(*id),
-        _ => None,
-    }).collect();
+    let ids: Vec<RecordId> = page
+        .rows
+        .iter()
+        .filter_map(|op| match op {
+            WireOp::Put { id, .. } => Some(*id),
+            _ => None,
+        })
+        .collect();
     assert!(ids.contains(&id) && !ids.contains(&gone));
     let bad = world.view(|read| snapshot_page(&world.schema, read, (&ScopeId::WORKSPACE, seq), Some("x.y")).unwrap());
     assert!(bad.is_none(), "a foreign token is refused");

@@ -1,7 +1,7 @@
 //! The writer thread and its handle. The thread owns the only connection that writes; a bounded channel leads to it.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -152,16 +152,9 @@ fn drain<S: Store>(first: Job<S>, queue: &Receiver<Job<S>>, mutations_max: usize
             }
         }
         let is_full = mutations >= mutations_max || !round.tasks.is_empty() || round.is_last;
-        next = if is_full { None } else { try_next(queue) };
+        next = if is_full { None } else { queue.try_recv().ok() };
     }
     round
-}
-
-fn try_next<S: Store>(queue: &Receiver<Job<S>>) -> Option<Job<S>> {
-    match queue.try_recv() {
-        Ok(job) => Some(job),
-        Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-    }
 }
 
 fn note_acknowledged<S: Store>(store: &mut S, acknowledged: BTreeMap<WorkspaceId, BTreeMap<ClientId, u64>>) {

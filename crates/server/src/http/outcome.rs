@@ -23,7 +23,7 @@ impl From<WriteError> for ApiError {
                 let message = "This Idempotency-Key was used with another request. Use a key once per request.";
                 Self::new(Code::Validation, message).with_field("Idempotency-Key")
             }
-            WriteError::Refused(problem) => Self::from(problem),
+            WriteError::Refused(problem) => Self::from(*problem),
         }
     }
 }

@@ -14,7 +14,10 @@ use crate::engine::Busy;
 
 /// An answer that is an error. The status follows the code unless one is given.
 #[derive(Debug)]
-pub struct ApiError {
+pub struct ApiError(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     problem: Problem,
     status: Option<StatusCode>,
     /// Members beside those of [`Problem`].
@@ -29,23 +32,23 @@ impl ApiError {
         Self::from(Problem::new(code, message))
     }
     pub fn with_status(mut self, status: StatusCode) -> Self {
-        self.status = Some(status);
+        self.0.status = Some(status);
         self
     }
     pub fn with_field(mut self, field: impl Into<String>) -> Self {
-        self.problem.field = Some(field.into());
+        self.0.problem.field = Some(field.into());
         self
     }
     pub fn with_entity(mut self, entity: impl Into<String>) -> Self {
-        self.problem.entity = Some(entity.into());
+        self.0.problem.entity = Some(entity.into());
         self
     }
     pub fn with_member(mut self, name: &str, value: Value) -> Self {
-        self.extra.insert(name.to_owned(), value);
+        self.0.extra.insert(name.to_owned(), value);
         self
     }
     pub fn with_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.0.headers.insert(name, value);
         self
     }
     /// Nothing the caller may see under that address: not there and not theirs alike (spec PRM-2).
@@ -53,13 +56,13 @@ impl ApiError {
         Self::new(Code::NotFound, message)
     }
     pub fn status(&self) -> StatusCode {
-        self.status.unwrap_or_else(|| status_of(self.problem.code))
+        self.0.status.unwrap_or_else(|| status_of(self.0.problem.code))
     }
 }
 
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
-        Self { problem, status: None, extra: Map::new(), headers: HeaderMap::new() }
+        Self(Box::new(Parts { problem, status: None, extra: Map::new(), headers: HeaderMap::new() }))
     }
 }
 
@@ -126,8 +129,8 @@ struct Pending(Problem, Map<String, Value>);
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();
-        response.headers_mut().extend(self.headers);
-        response.extensions_mut().insert(Pending(self.problem, self.extra));
+        response.headers_mut().extend(self.0.headers);
+        response.extensions_mut().insert(Pending(self.0.problem, self.0.extra));
         response
     }
 }

@@ -202,7 +202,7 @@ impl Session {
     async fn frame(&mut self, text: &Utf8Bytes) -> Result<(), End> {
         let frame = match parse(text.as_str()) {
             Ok(frame) => frame,
-            Err(problem) => return self.malformed(problem).await,
+            Err(message) => return self.malformed(malformed(&message)).await,
         };
         if let ClientFrame::Auth { token } = &frame {
             return self.auth(token).await;

@@ -54,13 +54,13 @@ impl Oracle {
             "batch" => {
                 self.knows_grants(conn, sees.as_ref())?;
                 let changes = frame["changes"].as_array().into_iter().flatten();
-                changes.flat_map(|change| change["ops"].as_array().into_iter().flatten()).try_for_each(|op| {
-                    self.op(sees.as_ref(), op)
-                })?;
+                changes
+                    .flat_map(|change| change["ops"].as_array().into_iter().flatten())
+                    .try_for_each(|op| self.op(sees.as_ref(), op))?;
                 let digests = frame["digests"].as_array().into_iter().flatten();
-                digests.map(|digest| digest[0].as_str().unwrap_or("")).try_for_each(|scope| {
-                    allowed(sees.as_ref(), scope, "digest")
-                })
+                digests
+                    .map(|digest| digest[0].as_str().unwrap_or(""))
+                    .try_for_each(|scope| allowed(sees.as_ref(), scope, "digest"))
             }
             "verify_reply" => {
                 self.knows_grants(conn, sees.as_ref())?;
@@ -87,7 +87,9 @@ impl Oracle {
 
     /// Nothing but the removal may be sent after a scope was taken away (spec GRT-1).
     fn knows_grants(&mut self, conn: u64, sees: Option<&Sees>) -> Checked {
-        let Some(told) = self.sessions.get_mut(&conn) else { return fail("revocation first", "data before the welcome") };
+        let Some(told) = self.sessions.get_mut(&conn) else {
+            return fail("revocation first", "data before the welcome");
+        };
         let Some(sees) = sees.filter(|_| !told.is_cut_off) else {
             return fail("revocation first", "data for somebody whose access was withdrawn");
         };
@@ -114,7 +116,8 @@ impl Oracle {
         let kind = text(op, "op");
         let rec = self.model.records.get(&key);
         if kind == "leave" {
-            let was_visible = rec.is_some_and(|rec| rec.places.iter().any(|(_, scope)| sees.is_some_and(|s| s.includes(scope))));
+            let was_visible =
+                rec.is_some_and(|rec| rec.places.iter().any(|(_, scope)| sees.is_some_and(|s| s.includes(scope))));
             if !was_visible {
                 return fail("permission on pull", format!("a leave of {key:?}, which was never visible"));
             }
@@ -144,7 +147,8 @@ impl Oracle {
                 Some(_) => counters.add(Counter::Duplicate),
                 None => {}
             }
-            let effect = outcome["outcome"] != "rejected" && self.model.by_mutation.contains_key(&text(outcome, "mutation_id"));
+            let effect =
+                outcome["outcome"] != "rejected" && self.model.by_mutation.contains_key(&text(outcome, "mutation_id"));
             let at = self.model.by_mutation.get(&text(outcome, "mutation_id")).copied();
             if outcome["outcome"] == "rejected" && at.is_some() {
                 return fail("rejected has no effect", format!("{outcome} is in the log at {at:?}"));

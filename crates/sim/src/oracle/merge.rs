@@ -126,7 +126,8 @@ fn delete(model: &Model, author: &Author<'_>, expected: &mut Expected, (key, rec
     }
     expected.deleted.insert(key.clone());
     let is_stamp = |field: &str| matches!(field, "created_at" | "updated_at" | "performed_by" | "performed_at");
-    let names: BTreeSet<&String> = rec.fields.keys().chain(rec.versions.keys()).filter(|name| !is_stamp(name)).collect();
+    let names: BTreeSet<&String> =
+        rec.fields.keys().chain(rec.versions.keys()).filter(|name| !is_stamp(name)).collect();
     let mut unseen = BTreeSet::new();
     for name in names {
         match seen(model, author, base_rv, rec.version(name).0) {
@@ -204,8 +205,7 @@ impl Case<'_> {
             Strategy::Machine(ways) => {
                 let from = theirs.as_str().unwrap_or("");
                 let to = given.as_str().unwrap_or("");
-                let is_legal = from.is_empty()
-                    || ways.iter().any(|(state, next)| *state == from && next.contains(&to));
+                let is_legal = from.is_empty() || ways.iter().any(|(state, next)| *state == from && next.contains(&to));
                 match (given == theirs || is_legal, self.is_concurrent) {
                     (true, _) => self.stands(expected, field, given),
                     (false, true) => self.conflict(expected, "open", [field.clone()].into()),

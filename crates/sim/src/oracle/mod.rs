@@ -202,7 +202,13 @@ impl Oracle {
         Ok(empty)
     }
 
-    fn outcome(&self, client: &str, outcome: &Value, counters: &mut Counters, empty: &mut Vec<(String, Value)>) -> Checked {
+    fn outcome(
+        &self,
+        client: &str,
+        outcome: &Value,
+        counters: &mut Counters,
+        empty: &mut Vec<(String, Value)>,
+    ) -> Checked {
         let mutation_id = text(outcome, "mutation_id");
         if self.impostors.contains(&mutation_id) {
             return fail("client ids have one owner", format!("{outcome} is of somebody else's mutation"));
@@ -232,7 +238,8 @@ impl Oracle {
     /// Accepted outcomes at the present head that left no entry: nothing may have been due.
     fn without_effect(&mut self, outcomes: &mut Vec<(String, Value)>) -> Checked {
         let head = self.model.head;
-        let (due, later): (Vec<_>, Vec<_>) = outcomes.drain(..).partition(|(_, outcome)| number(outcome, "seq") <= head);
+        let (due, later): (Vec<_>, Vec<_>) =
+            outcomes.drain(..).partition(|(_, outcome)| number(outcome, "seq") <= head);
         *outcomes = later;
         for (client, outcome) in due {
             let mutation_id = text(&outcome, "mutation_id");
@@ -253,14 +260,17 @@ impl Oracle {
             }
             let is_there = |(key, values): (&model::Key, &BTreeMap<String, Value>)| {
                 let rec = self.model.records.get(key);
-                rec.is_some_and(|rec| values.iter().all(|(field, value)| {
-                    let held = rec.value(field);
-                    held == *value || (held.is_array() && items(&held) == items(value))
-                }))
+                rec.is_some_and(|rec| {
+                    values.iter().all(|(field, value)| {
+                        let held = rec.value(field);
+                        held == *value || (held.is_array() && items(&held) == items(value))
+                    })
+                })
             };
             let is_due = !expected.values.iter().all(is_there) || !expected.deleted.is_empty();
             if is_due || expected.conflicts.iter().any(|conflict| conflict.4 == "open") {
-                let detail = format!("{outcome} left nothing in the log, the model expects {expected:?}; {}", pushed.body);
+                let detail =
+                    format!("{outcome} left nothing in the log, the model expects {expected:?}; {}", pushed.body);
                 return fail("acknowledged edits take effect", detail);
             }
         }
@@ -304,7 +314,10 @@ impl Oracle {
         let is_server = user == syncline_core::id::UserId::NIL.to_string();
         let role_now = if is_server { "server".to_owned() } else { self.model.role(&user) };
         if role != role_now {
-            return fail("permission on push", format!("{mutation_id} was committed as {role}, its author is `{role_now}`"));
+            return fail(
+                "permission on push",
+                format!("{mutation_id} was committed as {role}, its author is `{role_now}`"),
+            );
         }
         if is_server {
             return Ok(());
@@ -444,7 +457,8 @@ impl Oracle {
             let id = client.parse().expect("a client id");
             let (known, stored) = server.read(|read| Ok((read.client(id)?, read.outcome(id, *seq)?)));
             let stored = stored.map(|stored| serde_json::to_value(stored.outcome).expect("an outcome encodes"));
-            if known.is_none_or(|known| known.last_client_seq < *seq) || stored.is_some_and(|stored| stored != *outcome) {
+            if known.is_none_or(|known| known.last_client_seq < *seq) || stored.is_some_and(|stored| stored != *outcome)
+            {
                 return fail("acked write lost", format!("{outcome} was sent to {client} and is gone"));
             }
         }

@@ -160,7 +160,13 @@ impl Model {
         match kind.as_str() {
             "del" => rec.is_live = false,
             "put" => {
-                rec = Rec { places: rec.places, rv: seq, scope: scope.clone(), created: (seq, authored), ..Rec::default() };
+                rec = Rec {
+                    places: rec.places,
+                    rv: seq,
+                    scope: scope.clone(),
+                    created: (seq, authored),
+                    ..Rec::default()
+                };
                 rec.is_live = true;
                 for (field, value) in change["fields"].as_object().into_iter().flatten() {
                     rec.fields.insert(field.clone(), value.clone());

@@ -68,7 +68,8 @@ impl Oracle {
         let cursor = replica.meta().cursor;
         let watched = self.replicas.entry(index).or_default();
         if let Some(scope) = watched.removed.take() {
-            let scope = syncline_core::id::ScopeId::try_from(smol_str::SmolStr::new(scope)).expect("the server's scope");
+            let scope =
+                syncline_core::id::ScopeId::try_from(smol_str::SmolStr::new(scope)).expect("the server's scope");
             let is_empty = replica.store().base_rows(&scope).unwrap_or_default().is_empty();
             if device.session.is_live() && !is_empty {
                 return fail("purge on revoke", format!("device {index} still holds rows of {scope}"));
@@ -103,7 +104,8 @@ impl Oracle {
             }
             let theirs = then.get(scope.as_str()).copied().unwrap_or((0, 0));
             if sum != theirs {
-                let detail = format!("device {index} at {cursor}: {scope} has {} rows, the server had {}", sum.0, theirs.0);
+                let detail =
+                    format!("device {index} at {cursor}: {scope} has {} rows, the server had {}", sum.0, theirs.0);
                 return fail("checkpoint is whole", detail);
             }
         }
@@ -115,13 +117,20 @@ impl Oracle {
         let Some(replica) = &device.replica else { return Ok(()) };
         let scope = syncline_core::id::ScopeId::WORKSPACE;
         let scopes = replica.store().scopes().unwrap_or_default();
-        let is_settled = self.replicas.get(&index).is_none_or(|watched| !watched.has_hole && !watched.unsettled.contains("workspace"));
+        let is_settled = self
+            .replicas
+            .get(&index)
+            .is_none_or(|watched| !watched.has_hole && !watched.unsettled.contains("workspace"));
         let is_held = scopes.get(&scope).is_some_and(|state| state.loading.is_none() && state.seq > 0);
         if !is_held || !is_settled {
             return Ok(());
         }
         let rows = replica.query(&Query { entity: ACCOUNTS.into(), ..Query::default() }).unwrap_or_default();
-        let shown: i64 = rows.iter().filter(|row| ACCOUNT_IDS.contains(&row.id)).filter_map(|row| row.fields.get("balance").and_then(Value::as_i64)).sum();
+        let shown: i64 = rows
+            .iter()
+            .filter(|row| ACCOUNT_IDS.contains(&row.id))
+            .filter_map(|row| row.fields.get("balance").and_then(Value::as_i64))
+            .sum();
         let base = replica.store().base_scan(ACCOUNTS, None, 100).unwrap_or_default();
         let held: i64 = base.iter().filter_map(|row| row.fields.get("balance").and_then(Value::as_i64)).sum();
         if (shown, held) != (BALANCE_SUM, BALANCE_SUM) {

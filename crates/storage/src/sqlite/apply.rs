@@ -111,7 +111,7 @@ impl<'a> Writer<'a> {
                     scope_no,
                     rv,
                     entered,
-                    deleted,
+                    state,
                     versions,
                     fields,
                     was_rv,

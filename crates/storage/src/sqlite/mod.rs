@@ -21,8 +21,8 @@ mod values;
 mod view;
 
 pub use auth::{
-    AuthStore, ClientStatus, Credential, Device, PutCredential, RefreshOwner, RefreshToken, Rotate, Rotation, TokenHash,
-    fold_email,
+    AuthStore, ClientStatus, Credential, Device, PutCredential, RefreshOwner, RefreshToken, Rotate, Rotation,
+    TokenHash, fold_email,
 };
 pub use backup::{BackupProgress, restore};
 pub use check::{ChainReport, CheckReport};

@@ -20,7 +20,7 @@ use rusqlite::{Connection, Error, ErrorCode, OptionalExtension};
 use syncline_core::replica::{ReplicaError, ReplicaResult};
 use syncline_core::schema::Schema;
 
-use super::connect::{RollbackUnlessCommitted, SqliteOptions, Source};
+use super::connect::{RollbackUnlessCommitted, Source, SqliteOptions};
 use super::error::Refused;
 
 /// Name of the database in the replica's directory.
@@ -151,7 +151,9 @@ impl SqliteReplica {
     /// Runs `work` in one transaction that is on disk when this returns. An error rolls it back.
     fn transaction<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, WriteError>) -> ReplicaResult<T> {
         if let Some(reason) = &self.broken {
-            return Err(ReplicaError::Io(Box::new(Refused(format!("an earlier commit failed: {reason}; open it again")))));
+            return Err(ReplicaError::Io(Box::new(Refused(format!(
+                "an earlier commit failed: {reason}; open it again"
+            )))));
         }
         self.conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut sql| sql.execute([])).map_err(failed)?;
         let rollback = RollbackUnlessCommitted(&self.conn);

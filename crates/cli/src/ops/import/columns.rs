@@ -101,7 +101,8 @@ impl Mapping {
     pub fn new(schema: &Schema, entity: &str, headers: &[String], file: &MappingFile) -> anyhow::Result<Self> {
         let Some(declared) = schema.entity(entity) else { bail!("the schema has no entity `{entity}`") };
         let folded: Vec<String> = headers.iter().map(|header| synonyms::fold(header)).collect();
-        let is_own_lead = folded.iter().any(|header| header == "contactid") && folded.iter().any(|header| header == "id");
+        let is_own_lead =
+            folded.iter().any(|header| header == "contactid") && folded.iter().any(|header| header == "id");
         let is_pair = entity == "leads" && !is_own_lead && schema.entity("contacts").is_some();
         let parts = if is_pair { Parts::pair() } else { Parts(vec![declared.name.clone()]) };
         if let Some(header) = file.columns.keys().find(|header| !headers.contains(header)) {

@@ -84,7 +84,8 @@ fn plan_batch(
     let options = batch.options.values().map(|op| vec![op.clone()]);
     let rows = planned.iter().filter(|row| !row.ops.is_empty()).map(|row| row.ops.clone());
     let base_rv = import.rv(read)?;
-    let progress: Option<Vec<Op>> = (base_rv > 0).then(|| vec![import.progress_op(base_rv, counters, ImportState::Running)]);
+    let progress: Option<Vec<Op>> =
+        (base_rv > 0).then(|| vec![import.progress_op(base_rv, counters, ImportState::Running)]);
     let mutations = options.chain(rows).chain(progress);
     let request = import.request(planner.workspace, read, mutations)?;
     plan_group(planner.schema, planner.workspace, read, &[request])

@@ -166,7 +166,8 @@ impl Reading {
                 return RowKey::Id(id);
             }
             let mut uniques = entity.unique.iter();
-            if let Some((name, key)) = uniques.find_map(|unique| Some((&unique.name, unique_key(unique, &canonical)?))) {
+            if let Some((name, key)) = uniques.find_map(|unique| Some((&unique.name, unique_key(unique, &canonical)?)))
+            {
                 return RowKey::Unique(name.clone(), key);
             }
         }
@@ -177,7 +178,9 @@ impl Reading {
     pub fn has_keys(&self, schema: &Schema) -> bool {
         let entity = self.mapping.parts.entity(schema, CONTACT);
         let is_keyed = |target: &Target| matches!(target, Target::Id | Target::ExternalId);
-        self.mapping.targets.iter().any(is_keyed) || !entity.unique.is_empty() || matches!(entity.id, IdRule::Natural(_))
+        self.mapping.targets.iter().any(is_keyed)
+            || !entity.unique.is_empty()
+            || matches!(entity.id, IdRule::Natural(_))
     }
 
     pub fn is_pair(&self) -> bool {

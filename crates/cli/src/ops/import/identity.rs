@@ -40,7 +40,9 @@ impl RowKey {
             RowKey::Id(id) => short_hash(&id.to_string()),
             RowKey::External(id) => short_hash(&format!("external\u{0}{id}")),
             RowKey::Unique(name, key) => short_hash(&format!("unique\u{0}{name}\u{0}{key}")),
-            RowKey::Content(hash) => u64::from_be_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]]),
+            RowKey::Content(hash) => {
+                u64::from_be_bytes([hash[0], hash[1], hash[2], hash[3], hash[4], hash[5], hash[6], hash[7]])
+            }
         }
     }
 }
@@ -128,7 +130,8 @@ impl Known {
     pub fn find(&self, read: &dyn Read, fields: &Fields) -> StoreResult<Option<(Record, Kind)>> {
         let (email, phones) = keys(fields);
         if let Some(email) = &email
-            && let Some(record) = self.emails.get(&short_hash(email)).map(|id| read.record("contacts", *id)).transpose()?
+            && let Some(record) =
+                self.emails.get(&short_hash(email)).map(|id| read.record("contacts", *id)).transpose()?
             && let Some(record) = record.flatten_live()
             && keys(&record.fields).0.as_ref() == Some(email)
         {

@@ -99,7 +99,9 @@ impl Planner<'_> {
             return Ok(PlannedRow::skipped("the same row came before in this file"));
         }
         let mut planned = match stored {
-            Some(record) if !record.is_deleted => self.matched(read, batch, &content, (record, "the same row or id"))?,
+            Some(record) if !record.is_deleted => {
+                self.matched(read, batch, &content, (record, "the same row or id"))?
+            }
             Some(tombstone) if self.is_undone(read, &tombstone)? => self.create(read, batch, &content, (id, true))?,
             Some(_) => PlannedRow::skipped(format!("its record {id} was deleted here since; it is not brought back")),
             None => self.unknown(read, batch, &content, id)?,
@@ -290,7 +292,8 @@ fn patch(entity: &Entity, record: &Record, fields: &Fields, is_overwrite: bool) 
             (_, Some(held)) if *held == value || field.is_immutable => None,
             (FieldType::Set { .. }, Some(held)) if is_overwrite => {
                 let held = held.as_array().map(Vec::as_slice).unwrap_or_default();
-                let added: Vec<&Value> = value.as_array().into_iter().flatten().filter(|item| !held.contains(item)).collect();
+                let added: Vec<&Value> =
+                    value.as_array().into_iter().flatten().filter(|item| !held.contains(item)).collect();
                 (!added.is_empty()).then(|| json!({ "add": added, "remove": [] }))
             }
             (FieldType::Json { .. }, Some(Value::Object(held))) if name == "metadata" => {
@@ -298,8 +301,13 @@ fn patch(entity: &Entity, record: &Record, fields: &Fields, is_overwrite: bool) 
                     None => true,
                     Some(old) => is_overwrite && old != *new,
                 };
-                let members: Map<String, Value> = value.as_object().into_iter().flatten()
-                    .filter(changed).map(|(key, new)| (key.clone(), new.clone())).collect();
+                let members: Map<String, Value> = value
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .filter(changed)
+                    .map(|(key, new)| (key.clone(), new.clone()))
+                    .collect();
                 (!members.is_empty()).then_some(Value::Object(members))
             }
             (_, Some(_)) => is_overwrite.then_some(value),

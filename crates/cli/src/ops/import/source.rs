@@ -49,7 +49,10 @@ impl Dialect {
     pub fn sniff(path: &Path) -> anyhow::Result<Self> {
         let mut head = Vec::new();
         let mut file = open(path)?;
-        file.by_ref().take(SNIFF_BYTES).read_to_end(&mut head).with_context(|| format!("reading {}", path.display()))?;
+        file.by_ref()
+            .take(SNIFF_BYTES)
+            .read_to_end(&mut head)
+            .with_context(|| format!("reading {}", path.display()))?;
         if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
             bail!("{} is written in UTF-16: save it as UTF-8 (\"CSV UTF-8\") first", path.display());
         }

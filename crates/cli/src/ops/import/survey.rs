@@ -66,7 +66,8 @@ impl Column {
         }
         if self.samples.len() < SAMPLES {
             let shown = text.map_or_else(|| cell.to_string(), str::to_owned);
-            let shown: String = shown.chars().take(SAMPLE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let shown: String =
+                shown.chars().take(SAMPLE_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
             if !self.samples.contains(&shown) {
                 self.samples.push(shown);
             }

@@ -5,18 +5,40 @@ pub fn fold(header: &str) -> String {
 }
 
 pub const EXTERNAL_ID: &[&str] = &[
-    "accountid", "prospectid", "leadnumber", "leadid", "customerid", "contactid", "recordid", "externalid", "crmid",
-    "organizationid", "companyid", "opportunityid",
+    "accountid",
+    "prospectid",
+    "leadnumber",
+    "leadid",
+    "customerid",
+    "contactid",
+    "recordid",
+    "externalid",
+    "crmid",
+    "organizationid",
+    "companyid",
+    "opportunityid",
 ];
 pub const STATUS: &[&str] = &["dealstage", "leadstatus", "leadstage", "stage", "status"];
-pub const OWNER: &[&str] = &[
-    "leadowner", "owner", "contactowner", "accountowner", "assignedto", "assignee", "salesagent", "ownerid",
-];
+pub const OWNER: &[&str] =
+    &["leadowner", "owner", "contactowner", "accountowner", "assignedto", "assignee", "salesagent", "ownerid"];
 
 /// Fields that a lead and its contact both have, of which an import writes the lead's.
 pub const LEAD_FIRST: &[&str] = &[
-    "lead_source", "sub_source", "market", "priority", "estimated_value", "currency", "notes", "product_interest",
-    "expected_close_date", "temperature", "utm_source", "utm_medium", "utm_campaign", "captured_url", "tags",
+    "lead_source",
+    "sub_source",
+    "market",
+    "priority",
+    "estimated_value",
+    "currency",
+    "notes",
+    "product_interest",
+    "expected_close_date",
+    "temperature",
+    "utm_source",
+    "utm_medium",
+    "utm_campaign",
+    "captured_url",
+    "tags",
 ];
 
 /// `(field, folded headers)`, for every entity that has the field.
@@ -25,7 +47,21 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("lastname", &["last", "surname", "familyname", "nachname"]),
     ("name", &["fullname", "contactname", "displayname"]),
     ("email", &["email1", "emailaddress", "mail", "primaryemail", "workemail", "emailadresse"]),
-    ("phone_number", &["phone", "phone1", "primaryphone", "mobile", "mobilephone", "cell", "cellphone", "telephone", "tel", "telefon"]),
+    (
+        "phone_number",
+        &[
+            "phone",
+            "phone1",
+            "primaryphone",
+            "mobile",
+            "mobilephone",
+            "cell",
+            "cellphone",
+            "telephone",
+            "tel",
+            "telefon",
+        ],
+    ),
     ("secondary_phone", &["phone2", "otherphone", "homephone", "alternatephone"]),
     ("phone", &["phone1", "phonenumber", "telephone", "tel"]),
     ("company_name", &["company", "companyname", "organisation", "organization", "account", "accountname", "firma"]),

@@ -50,7 +50,8 @@ impl Undo<'_> {
         let seqs = store.read(self.workspace, |read| self.creations(read))?;
         let mut report = UndoReport { import_id: self.import.id, ..UndoReport::default() };
         // Status options last: until then the leads refer to them.
-        let rounds = [false, true].into_iter().flat_map(|of_options| seqs.rchunks(BATCH).map(move |seqs| (of_options, seqs)));
+        let rounds =
+            [false, true].into_iter().flat_map(|of_options| seqs.rchunks(BATCH).map(move |seqs| (of_options, seqs)));
         for (of_options, seqs) in rounds {
             let mut part = report.clone();
             part.kept.clear();
@@ -113,7 +114,8 @@ impl Undo<'_> {
                 let is_option = change.entity == OPTIONS;
                 change.kind == ChangeKind::Put && change.entity != IMPORTS && is_option == of_options
             };
-            let created: Vec<_> = entry.changes.iter().filter(is_creation).map(|change| (&change.entity, change.id)).collect();
+            let created: Vec<_> =
+                entry.changes.iter().filter(is_creation).map(|change| (&change.entity, change.id)).collect();
             let together: BTreeSet<RecordId> = created.iter().map(|(_, id)| *id).collect();
             if let Some(ops) = self.delete_all(read, &created, &together, report)? {
                 mutations.push(ops);
