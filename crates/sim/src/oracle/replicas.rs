@@ -89,7 +89,8 @@ impl Oracle {
         let Some(replica) = &device.replica else { return Ok(()) };
         let cursor = replica.meta().cursor;
         let Some(then) = self.model.history.get(&cursor) else { return Ok(()) };
-        if self.replicas.get(&index).is_some_and(|watched| watched.has_hole) {
+        // A record that moved between a scope that is loading and one that is not is in neither for a while.
+        if self.replicas.get(&index).is_some_and(|watched| watched.has_hole || !watched.unsettled.is_empty()) {
             return Ok(());
         }
         let unsettled = self.replicas.get(&index).map(|watched| &watched.unsettled);
