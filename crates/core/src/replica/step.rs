@@ -52,8 +52,10 @@ impl<'s, S: ReplicaStore> Step<'s, S> {
                     return Ok(());
                 }
                 // It moved here behind the cursor's back: the live batch that says so is on its way.
-                let is_ahead =
+                let is_later = self.live_at.is_some_and(|cursor| rv > cursor);
+                let has_moved =
                     held.as_ref().is_some_and(|held| held.scope != scope && !self.is_behind(&held.scope, at));
+                let is_ahead = is_later && has_moved;
                 if is_ahead && precedence == Precedence::HigherRv {
                     return Ok(());
                 }
