@@ -187,7 +187,7 @@ fn grt_1_a_comparison_of_a_revoked_scope_does_not_end_syncing() {
     assert!(!b.s.is_stopped(), "stopped for good by an answer to verify");
 }
 #[test]
-fn rep_1_a_verify_answered_unavailable_is_asked_again() {
+fn rep_5_a_verify_answered_unavailable_is_asked_again() {
     let mut b = Bed::new();
     b.live(10, vec![(ScopeId::WORKSPACE, SyncPlan::Reconcile { seq: 10 })]);
     b.frame(ServerFrame::Error {
@@ -522,4 +522,177 @@ fn psh_7_nothing_is_wedged_when_ids_agree() {
     b.frame(w);
     b.frame(ServerFrame::Outcomes { outcomes: vec![outcome(1, 100, OutcomeKind::Applied, 9)] });
     assert_eq!(b.r.store().outbox_count().unwrap(), 0);
+}
+
+fn sent_pushes(effects: &[Effect]) -> Vec<&Vec<Mutation>> {
+    let pushes = effects.iter().filter_map(|effect| match effect {
+        Effect::Send(ClientFrame::Push { mutations }) => Some(mutations),
+        _ => None,
+    });
+    pushes.collect()
+}
+
+#[test]
+fn clk_1_the_age_is_taken_when_the_frame_is_made_and_never_negative() {
+    let mut b = Bed::new();
+    b.edit(vec![create(1)], 100);
+    b.t += 5_000;
+    let e = b.live(10, vec![(ScopeId::WORKSPACE, SyncPlan::Resume)]);
+    assert_eq!(sent_pushes(&e)[0][0].age_ms, 5_000);
+    let mut b = Bed::new();
+    b.t += 60_000;
+    b.edit(vec![create(1)], 100);
+    b.t -= 60_000; // The device's clock was set back.
+    let e = b.live(10, vec![(ScopeId::WORKSPACE, SyncPlan::Resume)]);
+    assert_eq!(sent_pushes(&e)[0][0].age_ms, 0);
+}
+
+#[test]
+fn bat_3_a_batch_is_one_write_of_base_cursor_digest_and_outbox() {
+    let mut b = Bed::new();
+    b.live10();
+    b.edit(vec![create(1)], 100);
+    b.frame(ServerFrame::Outcomes { outcomes: vec![outcome(1, 100, OutcomeKind::Applied, 11)] });
+    let before = b.r.store().clone();
+    let mut change =
+        batch(10, 11, vec![put(1, 11, &ScopeId::WORKSPACE)], vec![(ScopeId::WORKSPACE, digest(&[(1, 11)]))]);
+    change.changes[0].by = Some((b.r.meta().client_id, 1));
+    b.frame(ServerFrame::Batch(change.clone()));
+    assert_eq!((b.r.meta().cursor, b.r.store().outbox_count().unwrap()), (11, 0));
+    assert_eq!(b.scopes()[&ScopeId::WORKSPACE].digest, digest(&[(1, 11)]));
+    // A store that refuses the write leaves all of it as it was.
+    let schema = Arc::new(Schema::parse(SCHEMA, "t.toml").unwrap());
+    let mut full = Replica::open(Full(before), schema, None).unwrap().unwrap();
+    assert!(full.apply_live(change, 0).is_err());
+    assert_eq!((full.meta().cursor, full.store().outbox_count().unwrap()), (10, 1));
+    assert!(full.get("things", rid(1)).unwrap().is_some(), "still shown from the outbox");
+    assert!(full.store().base("things", rid(1)).unwrap().is_none());
+}
+
+/// A store that can be read and whose disk is full.
+struct Full(MemoryReplica);
+
+impl ReplicaStore for Full {
+    fn meta(&self) -> ReplicaResult<Option<ReplicaMeta>> {
+        self.0.meta()
+    }
+    fn base(&self, entity: &str, id: RecordId) -> ReplicaResult<Option<BaseRecord>> {
+        self.0.base(entity, id)
+    }
+    fn base_find(
+        &self,
+        entity: &str,
+        field: &str,
+        value: &syncline_core::Value,
+        limit: usize,
+    ) -> ReplicaResult<Vec<RecordId>> {
+        self.0.base_find(entity, field, value, limit)
+    }
+    fn base_scan(&self, entity: &str, after: Option<RecordId>, limit: usize) -> ReplicaResult<Vec<BaseRecord>> {
+        self.0.base_scan(entity, after, limit)
+    }
+    fn base_count(&self, entity: &str) -> ReplicaResult<u64> {
+        self.0.base_count(entity)
+    }
+    fn base_rows(&self, scope: &ScopeId) -> ReplicaResult<Vec<(RecordId, Name, u64)>> {
+        self.0.base_rows(scope)
+    }
+    fn scopes(&self) -> ReplicaResult<BTreeMap<ScopeId, ScopeState>> {
+        self.0.scopes()
+    }
+    fn outbox(&self, first: u64, limit: usize) -> ReplicaResult<Vec<Pending>> {
+        self.0.outbox(first, limit)
+    }
+    fn outbox_count(&self) -> ReplicaResult<u64> {
+        self.0.outbox_count()
+    }
+    fn pending_for(&self, entity: &str, id: RecordId) -> ReplicaResult<Vec<Pending>> {
+        self.0.pending_for(entity, id)
+    }
+    fn pending_ids(&self, entity: &str) -> ReplicaResult<Vec<RecordId>> {
+        self.0.pending_ids(entity)
+    }
+    fn rejected(&self) -> ReplicaResult<Vec<Rejected>> {
+        self.0.rejected()
+    }
+    fn acknowledged(&self, first: u64) -> ReplicaResult<Vec<Pending>> {
+        self.0.acknowledged(first)
+    }
+    fn write(&mut self, _writes: ReplicaWrites) -> ReplicaResult<()> {
+        Err(ReplicaError::Full)
+    }
+}
+
+#[test]
+fn bat_7_a_scope_that_nobody_announced_starts_where_the_batch_ends() {
+    let mut b = Bed::new();
+    b.live10();
+    let new = team(4);
+    b.frame(ServerFrame::Batch(batch(10, 11, vec![put(1, 11, &new)], vec![(new.clone(), digest(&[(1, 11)]))])));
+    assert_eq!(b.scopes()[&new].seq, 11);
+    assert!(b.s.is_live());
+}
+
+#[test]
+fn vew_4_uploads_and_downloads_do_not_wait_for_one_another() {
+    let mut b = Bed::new();
+    b.edit(vec![create(1)], 100);
+    let e = b.live(10, vec![(ScopeId::WORKSPACE, SyncPlan::CatchUp { from: 0, to: 10 })]);
+    assert_eq!(pushes(&e), 1, "pushed although the catch-up has not come");
+    let mut b = Bed::new();
+    b.live10();
+    b.edit(vec![create(1)], 100);
+    assert_eq!(pushes(&b.go(Input::LocalChange)), 1);
+    b.frame(ServerFrame::Batch(batch(10, 11, vec![put(2, 11, &ScopeId::WORKSPACE)], vec![])));
+    assert_eq!(b.r.meta().cursor, 11, "applied although the push is not answered");
+}
+
+#[test]
+fn vew_6_whoever_is_online_with_something_pending_has_a_timer() {
+    let mut b = Bed::new();
+    b.edit(vec![create(1)], 100);
+    assert_eq!(b.s.next_wakeup_ms(), None, "not online: nothing is due");
+    let check = |b: &Bed, when: &str| assert!(b.s.next_wakeup_ms().is_some(), "{when}");
+    b.go(Input::Online);
+    check(&b, "connecting");
+    b.go(Input::Disconnected { code: None });
+    check(&b, "waiting to connect again");
+    b.go(Input::Online);
+    b.go(Input::Connected);
+    check(&b, "greeting");
+    let w = b.welcome(10, 0, 0, vec![(ScopeId::WORKSPACE, SyncPlan::Resume)]);
+    b.frame(w);
+    check(&b, "a push in flight");
+    b.frame(ServerFrame::SlowDown { retry_ms: 9_000 });
+    check(&b, "asked to slow down");
+    b.frame(ServerFrame::Goodbye { retry_ms: 500, reason: String::new() });
+    check(&b, "sent away");
+}
+
+#[test]
+fn rep_2_rows_decide_what_is_fetched_and_what_is_removed() {
+    let mut b = Bed::new();
+    b.live10();
+    let w = ScopeId::WORKSPACE;
+    let rows = vec![put(1, 5, &w), put(2, 6, &w), put(3, 30, &w)];
+    b.frame(ServerFrame::Batch(batch(10, 11, rows, vec![(w.clone(), digest(&[(9, 9)]))])));
+    // The server has 1 as here, 2 with another rv, 4 which is missing here, and not 3, which is newer than its reply.
+    let listed = [(1, 5), (2, 8), (4, 7)].map(|(n, rv)| (Name::new("things"), rid(n), rv));
+    let range = RangeRows { lo: RecordId::NIL, hi: RecordId::MAX, rows: listed.to_vec() };
+    let reply = VerifyReply { scope: w.clone(), seq: 20, split: vec![], rows: vec![range] };
+    let e = b.frame(ServerFrame::VerifyReply(reply));
+    let fetched: Vec<_> = e
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Send(ClientFrame::Fetch { records, .. }) => Some(records.clone()),
+            _ => None,
+        })
+        .flatten()
+        .map(|(_, id)| id)
+        .collect();
+    assert_eq!(fetched, [rid(2), rid(4)]);
+    assert!(b.r.get("things", rid(3)).unwrap().is_some(), "newer than what was compared");
+    let range = RangeRows { lo: RecordId::NIL, hi: RecordId::MAX, rows: vec![] };
+    b.r.compare(&VerifyReply { scope: w, seq: 40, split: vec![], rows: vec![range] }).unwrap();
+    assert!(b.r.get("things", rid(3)).unwrap().is_none(), "not listed: removed");
 }

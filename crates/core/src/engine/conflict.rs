@@ -45,7 +45,8 @@ impl NewConflict {
         written: Option<&Fields>,
     ) -> Self {
         let theirs: Fields = mine.keys().map(|name| (name.clone(), value_of(&record.fields, name))).collect();
-        let newest = group.fields.iter().map(|field| record.versions.of(field)).max();
+        let versions = group.fields.iter().map(|field| record.versions.of(field));
+        let newest = versions.filter(|version| !seen.has_seen(version.seq())).max();
         let mut result = theirs.clone();
         result.extend(written.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
         Self {

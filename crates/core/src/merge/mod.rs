@@ -60,8 +60,10 @@ pub trait SeenHistory {
 
 /// Decides one group (spec MRG-1 to MRG-11).
 pub fn plan_group(case: &GroupCase<'_>) -> GroupPlan {
-    let version = case.newest_version();
-    let is_concurrent = !case.seen.has_seen(version.seq());
+    // The newest of what the author had not seen decides; their own later write of another field does not hide it.
+    let unseen = case.newest_unseen();
+    let is_concurrent = unseen.is_some();
+    let version = unseen.unwrap_or_else(|| case.newest_version());
     match &case.group.strategy {
         Strategy::AddWinsSet => case.plan_set(is_concurrent),
         Strategy::Counter => case.plan_counter(is_concurrent),
@@ -113,6 +115,11 @@ impl GroupCase<'_> {
     fn newest_version(&self) -> Version {
         let versions = self.group.fields.iter().map(|field| self.theirs.versions.of(field));
         versions.max().expect("a group has at least one field")
+    }
+
+    fn newest_unseen(&self) -> Option<Version> {
+        let versions = self.group.fields.iter().map(|field| self.theirs.versions.of(field));
+        versions.filter(|version| !self.seen.has_seen(version.seq())).max()
     }
 
     /// The field of a group that has only one; strategies that need this are refused on larger groups by the schema.
