@@ -5,6 +5,7 @@
 //! is caught up from the log (design D12). Start reading at [`WorkspaceHub`].
 
 mod connections;
+mod encoded;
 mod publish;
 mod ring;
 mod signals;
@@ -15,12 +16,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use connections::{Admission, Connections};
+pub use encoded::Encoded;
 pub use publish::Publisher;
 pub use ring::{Frame, Taken};
 pub use signals::{Signals, SignalsReceiver};
 use syncline_core::id::{DeviceId, WorkspaceId};
 use syncline_core::protocol::Code;
-pub use workspace::{ForeignClient, Registered, SessionInfo, WorkspaceHub, encode};
+pub use workspace::{ForeignClient, Registered, SessionInfo, WorkspaceHub};
 
 use crate::config::SocketsConfig;
 use crate::observe::Metrics;

@@ -16,9 +16,10 @@ use syncline_core::session::server::{needs_whole, render_batch};
 use syncline_core::storage::StoreResult;
 
 use super::Hub;
+use super::encoded::Encoded;
 use super::ring::{Audience, Frame};
 use super::signals::Signals;
-use super::workspace::{State, WorkspaceHub, encode};
+use super::workspace::{State, WorkspaceHub};
 use crate::db::Db;
 use crate::engine::Committed;
 use crate::observe::Metrics;
@@ -105,9 +106,9 @@ fn feed(audience: &Audience, stretch: &Stretch<'_>, committed: &Committed, metri
     let none = BTreeMap::new();
     let digests = if to == committed.to { &committed.digests } else { &none };
     let batch = render_batch(entries, digests, &audience.grants, (from, to));
-    let bytes = encode(&ServerFrame::Batch(batch));
+    let bytes = Encoded::new(&ServerFrame::Batch(batch));
     metrics.hub.frames_rendered.inc();
-    if bytes.len() <= FRAME_BYTES_MAX {
+    if bytes.payload_len() <= FRAME_BYTES_MAX {
         return audience.push(Frame { from, to, bytes: Some(bytes) });
     }
     let (first, second) = entries.split_at(entries.len() / 2);

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use axum::extract::ws::Utf8Bytes;
 use syncline_core::Seq;
 use syncline_core::principal::Grants;
 use tokio::sync::watch;
+
+use super::encoded::Encoded;
 
 #[derive(Clone, Copy, Debug)]
 pub struct RingLimits {
@@ -20,12 +21,12 @@ pub struct Frame {
     pub from: Seq,
     pub to: Seq,
     /// An encoded `batch` frame. `None`: no live batch can say it, so everybody is caught up from the store.
-    pub bytes: Option<Utf8Bytes>,
+    pub bytes: Option<Encoded>,
 }
 
 impl Frame {
     fn len(&self) -> usize {
-        self.bytes.as_ref().map_or(0, |bytes| bytes.len())
+        self.bytes.as_ref().map_or(0, |bytes| bytes.wire().len())
     }
 }
 
@@ -60,7 +61,7 @@ struct Slot {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Taken {
     /// These frames come next, in order; perhaps none.
-    Frames(Vec<Utf8Bytes>),
+    Frames(Vec<Encoded>),
     /// The ring does not continue where the session is: catch up from the log.
     Behind,
 }
@@ -222,12 +223,14 @@ mod tests {
     }
 
     fn frame(from: Seq, to: Seq) -> Frame {
-        Frame { from, to, bytes: Some(format!("{from}-{to}").into()) }
+        Frame { from, to, bytes: Some(Encoded::text(&format!("{from}-{to}"))) }
     }
 
     fn texts(taken: Taken) -> Vec<String> {
         match taken {
-            Taken::Frames(frames) => frames.iter().map(|bytes| bytes.as_str().to_owned()).collect(),
+            Taken::Frames(frames) => {
+                frames.iter().map(|frame| serde_json::from_slice(frame.payload()).unwrap()).collect()
+            }
             Taken::Behind => vec!["behind".to_owned()],
         }
     }

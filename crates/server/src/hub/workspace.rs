@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::extract::ws::Utf8Bytes;
 use syncline_core::Seq;
 use syncline_core::id::{ClientId, DeviceId, ScopeId, UserId};
 use syncline_core::principal::{Access, Grants};
@@ -11,6 +10,7 @@ use syncline_core::protocol::{Batch, ServerFrame};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::encoded::Encoded;
 use super::ring::{Audience, Frame, RingLimits, Taken};
 use super::signals::{Signals, SignalsReceiver};
 use crate::observe::Metrics;
@@ -259,12 +259,7 @@ impl Drop for Registered {
 }
 
 /// A batch without changes: moves cursors.
-fn empty_batch(from: Seq, to: Seq) -> Utf8Bytes {
+fn empty_batch(from: Seq, to: Seq) -> Encoded {
     let batch = Batch { from, to, catch_up: false, more: false, changes: Vec::new(), digests: Vec::new() };
-    encode(&ServerFrame::Batch(batch))
-}
-
-/// A frame as JSON text. Our frames always encode: their maps have text keys.
-pub fn encode(frame: &ServerFrame) -> Utf8Bytes {
-    serde_json::to_string(frame).expect("frames have text keys only, so they encode").into()
+    Encoded::new(&ServerFrame::Batch(batch))
 }

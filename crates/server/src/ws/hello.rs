@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::Utf8Bytes;
 use syncline_core::change::{Mutation, Outcome};
 use syncline_core::engine::PushRequest;
 use syncline_core::engine::access::access_of;
@@ -21,7 +20,7 @@ use super::frames::malformed;
 use super::session::{End, Session};
 use crate::clock;
 use crate::engine::PushJob;
-use crate::hub::encode;
+use crate::hub::Encoded;
 use crate::observe::{Status, SyncOperation};
 
 /// Outcomes of one frame.
@@ -35,7 +34,7 @@ struct Planned {
     plan: SessionPlan,
     applied_client_seq: u64,
     outcomes: Vec<Outcome>,
-    catch_up: Vec<Utf8Bytes>,
+    catch_up: Vec<Encoded>,
     lease_ms: u64,
 }
 
@@ -150,17 +149,17 @@ impl Session {
             user_id: identity.principal.user_id,
             role: access.role.clone(),
         });
-        let mut frames = vec![encode(&welcome)];
+        let mut frames = vec![Encoded::new(&welcome)];
         for outcomes in planned.outcomes.chunks(OUTCOMES_PER_FRAME) {
-            frames.push(encode(&ServerFrame::Outcomes { outcomes: outcomes.to_vec() }));
+            frames.push(Encoded::new(&ServerFrame::Outcomes { outcomes: outcomes.to_vec() }));
         }
-        self.socket.send_all(frames).await?;
+        self.socket.send_all(&frames).await?;
         if !planned.catch_up.is_empty() {
             self.app.metrics.count_sync(SyncOperation::CatchUp, Status::Ok);
         }
         // Flushed one by one, so that a slow peer is noticed by its frame and not by its whole catch-up.
         for frame in planned.catch_up {
-            self.socket.send_all(vec![frame]).await?;
+            self.socket.send_all(&[frame]).await?;
         }
         self.access = Some(access);
         self.cursor = head;
@@ -299,7 +298,7 @@ fn plan_all(
     let batches = catch_up(schema, read, grants, &plan.catch_up, plan.head.seq)?;
     let has_catch_up = plan.scopes.iter().any(|scope| matches!(scope.plan, SyncPlan::CatchUp { .. }));
     let catch_up = if has_catch_up {
-        batches.into_iter().map(|batch| encode(&ServerFrame::Batch(batch))).collect()
+        batches.into_iter().map(|batch| Encoded::new(&ServerFrame::Batch(batch))).collect()
     } else {
         Vec::new()
     };

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::extract::ws::Utf8Bytes;
 use syncline_core::Seq;
 use syncline_core::digest::Digest;
 use syncline_core::engine::access::access_of;
@@ -15,7 +14,7 @@ use syncline_core::session::server::{catch_up, needs_whole, render_batch};
 use syncline_core::storage::{Read, StoreResult};
 
 use super::session::{End, Session};
-use crate::hub::{Taken, encode};
+use crate::hub::{Encoded, Taken};
 use crate::observe::{Status, SyncOperation};
 
 /// Entries that are replayed one by one from the log; a session further behind gets them coalesced.
@@ -33,7 +32,7 @@ impl Session {
                 Taken::Frames(frames) if frames.is_empty() => return Ok(()),
                 Taken::Frames(frames) => {
                     self.app.metrics.hub.frames_sent.inc_by(frames.len() as u64);
-                    self.socket.send_all(frames).await?;
+                    self.socket.send_all(&frames).await?;
                 }
                 Taken::Behind => {
                     let Some(access) = self.access.clone() else { return Ok(()) };
@@ -62,7 +61,7 @@ impl Session {
         match missed {
             Ok(Missed::Frames { frames, to }) => {
                 for frame in frames {
-                    self.socket.send_all(vec![frame]).await?;
+                    self.socket.send_all(&[frame]).await?;
                 }
                 self.cursor = to;
                 if let Some(identity) = &mut self.identity {
@@ -116,16 +115,16 @@ impl Session {
         let (before, after) = (scopes_of(&was.grants, existing), scopes_of(&now.grants, existing));
         let (was, is) = (&was.grants, &now.grants);
         let frame = |scope: &ScopeId, action: GrantAction, reason: &str| {
-            encode(&ServerFrame::Grant { scope: scope.clone(), action, reason: reason.to_owned() })
+            Encoded::new(&ServerFrame::Grant { scope: scope.clone(), action, reason: reason.to_owned() })
         };
         let removed = before.iter().filter(|scope| !is.includes(scope));
         let added = after.iter().filter(|scope| !was.includes(scope));
-        let mut frames: Vec<Utf8Bytes> =
+        let mut frames: Vec<Encoded> =
             removed.map(|scope| frame(scope, GrantAction::Remove, "Your access has changed.")).collect();
         let removals = frames.len();
         frames.extend(added.map(|scope| frame(scope, GrantAction::Add, "Your access has changed.")));
         let has_additions = frames.len() > removals;
-        self.socket.send_all(frames).await?;
+        self.socket.send_all(&frames).await?;
         if has_additions {
             if let Some(identity) = &mut self.identity {
                 identity.registered.unjoin();
@@ -147,7 +146,7 @@ fn scopes_of(grants: &Grants, existing: &BTreeSet<ScopeId>) -> BTreeSet<ScopeId>
 
 enum Missed {
     Frames {
-        frames: Vec<Utf8Bytes>,
+        frames: Vec<Encoded>,
         to: Seq,
     },
     /// The cursor is too old for the log.
@@ -171,13 +170,16 @@ fn missed(schema: &Schema, read: &dyn Read, grants: &Grants, cursor: Seq) -> Sto
         let visible = touched.into_iter().filter(|scope| grants.includes(scope));
         let digests: BTreeMap<ScopeId, Digest> =
             visible.map(|scope| read.scope_digest(&scope).map(|digest| (scope, digest))).collect::<StoreResult<_>>()?;
-        let frame = encode(&ServerFrame::Batch(render_batch(&entries, &digests, grants, (cursor, to))));
-        if frame.len() <= FRAME_BYTES_MAX {
+        let frame = Encoded::new(&ServerFrame::Batch(render_batch(&entries, &digests, grants, (cursor, to))));
+        if frame.payload_len() <= FRAME_BYTES_MAX {
             return Ok(Missed::Frames { frames: vec![frame], to });
         }
     }
     let existing: BTreeSet<ScopeId> = read.scopes()?.into_iter().map(|(scope, _)| scope).collect();
     let held: Vec<_> = scopes_of(grants, &existing).into_iter().map(|scope| (scope, cursor)).collect();
     let batches = catch_up(schema, read, grants, &held, to)?;
-    Ok(Missed::Frames { frames: batches.into_iter().map(|batch| encode(&ServerFrame::Batch(batch))).collect(), to })
+    Ok(Missed::Frames {
+        frames: batches.into_iter().map(|batch| Encoded::new(&ServerFrame::Batch(batch))).collect(),
+        to,
+    })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::ws::{Utf8Bytes, WebSocket};
+use hyper::upgrade::Upgraded;
 use syncline_core::Seq;
 use syncline_core::id::ClientId;
 use syncline_core::principal::{Access, DeploymentMode, Principal};
@@ -34,6 +34,8 @@ pub struct Opened {
 pub enum End {
     /// The peer is gone; nothing to say.
     Gone,
+    /// The peer said goodbye.
+    Left,
     Close(CloseCode, &'static str),
     TooBig,
 }
@@ -74,12 +76,13 @@ pub struct Identity {
 }
 
 /// Runs a socket from upgrade to close.
-pub async fn run(app: Arc<App>, socket: WebSocket, opened: Opened) {
+pub async fn run(app: Arc<App>, upgraded: Upgraded, opened: Opened) {
+    let Ok(socket) = Socket::new(upgraded, app.config.sockets.write_timeout_ms).await else { return };
     let now = clock::instant();
     let connection_id = crate::random::uuid_v7().to_string();
     let span = tracing::info_span!("session", %connection_id, deployment_mode = mode_text(opened.mode));
     let mut session = Session {
-        socket: Socket::new(socket, app.config.sockets.write_timeout_ms),
+        socket,
         mode: opened.mode,
         client_id: opened.client_id,
         connection_id,
@@ -195,12 +198,13 @@ impl Session {
             Received::Binary => self.malformed(malformed("Frames are text messages holding JSON.")).await,
             Received::Control => Ok(()),
             Received::TooBig => Err(End::TooBig),
-            Received::Closed => Err(End::Gone),
+            Received::Closed => Err(End::Left),
+            Received::Gone => Err(End::Gone),
         }
     }
 
-    async fn frame(&mut self, text: &Utf8Bytes) -> Result<(), End> {
-        let frame = match parse(text.as_str()) {
+    async fn frame(&mut self, text: &str) -> Result<(), End> {
+        let frame = match parse(text) {
             Ok(frame) => frame,
             Err(message) => return self.malformed(malformed(&message)).await,
         };
@@ -350,6 +354,7 @@ impl Session {
     async fn finish(self, end: End) {
         match end {
             End::Gone => {}
+            End::Left => self.socket.leave().await,
             End::Close(code, reason) => {
                 tracing::debug!(event = "session_closed", code = code as u16, reason, "a session was closed");
                 self.socket.close(code, reason).await;

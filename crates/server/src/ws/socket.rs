@@ -1,27 +1,43 @@
 //! A socket that cannot be blocked for long: every write has a deadline, and a shorter one once its session is cut off.
+//!
+//! Reading, control frames and the closing handshake are the library's; what we send is written past its buffers, as the
+//! bytes that the hub framed once. So a connection keeps nothing of what it was sent.
 
+use std::io::IoSlice;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use futures_util::SinkExt as _;
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use syncline_core::protocol::limits::FRAME_BYTES_MAX;
 use syncline_core::protocol::{CloseCode, ServerFrame};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use crate::hub::{SignalsReceiver, encode};
+use crate::hub::{Encoded, SignalsReceiver};
 
 /// The peer is gone, or does not take what it is sent.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is gone")]
 pub struct Gone;
 
+/// Read buffer of a socket, allocated at once; bytes. A larger frame grows it while it arrives.
+const READ_BUFFER_BYTES: usize = 2 * 1024;
+/// Frames handed to the system at a time.
+const SLICES_MAX: usize = 64;
 /// Time a write may still take once the session is revoked or replaced; milliseconds (spec REV-1: 5 s in all).
 const CUT_OFF_MS: u64 = 1_500;
-/// Time for the closing handshake's first half; milliseconds.
+/// Time for the closing handshake; milliseconds.
 const CLOSE_MS: u64 = 1_000;
-/// Close code for a message over the limit (RFC 6455).
-const TOO_BIG: u16 = 1009;
 
 pub struct Socket {
-    inner: WebSocket,
+    stream: WebSocketStream<TcpStream>,
     write_timeout: Duration,
     signals: Option<SignalsReceiver>,
 }
@@ -35,12 +51,24 @@ pub enum Received {
     Control,
     /// Larger than a frame may be: the connection is to be closed with 1009.
     TooBig,
+    /// The peer said goodbye.
     Closed,
+    /// The peer broke the WebSocket protocol, or is gone.
+    Gone,
 }
 
 impl Socket {
-    pub fn new(inner: WebSocket, write_timeout_ms: u64) -> Self {
-        Self { inner, write_timeout: Duration::from_millis(write_timeout_ms), signals: None }
+    /// Takes the connection over from HTTP.
+    pub async fn new(upgraded: Upgraded, write_timeout_ms: u64) -> Result<Self, Gone> {
+        let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| Gone)?;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_message_size(Some(FRAME_BYTES_MAX))
+            .max_frame_size(Some(FRAME_BYTES_MAX));
+        let (tcp, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
+        let stream = WebSocketStream::from_partially_read(tcp, read, Role::Server, Some(config)).await;
+        Ok(Self { stream, write_timeout: Duration::from_millis(write_timeout_ms), signals: None })
     }
 
     /// From now on a write ends soon after the session is cut off.
@@ -50,29 +78,28 @@ impl Socket {
 
     /// The next message. Cancel-safe.
     pub async fn receive(&mut self) -> Received {
-        match self.inner.recv().await {
+        match self.stream.next().await {
             Some(Ok(Message::Text(text))) => Received::Text(text),
             Some(Ok(Message::Binary(_))) => Received::Binary,
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Received::Control,
-            Some(Ok(Message::Close(_))) | None => Received::Closed,
-            // The library's error type is not public; its text for both limits says so.
-            Some(Err(error)) if error.to_string().contains("too long") => Received::TooBig,
-            Some(Err(_)) => Received::Closed,
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Received::Control,
+            Some(Ok(Message::Close(_))) => Received::Closed,
+            Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => Received::TooBig,
+            Some(Err(_)) | None => Received::Gone,
         }
     }
 
     pub async fn send(&mut self, frame: &ServerFrame) -> Result<(), Gone> {
-        self.send_all(vec![encode(frame)]).await
+        self.send_all(&[Encoded::new(frame)]).await
     }
 
-    /// Writes encoded frames in order, with one flush.
-    pub async fn send_all(&mut self, frames: Vec<Utf8Bytes>) -> Result<(), Gone> {
-        let inner = &mut self.inner;
+    /// Writes frames in order, as many as possible with one system call.
+    pub async fn send_all(&mut self, frames: &[Encoded]) -> Result<(), Gone> {
+        let wire: Vec<Bytes> = frames.iter().map(|frame| frame.wire().clone()).collect();
+        let stream = &mut self.stream;
         let write = async {
-            for frame in frames {
-                inner.feed(Message::Text(frame)).await.map_err(|_| Gone)?;
-            }
-            inner.flush().await.map_err(|_| Gone)
+            // Whatever the library has begun to write (a pong) must end before our bytes begin.
+            stream.flush().await.map_err(|_| Gone)?;
+            write_all(stream.get_mut(), &wire).await.map_err(|_| Gone)
         };
         tokio::select! {
             done = tokio::time::timeout(self.write_timeout, write) => done.unwrap_or(Err(Gone)),
@@ -80,21 +107,26 @@ impl Socket {
         }
     }
 
-    /// Sends a close frame and lets go.
+    /// Sends a close frame and waits a moment for the peer's.
     pub async fn close(self, code: CloseCode, reason: &'static str) {
-        self.close_with(code as u16, reason).await;
+        self.close_with(WireCloseCode::from(code as u16), reason).await;
     }
 
     pub async fn close_too_big(self) {
-        self.close_with(TOO_BIG, "a frame may have at most 256 KiB").await;
+        self.close_with(WireCloseCode::Size, "a frame may have at most 256 KiB").await;
     }
 
-    async fn close_with(mut self, code: u16, reason: &'static str) {
+    /// Answers the peer's close frame.
+    pub async fn leave(mut self) {
+        drop(tokio::time::timeout(Duration::from_millis(CLOSE_MS), self.stream.flush()).await);
+    }
+
+    async fn close_with(mut self, code: WireCloseCode, reason: &'static str) {
         let frame = Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
         let closing = async {
-            if self.inner.send(frame).await.is_ok() {
+            if self.stream.send(frame).await.is_ok() {
                 // Until the peer answers or is gone, so that it reads the close frame rather than a reset.
-                while let Some(Ok(message)) = self.inner.recv().await {
+                while let Some(Ok(message)) = self.stream.next().await {
                     if matches!(message, Message::Close(_)) {
                         break;
                     }
@@ -103,6 +135,21 @@ impl Socket {
         };
         drop(tokio::time::timeout(Duration::from_millis(CLOSE_MS), closing).await);
     }
+}
+
+async fn write_all(tcp: &mut TcpStream, wire: &[Bytes]) -> std::io::Result<()> {
+    for chunk in wire.chunks(SLICES_MAX) {
+        let mut slices: Vec<IoSlice<'_>> = chunk.iter().map(|bytes| IoSlice::new(bytes)).collect();
+        let mut rest = slices.as_mut_slice();
+        while !rest.is_empty() {
+            let written = tcp.write_vectored(rest).await?;
+            if written == 0 {
+                return Err(std::io::ErrorKind::WriteZero.into());
+            }
+            IoSlice::advance_slices(&mut rest, written);
+        }
+    }
+    Ok(())
 }
 
 /// Resolves a moment after the session is revoked or replaced.

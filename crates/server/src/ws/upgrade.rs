@@ -2,45 +2,37 @@
 
 use std::sync::Arc;
 
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use syncline_core::id::ClientId;
 use syncline_core::principal::DeploymentMode;
-use syncline_core::protocol::limits::FRAME_BYTES_MAX;
 use syncline_core::protocol::{Code, Problem};
+use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::session::{Opened, run};
 use crate::app::App;
 use crate::http::{ApiError, bearer};
 
-/// Read buffer of a socket, allocated at once; bytes. A larger frame grows it while it arrives.
-const READ_BUFFER_BYTES: usize = 2 * 1024;
-/// Written out when this much has gathered, and at every flush; bytes.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
-/// Everything that may wait to be written; bytes. Holds one frame of any size we send.
-const WRITE_BUFFER_BYTES_MAX: usize = 128 << 20;
-
 pub async fn upgrade(
     State(app): State<Arc<App>>,
     Path((mode, client_id)): Path<(String, String)>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    mut request: Request,
 ) -> Result<Response, ApiError> {
     let mode = parse_mode(&mode)
         .ok_or_else(|| ApiError::new(Code::Malformed, format!("`{mode}` is not a deployment mode: use {MODES}.")))?;
     let client_id: ClientId = client_id.parse().map_err(|_| {
         ApiError::new(Code::Malformed, "The client id in the path is not a UUID: mint one per local database.")
     })?;
-    let verified = match bearer(&headers) {
+    let headers = request.headers();
+    let verified = match bearer(headers) {
         Some(token) => Some(app.auth.verify_for_socket(token)?),
         None if headers.contains_key(header::AUTHORIZATION) => return Err(crate::auth::AuthError::MissingToken.into()),
         None => None,
     };
-    let upgrade = upgrade.map_err(|rejection| {
-        let message = format!("This address speaks WebSocket: {rejection}.");
+    let response = create_response_with_body(&request, Body::empty).map_err(|error| {
+        let message = format!("This address speaks WebSocket: {error}.");
         let error = ApiError::new(Code::Malformed, message).with_status(StatusCode::UPGRADE_REQUIRED);
         error.with_header(header::UPGRADE, HeaderValue::from_static("websocket"))
     })?;
@@ -50,14 +42,15 @@ pub async fn upgrade(
     let admission = app.hub.connections.admit(mode).ok_or_else(|| {
         busy(Code::Overloaded, "As many connections of this deployment mode are open as may be. Try again later.")
     })?;
+    let upgraded = hyper::upgrade::on(&mut request);
     let opened = Opened { mode, client_id, verified, admission };
-    let sized = upgrade
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(WRITE_BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-        .max_message_size(FRAME_BYTES_MAX)
-        .max_frame_size(FRAME_BYTES_MAX);
-    Ok(sized.on_upgrade(move |socket| run(app, socket, opened)))
+    tokio::spawn(async move {
+        // Fails only when the connection ends before the answer is out.
+        if let Ok(upgraded) = upgraded.await {
+            run(app, upgraded, opened).await;
+        }
+    });
+    Ok(response)
 }
 
 const MODES: &str = "web_app, browser_extension, local_install or mobile_app";

@@ -268,7 +268,8 @@ impl Case<'_> {
     /// Whole groups: one side's values, never a mixture.
     fn contest(&self, strategy: &Strategy, expected: &mut Expected) {
         let is_covered = self.fields.iter().all(|field| self.patch.contains_key(field));
-        let has_lost_history = self.rec.history.iter().any(|(seq, _, _)| *seq > self.base_rv && *seq <= self.model.compacted);
+        let has_lost_history =
+            self.rec.history.iter().any(|(seq, _, _)| *seq > self.base_rv && *seq <= self.model.compacted);
         if self.is_concurrent && !is_covered && has_lost_history {
             // What the author started from cannot be known any more.
             expected.is_unknown = true;
