@@ -54,4 +54,6 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
     (9115, "the same"),
     (6478, "live changes took a row back that a download had read later, behind a comparison's back"),
     (9731, "the same"),
+    (17912, "a snapshot row did not move a record out of the scope it had left"),
+    (18975, "a scope that came into being with a patch of an unknown record was never asked for"),
 ];
