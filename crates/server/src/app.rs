@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use syncline_core::schema::Schema;
 use syncline_storage::SqliteStore;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::auth::Auth;
 use crate::config::Config;
 use crate::db::Db;
 use crate::engine::Writer;
-use crate::hub::Hub;
+use crate::hub::{Encoded, Hub};
 use crate::observe::Metrics;
 use crate::push::RestClients;
 use crate::reports::Reports;
@@ -30,10 +30,22 @@ pub struct App {
     pub snapshots: Arc<Semaphore>,
     /// Catch-ups and verifications being computed.
     pub catch_ups: Arc<Semaphore>,
+    /// KiB of computed catch-ups that wait to be sent; whoever has none left waits for others to be sent.
+    pub catch_up_kib: Arc<Semaphore>,
     pub started: Instant,
 }
 
+/// KiB of computed catch-ups that may wait to be sent (64 MiB).
+pub const CATCH_UP_KIB_MAX: u32 = 64 * 1024;
+
 impl App {
+    /// Room for frames that have been computed and are going to be sent; give it back by dropping it.
+    pub async fn room_for(&self, frames: &[Encoded]) -> Option<OwnedSemaphorePermit> {
+        let bytes: usize = frames.iter().map(|frame| frame.wire().len()).sum();
+        let kib = u32::try_from(bytes / 1024).unwrap_or(u32::MAX).min(CATCH_UP_KIB_MAX);
+        Arc::clone(&self.catch_up_kib).acquire_many_owned(kib).await.ok()
+    }
+
     pub fn schema(&self) -> Arc<Schema> {
         self.db.schema()
     }

@@ -11,7 +11,7 @@ use syncline_core::storage::{Store as _, StoreError};
 use syncline_storage::{AuthStore, SqliteOptions, SqliteStore};
 use tokio::sync::Semaphore;
 
-use crate::app::App;
+use crate::app::{App, CATCH_UP_KIB_MAX};
 use crate::auth::{Auth, AuthError, AuthParts, Revocations};
 use crate::clock;
 use crate::config::{Config, ConfigError};
@@ -87,6 +87,7 @@ impl Server {
             writer: writer.map_err(ServerError::Thread)?,
             snapshots: Arc::new(Semaphore::new(config.http.snapshots_max)),
             catch_ups: Arc::new(Semaphore::new(CATCH_UPS_MAX)),
+            catch_up_kib: Arc::new(Semaphore::new(CATCH_UP_KIB_MAX as usize)),
             reports: Reports::default(),
             rest_clients: RestClients::default(),
             started: clock::instant(),

@@ -14,7 +14,7 @@ use syncline_core::session::server::{SessionPlan, catch_up, fetch, plan_session,
 use syncline_core::storage::{Read, StoreError, StoreResult};
 use syncline_core::{Name, Seq, Value};
 use syncline_storage::sqlite::ClientStatus;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::frames::malformed;
 use super::session::{End, Session};
@@ -38,6 +38,12 @@ struct Planned {
     lease_ms: u64,
 }
 
+/// A plan with the room its frames take until they are sent.
+struct Held {
+    planned: Planned,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
 impl Session {
     pub(super) async fn hello(&mut self, hello: Hello) -> Result<(), End> {
         if self.deposit.is_some() {
@@ -53,10 +59,11 @@ impl Session {
             return Err(End::Close(CloseCode::ProtoUnsupported, "no common protocol version"));
         }
         let hello = Arc::new(hello);
-        let planned = match self.plan(&hello).await {
-            Ok(planned) => planned,
+        let held = match self.plan(&hello).await {
+            Ok(held) => held,
             Err(error) => return self.plan_failed(&error).await,
         };
+        let planned = &held.planned;
         let Some(access) = planned.access.clone() else {
             return self.begin_deposit(Code::DeviceRevoked, "You are not a member of this workspace.").await;
         };
@@ -66,8 +73,8 @@ impl Session {
             return Err(End::Close(CloseCode::BackendMismatch, "another backend"));
         }
         self.app.metrics.count_sync(SyncOperation::Hello, Status::Ok);
-        self.report(&hello, &planned);
-        self.welcome(planned, access).await
+        self.report(&hello, planned);
+        self.welcome(held, access).await
     }
 
     /// What makes a hello contradict its connection.
@@ -84,7 +91,7 @@ impl Session {
 
     /// Joins the audience first and reads afterwards, so that between the two nothing is missed; then makes sure that what
     /// was read belongs to the access that was joined with.
-    async fn plan(&mut self, hello: &Arc<Hello>) -> StoreResult<Planned> {
+    async fn plan(&mut self, hello: &Arc<Hello>) -> StoreResult<Held> {
         let _turn = self.app.catch_ups.clone().acquire_owned().await;
         let Some(identity) = &mut self.identity else { return Err(not_registered()) };
         let workspace_id = identity.principal.workspace_id.clone();
@@ -111,7 +118,8 @@ impl Session {
             match self.app.db.read(&workspace_id, read).await? {
                 Ok(planned) => {
                     self.regrants_seen = regrants_seen;
-                    return Ok(planned);
+                    let room = self.app.room_for(&planned.catch_up).await;
+                    return Ok(Held { planned, _room: room });
                 }
                 Err(access) => expected = access,
             }
@@ -128,7 +136,8 @@ impl Session {
         Err(End::Close(CloseCode::Resync, "the store is not available"))
     }
 
-    async fn welcome(&mut self, planned: Planned, access: Access) -> Result<(), End> {
+    async fn welcome(&mut self, held: Held, access: Access) -> Result<(), End> {
+        let Held { planned, _room } = held;
         let schema = self.app.schema();
         let Some(identity) = &self.identity else { return Ok(()) };
         let head = planned.plan.head.seq;

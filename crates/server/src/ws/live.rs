@@ -57,6 +57,10 @@ impl Session {
         };
         let turn = self.app.catch_ups.clone().acquire_owned().await;
         let missed = self.app.db.read(&workspace_id, read).await;
+        let _room = match &missed {
+            Ok(Missed::Frames { frames, .. }) => self.app.room_for(frames).await,
+            Ok(Missed::OtherAccess | Missed::Resync) | Err(_) => None,
+        };
         drop(turn);
         match missed {
             Ok(Missed::Frames { frames, to }) => {

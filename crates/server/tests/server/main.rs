@@ -1,7 +1,5 @@
 //! The server as its clients see it: a real one on a free port, spoken to over HTTP and WebSockets. Test names cite the
 //! rule they prove.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in the helpers it calls")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
 
 mod auth;
 mod drain;
