@@ -29,7 +29,9 @@ fn within(rows: &[(RecordId, Name, Seq)], lo: RecordId, hi: RecordId) -> &[(Reco
 impl<S: ReplicaStore> Replica<S> {
     /// Marks a scope as being compared; its digest is not checked meanwhile.
     pub fn begin_reconcile(&mut self, scope: &ScopeId, seq: Seq) -> ReplicaResult<()> {
-        let Some(state) = self.store.scopes()?.get(scope).cloned() else { return Ok(()) };
+        // One that nobody announced: all that came of it was a patch of a record that is not here (spec BAT-7).
+        let unknown = ScopeState { seq, digest: Digest::EMPTY, loading: None };
+        let state = self.store.scopes()?.get(scope).cloned().unwrap_or(unknown);
         let state = ScopeState { loading: Some(Loading::Reconcile { seq }), ..state };
         let meta = ReplicaMeta { repairs: self.meta.repairs + 1, ..self.meta.clone() };
         self.write(ReplicaWrites { meta: Some(meta), scopes: vec![(scope.clone(), state)], ..ReplicaWrites::default() })

@@ -69,16 +69,16 @@ impl<'s, S: ReplicaStore> Step<'s, S> {
                 };
                 let mut record = held.clone();
                 record.scope = scope.unwrap_or(record.scope);
-                let was_behind = self.is_behind(&held.scope, at);
-                if was_behind && !self.is_behind(&record.scope, at) {
-                    // What is held may be old, and nothing more would come for it here: without it the digest differs.
-                    self.digest_mut(&record.scope, at);
-                    return self.remove(entity, id);
+                if self.is_behind(&held.scope, at) {
+                    // What is held may lack earlier changes. With its content and rv as they were the rest of the loading
+                    // finds it; in a scope that is up to date nothing more would come, so there it must be missing.
+                    if !self.is_behind(&record.scope, at) {
+                        self.digest_mut(&record.scope, at);
+                        self.remove(entity, id)?;
+                    }
+                    return Ok(());
                 }
-                // What is held may lack earlier changes: with its old rv the rest of the loading finds it.
-                if !was_behind {
-                    record.rv = rv;
-                }
+                record.rv = rv;
                 for (name, value) in fields {
                     if value.is_null() {
                         record.fields.remove(&name);
