@@ -7,7 +7,7 @@ use syncline_core::protocol::ServerFrame;
 use syncline_core::session::client::Input;
 
 use crate::counters::Counter;
-use crate::genesis::{self, TEAM_IDS, fields, user};
+use crate::genesis::{TEAM_IDS, fields, user};
 use crate::oracle::Violation;
 use crate::server::{CrashAt, Out};
 use crate::world::{Checked, Event, World};
@@ -262,7 +262,6 @@ impl World {
         if self.devices.is_empty() {
             return Err(Violation::new("world", "a world needs a device"));
         }
-        let _ = genesis::SERVER_CLIENT;
         self.after(250, Event::Check);
         Ok(())
     }

@@ -116,7 +116,7 @@ impl World {
         self.input(index, Input::Disconnected { code })
     }
 
-    pub(crate) fn to_server(&mut self, id: u64, text: &str) -> Checked {
+    pub(crate) fn deliver_up(&mut self, id: u64, text: &str) -> Checked {
         let Some(conn) = self.conns.get(&id) else { return Ok(()) };
         if !conn.is_server_open || conn.loses_up || !self.server.is_up {
             return Ok(());
@@ -146,7 +146,7 @@ impl World {
         self.dispatch(outs)
     }
 
-    pub(crate) fn to_client(&mut self, id: u64, text: &str) -> Checked {
+    pub(crate) fn deliver_down(&mut self, id: u64, text: &str) -> Checked {
         let Some(conn) = self.conns.get(&id) else { return Ok(()) };
         let index = conn.device;
         if !conn.is_client_open || conn.loses_down || self.devices[index].conn != Some(id) {

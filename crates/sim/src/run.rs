@@ -18,9 +18,22 @@ pub struct Outcome {
 /// Runs one world.
 pub fn seed(seed: u64, bug: Option<Bug>, keeps_trace: bool) -> Outcome {
     let mut world = World::new(seed, Swarm::pick(seed), bug, keeps_trace);
-    let violation = world.run().err();
+    let violation = world.run().and_then(|()| clocks_do_not_matter(seed, &world)).err();
     let lines = world.trace.lines.take().unwrap_or_default();
     Outcome { violation, counters: world.counters, trace_hash: world.trace.hash(), lines }
+}
+
+/// Devices whose clocks are a year off end as devices whose clocks are right (spec CLK-1, CLK-2).
+fn clocks_do_not_matter(seed: u64, world: &World) -> Result<(), Violation> {
+    if !world.swarm.is_calm() || !world.swarm.has_skew || world.bug.is_some() {
+        return Ok(());
+    }
+    let mut twin = World::new(seed, Swarm { applies_skew: false, ..world.swarm.clone() }, None, false);
+    twin.run()?;
+    match twin.oracle.ends_as(&world.oracle) {
+        true => Ok(()),
+        false => Err(Violation::new("clock influence", "with right clocks the same edits end otherwise")),
+    }
 }
 
 /// Where a planted bug was found, and by which check.

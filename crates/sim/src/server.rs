@@ -286,7 +286,7 @@ impl Server {
         Committed { outs: self.tampered(outs), has_crashed: false }
     }
 
-    fn plan(&self, requests: &mut Vec<PushRequest>) -> GroupPlan {
+    fn plan(&self, requests: &mut [PushRequest]) -> GroupPlan {
         self.read(|read| {
             let moved = match self.bug {
                 Some(bug) => tamper::requests(bug, read, requests)?,

@@ -31,6 +31,8 @@ pub struct Swarm {
     pub clock_jump: u64,
     /// Whether wall clocks are off by up to a year and drift.
     pub has_skew: bool,
+    /// Off in the twin of a calm world, which must end the same.
+    pub applies_skew: bool,
     /// Live records of a scope above which a new replica is sent a snapshot.
     pub snapshot_above: u64,
     pub snapshot_page: usize,
@@ -77,6 +79,7 @@ impl Swarm {
             schema,
             clock_jump,
             has_skew: rng.chance(600),
+            applies_skew: true,
             snapshot_above: *rng.pick(&[2, 6, 1_000]).expect("not empty"),
             snapshot_page: usize::try_from(rng.between(1, 4)).unwrap_or(1),
             is_contended: rng.chance(600),

@@ -63,7 +63,7 @@ impl Workload<'_> {
     }
 
     fn some_team(&mut self) -> Value {
-        self.rng.pick(&TEAM_IDS).filter(|_| self.serial % 3 > 0).map_or(Value::Null, |team| json!(team))
+        self.rng.pick(&TEAM_IDS).filter(|_| !self.serial.is_multiple_of(3)).map_or(Value::Null, |team| json!(team))
     }
 
     fn creation(&mut self) -> Vec<Edit> {

@@ -106,6 +106,8 @@ pub struct World {
     pub(crate) old_pushes: Vec<(usize, Vec<Mutation>)>,
     pub(crate) has_later_schema: bool,
     pub(crate) server_mutations: u64,
+    /// Everything agreed once, and a new replica was added that must agree too.
+    is_last_round: bool,
 }
 
 /// Virtual time within which everything must agree after the faults ended.
@@ -127,6 +129,9 @@ impl World {
                 let year = 365 * 24 * 3_600_000_u64;
                 device.clock.skew_ms =
                     i64::try_from(pick.below(2 * year)).unwrap_or(0) - i64::try_from(year).unwrap_or(0);
+                if !swarm.applies_skew {
+                    device.clock.skew_ms = 0;
+                }
                 device.clock.drift =
                     if swarm.is_calm() { 0 } else { i64::try_from(pick.below(400)).unwrap_or(0) - 200 };
             }
@@ -162,6 +167,7 @@ impl World {
             old_pushes: Vec::new(),
             has_later_schema: false,
             server_mutations: 0,
+            is_last_round: false,
         };
         world.at(1_200, Event::Work);
         world
@@ -203,7 +209,11 @@ impl World {
             let is_check = matches!(event, Event::Check);
             self.handle(event)?;
             if is_check && self.has_converged()? {
-                return self.finish();
+                if self.is_last_round || !self.add_fresh_device()? {
+                    return self.finish();
+                }
+                self.is_last_round = true;
+                deadline_ms = self.now_ms + CONVERGES_WITHIN_MS;
             }
         }
         Err(Violation::new("stall", "nothing is scheduled any more"))
@@ -219,8 +229,8 @@ impl World {
                 }
                 Ok(())
             }
-            Event::ToServer { conn, text } => self.to_server(conn, &text),
-            Event::ToClient { conn, text } => self.to_client(conn, &text),
+            Event::ToServer { conn, text } => self.deliver_up(conn, &text),
+            Event::ToClient { conn, text } => self.deliver_down(conn, &text),
             Event::ClientClose { conn, code } => self.client_close(conn, code),
             Event::ServerClose { conn } => {
                 if let Some(conn) = self.conns.get_mut(&conn) {
@@ -258,10 +268,7 @@ impl World {
         let now = device.now(now_ms);
         let Some(replica) = &mut device.replica else { return Ok(()) };
         match device.session.handle(replica, input, now) {
-            Ok(effects) => {
-                self.oracle.replica_step(&self.devices[index], &effects)?;
-                self.perform(index, effects)?;
-            }
+            Ok(effects) => self.perform(index, effects)?,
             Err(error) => self.local_failure(index, &error)?,
         }
         self.arm(index)
@@ -522,6 +529,18 @@ impl World {
                 return Ok(false);
             }
         }
+        Ok(true)
+    }
+
+    /// A new database of somebody who is still there: what it gets from nothing is what others got step by step.
+    fn add_fresh_device(&mut self) -> Checked<bool> {
+        let Some(user) = self.devices.iter().find(|device| !device.is_out()).map(|device| device.user_id) else {
+            return Ok(false);
+        };
+        let index = self.devices.len();
+        let schema = self.server.schema.clone();
+        self.devices.push(Device::new(self.seed, index as u64, user, &self.server.workspace, schema));
+        self.input(index, Input::Online)?;
         Ok(true)
     }
 

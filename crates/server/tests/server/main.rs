@@ -1,6 +1,8 @@
 //! The server as its clients see it: a real one on a free port, spoken to over HTTP and WebSockets. Test names cite the
 //! rule they prove.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
+
 mod auth;
 mod drain;
 mod grants;

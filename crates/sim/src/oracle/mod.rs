@@ -155,6 +155,11 @@ impl Oracle {
         self.model.compacted = self.model.compacted.max(upto);
     }
 
+    /// Whether two worlds ended with the same records and versions.
+    pub fn ends_as(&self, other: &Self) -> bool {
+        self.model.records == other.model.records
+    }
+
     pub fn tombstones(&self) -> Vec<(Name, RecordId)> {
         let dead = self.model.records.iter().filter(|((entity, _), rec)| !rec.is_live && entity != "conflicts");
         dead.filter_map(|((entity, id), _)| Some((Name::new(entity), id.parse().ok()?))).collect()

@@ -10,7 +10,7 @@ pub type Key = (String, String);
 /// Count and sum.
 pub type Sum = (u64, u64);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Rec {
     pub is_live: bool,
     pub scope: String,

@@ -6,7 +6,6 @@ use serde_json::Value;
 use syncline_core::id::MutationId;
 use syncline_core::protocol::{GrantAction, ServerFrame};
 use syncline_core::replica::{Query, ReplicaStore};
-use syncline_core::session::client::Effect;
 
 use super::model::{Sum, row_hash};
 use super::{Accepted, Checked, Oracle, fail};
@@ -32,10 +31,6 @@ impl Oracle {
         let client = of.replica.as_ref().map(|replica| replica.meta().client_id.to_string()).unwrap_or_default();
         self.accepted.insert(mutation_id.to_string(), Accepted { device, client });
         self.sums_hold(device, of)
-    }
-
-    pub fn replica_step(&mut self, _device: &Device, _effects: &[Effect]) -> Checked {
-        Ok(())
     }
 
     /// A digest differed: with a correct server and device that happens only while something is loading.
