@@ -77,7 +77,7 @@ fn copy(model: &Connection, table: &str, from: &str, order: &str, count: usize) 
     let order = if has_rowid { order } else { "id" };
     let sql = format!("SELECT * FROM {from} ORDER BY {order} DESC LIMIT {count}");
     let mut statement = model.prepare(&sql)?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(|name| format!("\"{name}\"")).collect();
+    let columns: Vec<String> = statement.column_names().map(|name| format!("\"{name}\"")).collect();
     let width = columns.len();
     let mut rows: Vec<Vec<Value>> =
         statement.query_map([], |row| (0..width).map(|index| row.get(index)).collect())?.collect::<Result<_, _>>()?;

@@ -11,8 +11,6 @@ use syncline_core::schema::Schema;
 use syncline_server::bootstrap::FirstOwner;
 use syncline_server::{Config, Environment, Server, demo};
 
-use crate::ops::data::DataLock;
-
 #[derive(Args)]
 pub struct ServeArgs {
     /// Directory of the data; made when it is not there
@@ -47,7 +45,6 @@ pub fn run(args: ServeArgs) -> anyhow::Result<()> {
 }
 
 async fn serve(args: ServeArgs, config: Config, schema: Arc<Schema>) -> anyhow::Result<()> {
-    let _lock = DataLock::acquire(&config.store.data_dir)?;
     let server = Server::start(config, schema).await?;
     let first = if args.demo {
         demo::ensure(server.app()).await?;
