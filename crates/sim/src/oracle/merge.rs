@@ -161,10 +161,16 @@ fn update(
         let (fields, strategy) = group(&key.0, field);
         done.extend(fields.iter().cloned());
         let newest = fields.iter().map(|field| rec.version(field)).max().unwrap_or(rec.created);
-        let Some(is_seen) = seen(model, author, base_rv, newest.0) else {
+        // One field changed behind the author's back makes the whole group concurrent (MRG-1).
+        let seen_each = fields.iter().map(|field| seen(model, author, base_rv, rec.version(field).0));
+        let Some(seen_each) = seen_each.collect::<Option<Vec<bool>>>() else {
             expected.is_unknown = true;
             return;
         };
+        let is_seen = seen_each.iter().all(|is_seen| *is_seen);
+        // What the author had not seen decides; their own later write of another field does not hide it.
+        let unseen = fields.iter().zip(&seen_each).filter(|(_, is_seen)| !**is_seen);
+        let newest = unseen.map(|(field, _)| rec.version(field)).max().unwrap_or(newest);
         let case = Case { model, author, key, rec, fields: &fields, patch, base_rv, newest, is_concurrent: !is_seen };
         case.decide(&strategy, expected);
     }

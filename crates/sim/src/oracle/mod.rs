@@ -430,6 +430,10 @@ impl Oracle {
         }
         if found != expected.conflicts {
             let detail = format!("found {found:?}, the model says {:?}; {}", expected.conflicts, pushed.body);
+            let about: BTreeSet<&String> = found.symmetric_difference(&expected.conflicts).map(|of| &of.1).collect();
+            let held = self.model.records.iter().filter(|((_, id), _)| about.contains(id));
+            let held: Vec<_> = held.collect();
+            let detail = format!("{detail}; before: {held:?}; entry {entry}");
             return fail("conflict list", detail);
         }
         Ok(())
