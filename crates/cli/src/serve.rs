@@ -1,6 +1,6 @@
 //! `syncline serve`: runs the server until it is told to stop.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -96,16 +96,31 @@ async fn stop_asked() -> anyhow::Result<()> {
 }
 
 /// Says where it listens, how to sign in, and what to try next.
+///
+/// In one write, and nobody has to read it: the server outlives the terminal it was started from.
 fn greet(server: &Server, is_demo: bool, first: Option<&FirstOwner>) {
+    let mut text = Vec::new();
+    let written = write_greeting(&mut text, server, is_demo, first).and_then(|()| std::io::stdout().write_all(&text));
+    if let Err(error) = written {
+        tracing::debug!(event = "greeting_unread", %error, "nobody reads the greeting");
+    }
+}
+
+fn write_greeting(
+    text: &mut Vec<u8>,
+    server: &Server,
+    is_demo: bool,
+    first: Option<&FirstOwner>,
+) -> std::io::Result<()> {
     let paint = Paint { is_colored: std::io::stdout().is_terminal() };
     let url = format!("http://{}", server.address());
-    println!("{} {}", paint.bold("Syncline listens on"), paint.green(&url));
+    writeln!(text, "{} {}", paint.bold("Syncline listens on"), paint.green(&url))?;
     if let Some(owner) = first {
-        println!();
-        println!("  {}", paint.bold("First start: this password is shown only now."));
-        println!("  workspace  {}", owner.workspace_id);
-        println!("  e-mail     {}", owner.email);
-        println!("  password   {}", paint.green(&owner.password));
+        writeln!(text)?;
+        writeln!(text, "  {}", paint.bold("First start: this password is shown only now."))?;
+        writeln!(text, "  workspace  {}", owner.workspace_id)?;
+        writeln!(text, "  e-mail     {}", owner.email)?;
+        writeln!(text, "  password   {}", paint.green(&owner.password))?;
     }
     let (email, password) = match (is_demo, first) {
         (true, _) => (demo::USERS[0].email, demo::PASSWORD),
@@ -113,23 +128,25 @@ fn greet(server: &Server, is_demo: bool, first: Option<&FirstOwner>) {
         (false, None) => ("<your e-mail>", "<your password>"),
     };
     if is_demo {
-        println!();
-        println!("  Everybody's password is {}:", paint.green(demo::PASSWORD));
+        writeln!(text)?;
+        writeln!(text, "  Everybody's password is {}:", paint.green(demo::PASSWORD))?;
         for user in &demo::USERS {
-            println!("  {:<22} {:<8} reads {}", user.email, user.role, user.read_scope);
+            writeln!(text, "  {:<22} {:<8} reads {}", user.email, user.role, user.read_scope)?;
         }
     }
-    println!();
-    println!("{}", paint.bold("Try"));
-    println!("  {}", paint.dim("# sign in over HTTP and list leads"));
-    println!("  TOKEN=$(curl -s {url}/api/auth/login -H 'content-type: application/json' \\");
-    println!(
+    writeln!(text)?;
+    writeln!(text, "{}", paint.bold("Try"))?;
+    writeln!(text, "  {}", paint.dim("# sign in over HTTP and list leads"))?;
+    writeln!(text, "  TOKEN=$(curl -s {url}/api/auth/login -H 'content-type: application/json' \\")?;
+    writeln!(
+        text,
         "    -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')"
-    );
-    println!("  curl -s '{url}/api/leads?limit=3' -H \"authorization: Bearer $TOKEN\"");
-    println!("  curl -s {url}/health");
-    println!();
-    println!("{}", paint.dim("Ctrl-C stops the server."));
+    )?;
+    writeln!(text, "  curl -s '{url}/api/leads?limit=3' -H \"authorization: Bearer $TOKEN\"")?;
+    writeln!(text, "  curl -s {url}/health")?;
+    writeln!(text)?;
+    writeln!(text, "{}", paint.dim("Ctrl-C stops the server."))?;
+    Ok(())
 }
 
 struct Paint {

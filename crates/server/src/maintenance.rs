@@ -108,3 +108,58 @@ fn last_before(read: &dyn Read, horizon: TimestampMs) -> StoreResult<Seq> {
     }
     Ok(low)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+    use syncline_core::Name;
+    use syncline_core::change::{Mutation, Op};
+    use syncline_core::engine::{PushRequest, plan_group};
+    use syncline_core::id::{BackendId, ClientId, DeviceId, MutationId, RecordId, UserId};
+    use syncline_core::principal::Principal;
+    use syncline_core::schema::Schema;
+    use syncline_core::storage::MemoryStore;
+
+    use super::*;
+
+    #[test]
+    fn ret_1_the_horizon_is_found_by_commit_time() {
+        let schema = Arc::new(Schema::crm());
+        let workspace_id = WorkspaceId::new("acme").unwrap();
+        let mut store = MemoryStore::new(Arc::clone(&schema));
+        store.create_workspace(&workspace_id, BackendId::from_u128(1)).unwrap();
+        for number in 1..=10_u64 {
+            let principal = Principal {
+                workspace_id: workspace_id.clone(),
+                user_id: UserId::NIL,
+                device_id: DeviceId::NIL,
+                client_id: ClientId::from_u128(u128::from(number)),
+                is_server: true,
+            };
+            let op = Op::Create {
+                entity: Name::new("users"),
+                id: RecordId(crate::random::uuid_v7()),
+                fields: [(Name::new("name"), json!("x"))].into(),
+            };
+            let mutation_id = MutationId(crate::random::uuid_v7());
+            let mutation = Mutation { mutation_id, client_seq: 1, age_ms: 0, ops: vec![op], depends_on: Vec::new() };
+            let received_ms = number * 100;
+            let request = PushRequest { principal, mutations: vec![mutation], received_ms, deposit: None };
+            let planned = store.transact(&workspace_id, |read| {
+                let plan = plan_group(&schema, &workspace_id, read, std::slice::from_ref(&request))?;
+                Ok((plan.writes, ()))
+            });
+            planned.unwrap();
+        }
+        for (horizon, expected) in
+            [(0, 0), (100, 0), (101, 1), (500, 4), (550, 5), (1_000, 9), (1_001, 10), (9_999, 10)]
+        {
+            let found = store.read(&workspace_id, |read| last_before(read, horizon)).unwrap();
+            assert_eq!(found, expected, "horizon {horizon}");
+        }
+        store.compact(&workspace_id, 4).unwrap();
+        assert_eq!(store.read(&workspace_id, |read| last_before(read, 300)).unwrap(), 4, "never below what is left");
+    }
+}

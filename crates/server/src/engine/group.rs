@@ -104,6 +104,8 @@ fn plan(
     group: &Group,
 ) -> StoreResult<(syncline_core::storage::WriteSet, Done)> {
     let is_first_refused = match &group.precondition {
+        // A replay gets its stored outcome, whatever the record is now.
+        Some(_) if is_replay(read, &group.requests)? => false,
         Some(precondition) => {
             let record = read.record(&precondition.entity, precondition.id)?;
             record.is_none_or(|record| record.is_deleted || record.rv != precondition.rv)
@@ -116,6 +118,16 @@ fn plan(
     plan.writes.expected_head = writes.expected_head;
     plan.writes.head = writes.head;
     Ok((writes, Done { plan, is_first_refused }))
+}
+
+/// Whether the first request was decided before.
+fn is_replay(read: &dyn Read, requests: &[PushRequest]) -> StoreResult<bool> {
+    let Some((request, mutation)) = requests.first().and_then(|request| Some((request, request.mutations.first()?)))
+    else {
+        return Ok(false);
+    };
+    let client = read.client(request.principal.client_id)?;
+    Ok(client.is_some_and(|client| mutation.client_seq <= client.last_client_seq))
 }
 
 fn finish<S: Store>(parts: &WriterParts<S>, workspace_id: &WorkspaceId, group: Group, done: Done) {

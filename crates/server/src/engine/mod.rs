@@ -2,6 +2,8 @@
 
 mod group;
 mod job;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use job::{Busy, Committed, Decision, Precondition, PushJob};

@@ -107,6 +107,11 @@ impl WorkspaceHub {
         meant.map(|member| member.signals.send_modify(&change)).count()
     }
 
+    /// Open sessions.
+    pub fn sessions(&self) -> usize {
+        self.lock().sessions.len()
+    }
+
     /// To be read before reading an access that is going to be installed with [`Registered::join`].
     pub fn access_version(&self) -> u64 {
         self.lock().access_version

@@ -10,8 +10,9 @@ use syncline_core::principal::Access;
 use syncline_core::protocol::{
     CloseCode, Code, Hello, Problem, Range, SchemaRef, ServerFrame, SyncPlan, Welcome, limits,
 };
+use syncline_core::schema::Schema;
 use syncline_core::session::server::{SessionPlan, catch_up, fetch, plan_session, verify};
-use syncline_core::storage::{Read, StoreError, StoreResult};
+use syncline_core::storage::{ClientState, Read, StoreError, StoreResult};
 use syncline_core::{Name, Seq, Value};
 use syncline_storage::sqlite::ClientStatus;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -31,6 +32,8 @@ const LEASE_HOURS: u64 = 168;
 /// Everything a `hello` is answered with, read at one seq.
 struct Planned {
     access: Option<Access>,
+    /// The client id was first used by somebody else (spec ID-2): nothing of it may be told.
+    is_foreign: bool,
     plan: SessionPlan,
     applied_client_seq: u64,
     outcomes: Vec<Outcome>,
@@ -64,6 +67,11 @@ impl Session {
             Err(error) => return self.plan_failed(&error).await,
         };
         let planned = &held.planned;
+        if planned.is_foreign {
+            let message = "This client id belongs to another user or device: mint a new one for this database.";
+            self.socket.send(&ServerFrame::Error { problem: Problem::new(Code::Forbidden, message) }).await?;
+            return Err(End::Close(CloseCode::BackendMismatch, "foreign client id"));
+        }
         let Some(access) = planned.access.clone() else {
             return self.begin_deposit(Code::DeviceRevoked, "You are not a member of this workspace.").await;
         };
@@ -107,13 +115,19 @@ impl Session {
                 continue;
             }
             let (schema, workspace, hello) = (self.app.schema(), workspace_id.clone(), Arc::clone(hello));
-            let known = expected.clone();
+            let (known, device) = (expected.clone(), identity.principal.device_id);
             let read = move |read: &dyn Read| {
                 let access = access_of(&schema, &workspace, read, user)?;
                 if access.is_some() && access != known {
                     return Ok(Err(access));
                 }
-                plan_all(&schema, &workspace, read, access, &hello).map(Ok)
+                let client = read.client(hello.client_id)?;
+                let is_foreign =
+                    client.as_ref().is_some_and(|client| (client.user_id, client.device_id) != (user, device));
+                let access = access.filter(|_| !is_foreign);
+                let asked = Asked { schema: &schema, workspace: &workspace, hello: &hello };
+                let planned = plan_all(&asked, read, access, client.filter(|_| !is_foreign))?;
+                Ok(Ok(Planned { is_foreign, ..planned }))
             };
             match self.app.db.read(&workspace_id, read).await? {
                 Ok(planned) => {
@@ -197,12 +211,11 @@ impl Session {
     }
 
     pub(super) fn ack(&self, seq: Seq, outcomes_upto: u64) {
-        let Some(identity) = &self.identity else { return };
+        // Before its `hello` was accepted nobody speaks for a client.
+        let (Some(identity), Some(report)) = (&self.identity, &self.report) else { return };
         let workspace_id = identity.principal.workspace_id.clone();
         self.app.writer.acknowledge(workspace_id, self.client_id, outcomes_upto);
-        if let Some(report) = &self.report {
-            self.app.reports.ack(report, seq, clock::now_ms());
-        }
+        self.app.reports.ack(report, seq, clock::now_ms());
     }
 
     pub(super) async fn push(&mut self, mutations: Vec<Mutation>) -> Result<(), End> {
@@ -294,13 +307,20 @@ impl Session {
     }
 }
 
+struct Asked<'a> {
+    schema: &'a Schema,
+    workspace: &'a WorkspaceId,
+    hello: &'a Hello,
+}
+
+/// Without access nothing is granted; without a client there are no outcomes.
 fn plan_all(
-    schema: &syncline_core::schema::Schema,
-    workspace: &WorkspaceId,
+    asked: &Asked<'_>,
     read: &dyn Read,
     access: Option<Access>,
-    hello: &Hello,
+    client: Option<ClientState>,
 ) -> StoreResult<Planned> {
+    let Asked { schema, workspace, hello } = *asked;
     let nothing = syncline_core::principal::Grants::Scopes(std::collections::BTreeSet::new());
     let grants = access.as_ref().map_or(&nothing, |access| &access.grants);
     let plan = plan_session(read, grants, hello)?;
@@ -311,10 +331,11 @@ fn plan_all(
     } else {
         Vec::new()
     };
-    let client = read.client(hello.client_id)?;
+    let outcomes = if client.is_some() { stored_outcomes(read, hello)? } else { Vec::new() };
     Ok(Planned {
         applied_client_seq: client.map_or(0, |client| client.last_client_seq),
-        outcomes: stored_outcomes(read, hello)?,
+        outcomes,
+        is_foreign: false,
         lease_ms: lease_hours(workspace, read)? * 3_600_000,
         access,
         plan,

@@ -233,6 +233,15 @@ async fn api_1_an_idempotency_key_makes_a_write_repeatable() {
         let delete = ann.request(Method::DELETE, &path).header("idempotency-key", "k3");
         ann.send(delete).await.expect(204);
     }
+    let conditional = ann.contact(json!({"firstname": "Conditional"})).await;
+    let path = format!("/api/contacts/{}", text(&conditional, "id"));
+    let etag = format!("\"{}\"", conditional["rv"]);
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let patch = ann.request(Method::PATCH, &path).header("idempotency-key", "k4").header("if-match", &etag);
+        answers.push(ann.send(patch.json(&json!({"lastname": "L"}))).await.expect(200));
+    }
+    assert_eq!(answers[0], answers[1]);
     post("", json!({})).await.expect_problem(422, "validation");
     post(&"k".repeat(201), json!({})).await.expect_problem(422, "validation");
 }

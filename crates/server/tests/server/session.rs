@@ -47,6 +47,27 @@ async fn ses_1_anything_but_auth_before_a_credential_ends_the_session() {
 }
 
 #[tokio::test]
+async fn ses_1_an_expired_token_ends_the_session_unless_auth_brings_a_fresh_one() {
+    let secret = "a test secret of at least 32 bytes";
+    let world = World::start_with(|config| config.tokens.secret_key = Some(secret.into())).await;
+    let user = world.user("ann").await;
+    let mut claims: serde_json::Value = jsonwebtoken::dangerous::insecure_decode(&user.access_token).unwrap().claims;
+    claims["exp"] = json!(syncline_server::clock::now_ms() / 1_000 + 2);
+    let key = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    let brief = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    let brief = crate::support::User { access_token: brief, ..user.clone() };
+    let (mut left, mut renewed) = (Socket::open(&brief).await, Socket::open(&brief).await);
+    renewed.send(&json!({"type": "auth", "token": user.access_token})).await;
+    assert_eq!(error_code(&left.receive().await), "token_expired");
+    assert_eq!(left.closed().await, 4401);
+    renewed.hello().await;
+    let other = world.user("bob").await;
+    renewed.send(&json!({"type": "auth", "token": other.access_token})).await;
+    assert_eq!(error_code(&renewed.receive().await), "forbidden");
+    assert_eq!(renewed.closed().await, 4406);
+}
+
+#[tokio::test]
 async fn hub_1_another_deployment_mode_is_refused_with_a_clear_400() {
     let world = World::start().await;
     let answer = world.http().get(&format!("/ws/toaster/{}", uuid_v7())).await;
@@ -166,6 +187,11 @@ async fn id_2_a_client_id_belongs_to_the_user_and_device_that_used_it() {
     let frame = late.push_frame(vec![create_contact(&uuid_v7(), "stolen")]);
     late.send(&frame).await;
     assert_eq!(error_code(&late.receive().await), "forbidden");
+    late.send(&json!({"type": "ack", "seq": 0, "outcomes_upto": 2})).await;
+    let hello = late.hello_frame();
+    late.send(&hello).await;
+    assert_eq!(error_code(&late.receive().await), "forbidden", "neither welcome nor outcomes");
+    assert_eq!(late.closed().await, 4602);
 }
 
 #[tokio::test]

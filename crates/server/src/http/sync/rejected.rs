@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use serde::Serialize;
-use syncline_core::storage::StoredOutcome;
+use syncline_core::id::UserId;
+use syncline_core::storage::{Read, StoreResult, StoredOutcome};
 
 use crate::app::App;
 use crate::http::caller::Caller;
@@ -20,8 +21,9 @@ pub struct RejectedList {
 
 const LIMIT_DEFAULT: u64 = 50;
 const LIMIT_MAX: u64 = 500;
-/// Rejected mutations of the workspace that are looked through for the caller's.
-const LOOKED_THROUGH_MAX: usize = 5_000;
+/// Rejected mutations of the workspace that are looked through for the caller's: at first, and at most.
+const LOOKED_THROUGH_FIRST: usize = 100;
+const LOOKED_THROUGH_MAX: usize = 3_200;
 
 pub async fn rejected(
     State(app): State<Arc<App>>,
@@ -30,9 +32,22 @@ pub async fn rejected(
 ) -> ApiResult<Json<RejectedList>> {
     let limit = take_limit(raw.as_deref())?;
     let user = caller.user_id();
-    let all = app.db.read(caller.workspace_id(), |read| read.rejected(LOOKED_THROUGH_MAX)).await?;
-    let items = all.into_iter().filter(|outcome| outcome.user_id == user).take(limit).collect();
+    let items = app.db.read(caller.workspace_id(), move |read| of_user(read, user, limit)).await?;
     Ok(Json(RejectedList { items }))
+}
+
+/// Looks further back only when the newest ones hold too few of the user's.
+fn of_user(read: &dyn Read, user: UserId, limit: usize) -> StoreResult<Vec<StoredOutcome>> {
+    let mut looked = LOOKED_THROUGH_FIRST;
+    loop {
+        let all = read.rejected(looked)?;
+        let is_all = all.len() < looked || looked >= LOOKED_THROUGH_MAX;
+        let items: Vec<_> = all.into_iter().filter(|outcome| outcome.user_id == user).take(limit).collect();
+        if is_all || items.len() == limit {
+            return Ok(items);
+        }
+        looked *= 2;
+    }
 }
 
 /// `limit` as the only parameter.

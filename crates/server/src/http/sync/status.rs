@@ -24,6 +24,7 @@ pub struct SyncStatus {
     schema: SchemaRef,
     server_ms: TimestampMs,
     role: Name,
+    /// Open sessions of the workspace on this node.
     connections: usize,
     /// The caller's clients, as they last reported.
     clients: Vec<ClientView>,
@@ -71,7 +72,7 @@ pub async fn status(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<Js
         schema: SchemaRef { version: schema.version, hash: schema.hash.clone() },
         server_ms: clock::now_ms(),
         role: caller.access.role.clone(),
-        connections: app.hub.connections.active(),
+        connections: app.hub.workspace(caller.workspace_id()).sessions(),
         clients: clients.into_iter().filter(is_own).collect(),
     }))
 }
