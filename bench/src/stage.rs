@@ -11,7 +11,7 @@ use syncline_core::engine::{PushRequest, plan_group};
 use syncline_core::id::{ClientId, DeviceId, MutationId, RecordId, UserId, WorkspaceId};
 use syncline_core::principal::Principal;
 use syncline_core::schema::Schema;
-use syncline_core::storage::{Store as _, WriteSet};
+use syncline_core::storage::{Store as _, Wanted, WriteSet};
 use syncline_core::{Fields, Name};
 use syncline_server::{Config, DATABASE_FILE, Server, demo};
 use syncline_storage::{SqliteOptions, SqliteStore};
@@ -129,7 +129,7 @@ pub fn fill(dir: &Path, leads: usize) -> anyhow::Result<Vec<RecordId>> {
         }
         let request =
             PushRequest { principal: principal.clone(), mutations, received_ms: clock::wall_ms(), deposit: None };
-        let rejected = store.transact(&workspace(), |read| {
+        let rejected = store.transact(&workspace(), &Wanted::default(), |read| {
             let plan = plan_group(&schema, &workspace(), read, std::slice::from_ref(&request))?;
             let rejected = plan.writes.outcomes.iter().find_map(|stored| stored.outcome.detail.clone());
             Ok::<(WriteSet, Option<String>), _>((plan.writes, rejected))

@@ -120,7 +120,7 @@ mod tests {
     use syncline_core::id::{BackendId, ClientId, DeviceId, MutationId, RecordId, UserId};
     use syncline_core::principal::Principal;
     use syncline_core::schema::Schema;
-    use syncline_core::storage::MemoryStore;
+    use syncline_core::storage::{MemoryStore, Wanted};
 
     use super::*;
 
@@ -147,7 +147,7 @@ mod tests {
             let mutation = Mutation { mutation_id, client_seq: 1, age_ms: 0, ops: vec![op], depends_on: Vec::new() };
             let received_ms = number * 100;
             let request = PushRequest { principal, mutations: vec![mutation], received_ms, deposit: None };
-            let planned = store.transact(&workspace_id, |read| {
+            let planned = store.transact(&workspace_id, &Wanted::default(), |read| {
                 let plan = plan_group(&schema, &workspace_id, read, std::slice::from_ref(&request))?;
                 Ok((plan.writes, ()))
             });

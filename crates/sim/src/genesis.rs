@@ -8,7 +8,7 @@ use syncline_core::engine::{PushReply, PushRequest, access, plan_group};
 use syncline_core::id::{BackendId, ClientId, DeviceId, MutationId, RecordId, UserId, WorkspaceId};
 use syncline_core::principal::Principal;
 use syncline_core::schema::Schema;
-use syncline_core::storage::{MemoryStore, Read, Store};
+use syncline_core::storage::{MemoryStore, Read, Store, Wanted};
 use syncline_core::{Fields, Name, Value};
 
 use crate::device::EPOCH_MS;
@@ -92,7 +92,7 @@ pub fn store(schema: &Arc<Schema>) -> MemoryStore {
         let plan = plan_group(schema, &workspace, read, &requests)?;
         Ok((plan.writes, plan.replies))
     };
-    let replies = store.transact(&workspace, plan).expect("a memory store takes the first group");
+    let replies = store.transact(&workspace, &Wanted::default(), plan).expect("a memory store takes the first group");
     let PushReply::Outcomes(outcomes) = &replies[0] else { panic!("the first mutations have outcomes") };
     let refused = outcomes.iter().find(|outcome| outcome.outcome == OutcomeKind::Rejected);
     assert!(refused.is_none(), "the first mutations are applied: {refused:?}");

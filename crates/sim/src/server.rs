@@ -323,7 +323,7 @@ impl Server {
     /// Live batches for everybody, after those whose grants changed were told (spec GRT-1).
     fn fan_out(&mut self, plan: &GroupPlan) -> Outs {
         let mut outs: Outs = Vec::new();
-        if plan.entries.iter().any(touches_access) && !self.has_bug(Bug::PermissionAtSubscribeOnly) {
+        if plan.entries.iter().any(|entry| touches_access(entry)) && !self.has_bug(Bug::PermissionAtSubscribeOnly) {
             let conns: Vec<u64> = self.sessions.keys().copied().collect();
             conns.into_iter().for_each(|conn| self.regrant(conn, &mut outs));
         }

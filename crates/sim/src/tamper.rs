@@ -1,12 +1,13 @@
 //! What planted bugs do to requests before the engine sees them, and to its plans before they are written.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use syncline_core::change::{CONFLICTS, Op};
 use syncline_core::digest::Digest;
 use syncline_core::engine::{GroupPlan, PushReply, PushRequest};
 use syncline_core::protocol::{Batch, ServerFrame, WireOp};
-use syncline_core::storage::{CHAIN_START, Head, Read, StoreResult, chain_hash};
+use syncline_core::storage::{CHAIN_START, Head, LogWrite, Read, StoreResult};
 use syncline_core::{Seq, Value};
 
 use crate::plant::Bug;
@@ -108,8 +109,8 @@ pub fn plan(bug: Bug, head: &Head, plan: &mut GroupPlan) {
             }
             writes.records.retain(|write| write.record.entity != CONFLICTS || write.was.is_some());
             let dropped = |entity: &str, kind| entity == CONFLICTS && kind == syncline_core::change::ChangeKind::Put;
-            for (entry, _) in &mut writes.log {
-                entry.changes.retain(|change| !dropped(&change.entity, change.kind));
+            for write in &mut writes.log {
+                Arc::make_mut(&mut write.entry).changes.retain(|change| !dropped(&change.entity, change.kind));
             }
             rechain(&head.chain, plan, true);
             plan.digests.clone_from(&plan.writes.digests);
@@ -121,16 +122,15 @@ pub fn plan(bug: Bug, head: &Head, plan: &mut GroupPlan) {
 
 fn rechain(start: &str, plan: &mut GroupPlan, follows: bool) {
     let mut chain = start.to_owned();
-    for (entry, hash) in &mut plan.writes.log {
-        let json = serde_json::to_string(entry).expect("an entry encodes");
+    for write in &mut plan.writes.log {
         let before = if follows { chain.as_str() } else { start };
-        *hash = chain_hash(before, &json);
-        chain.clone_from(hash);
+        *write = LogWrite::new(before, Arc::clone(&write.entry)).expect("an entry encodes");
+        chain.clone_from(&write.hash);
     }
     if !plan.writes.log.is_empty() {
         plan.writes.chain = chain;
     }
-    plan.entries = plan.writes.log.iter().map(|(entry, _)| entry.clone()).collect();
+    plan.entries = plan.writes.log.iter().map(|write| Arc::clone(&write.entry)).collect();
 }
 
 /// A frame as the bug would send it; `None`: it is not sent.

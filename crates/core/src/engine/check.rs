@@ -1,7 +1,7 @@
 //! What every write must satisfy, looked at once the mutation is drafted (spec §8).
 
 use super::decide::{Stop, reject};
-use super::draft::{Draft, Group};
+use super::draft::{Draft, Group, Target};
 use super::ops::{Author, invalid};
 use crate::change::CONFLICTS;
 use crate::id::{RecordId, ScopeId};
@@ -91,8 +91,8 @@ fn check_references(
             continue;
         }
         for id in new_ids(value, held) {
-            let target = group.record(draft, &reference.entity, id)?;
-            let is_visible = |target: &Record| !target.is_deleted && author.access.grants.includes(&target.scope);
+            let target = group.target(draft, &reference.entity, id)?;
+            let is_visible = |target: &Target| !target.is_deleted && author.access.grants.includes(&target.scope);
             if !target.as_ref().is_some_and(is_visible) {
                 let detail =
                     format!("{}.{} names {id}, which is no {} you can see", entity.name, field.name, reference.entity);
@@ -153,7 +153,7 @@ pub(super) fn scope_of(group: &Group<'_>, draft: &Draft, entity: &Entity, fields
                 let reference = entity.field(field).and_then(|field| field.references.as_ref());
                 let parent = reference.zip(text(field).and_then(|id| id.parse().ok()));
                 let Some((reference, id)) = parent else { continue };
-                if let Some(parent) = group.record(draft, &reference.entity, id)? {
+                if let Some(parent) = group.target(draft, &reference.entity, id)? {
                     return Ok(parent.scope);
                 }
             }

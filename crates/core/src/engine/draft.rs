@@ -1,6 +1,8 @@
 //! State while planning: the group's overlay over the stored view, and one mutation's draft over the overlay.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::change::{Change, ChangeKind, LogEntry};
 use crate::digest::Digest;
@@ -9,8 +11,8 @@ use crate::principal::Access;
 use crate::record::Record;
 use crate::schema::{Entity, FieldType, Schema};
 use crate::storage::{
-    ClientState, Departure, Head, Read, RecordWas, RecordWrite, StoreError, StoreResult, StoredOutcome, WriteSet,
-    chain_hash, unique_key,
+    ClientState, Departure, Head, LogWrite, Read, RecordWas, RecordWrite, StoreResult, StoredOutcome, WriteSet,
+    unique_key,
 };
 use crate::{Fields, Name, Seq, Value};
 
@@ -35,9 +37,24 @@ pub(super) struct Group<'a> {
     pub clients: BTreeMap<ClientId, ClientState>,
     pub outcomes: BTreeMap<(ClientId, u64), StoredOutcome>,
     departures: Vec<(ScopeId, Departure)>,
-    log: Vec<(LogEntry, String)>,
+    log: Vec<LogWrite>,
     digests: BTreeMap<ScopeId, Digest>,
     pub access_by_user: BTreeMap<UserId, Option<Access>>,
+    /// What references have met in the store: many mutations of a group name the same few records.
+    targets: RefCell<BTreeMap<Key, Option<Target>>>,
+}
+
+/// What a reference needs to know of the record it names.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub scope: ScopeId,
+    pub is_deleted: bool,
+}
+
+impl Target {
+    fn of(record: &Record) -> Self {
+        Self { scope: record.scope.clone(), is_deleted: record.is_deleted }
+    }
 }
 
 /// One mutation's changes, not yet part of the group.
@@ -101,6 +118,7 @@ impl<'a> Group<'a> {
             log: Vec::new(),
             digests: BTreeMap::new(),
             access_by_user: BTreeMap::new(),
+            targets: RefCell::new(BTreeMap::new()),
         })
     }
 
@@ -119,6 +137,23 @@ impl<'a> Group<'a> {
             Some(slot) => Ok(Some(slot.record.clone())),
             None => self.read.record(&key.0, key.1),
         }
+    }
+
+    /// As [`Self::record`], only what a reference needs; what the store has is read once for the whole group.
+    pub fn target(&self, draft: &Draft, entity: &Name, id: RecordId) -> StoreResult<Option<Target>> {
+        let key = (entity.clone(), id);
+        if let Some((record, _)) = draft.records.get(&key) {
+            return Ok(Some(Target::of(record)));
+        }
+        if let Some(slot) = self.slots.get(&key) {
+            return Ok(Some(Target::of(&slot.record)));
+        }
+        if let Some(target) = self.targets.borrow().get(&key) {
+            return Ok(target.clone());
+        }
+        let target = self.read.record(entity, id)?.as_ref().map(Target::of);
+        self.targets.borrow_mut().insert(key, target.clone());
+        Ok(target)
     }
 
     /// Ids of live records whose `field` equals or contains `value`, at most about `limit`, draft and group included.
@@ -177,8 +212,9 @@ impl<'a> Group<'a> {
     /// The log entry at `seq`, of this group or stored. `None`: compacted, or never assigned.
     pub fn log_entry(&self, seq: Seq) -> StoreResult<Option<LogEntry>> {
         if seq > self.expected_head {
-            let index = self.log.partition_point(|(entry, _)| entry.seq < seq);
-            return Ok(self.log.get(index).filter(|(entry, _)| entry.seq == seq).map(|(entry, _)| entry.clone()));
+            let index = self.log.partition_point(|write| write.entry.seq < seq);
+            let write = self.log.get(index).filter(|write| write.entry.seq == seq);
+            return Ok(write.map(|write| LogEntry::clone(&write.entry)));
         }
         if seq == 0 { Ok(None) } else { self.read.log_entry(seq) }
     }
@@ -205,13 +241,12 @@ impl<'a> Group<'a> {
             self.put_slot(key, record, before);
         }
         self.head.seq = seq;
-        let json = serde_json::to_string(&entry)
-            .map_err(|error| StoreError::Corrupt(format!("log entry {seq} does not encode: {error}")))?;
-        self.head.chain = chain_hash(&self.head.chain, &json);
         if access_changes(&entry) {
             self.access_by_user.clear();
         }
-        self.log.push((entry, self.head.chain.clone()));
+        let write = LogWrite::new(&self.head.chain, entry)?;
+        self.head.chain.clone_from(&write.hash);
+        self.log.push(write);
         Ok(())
     }
 
@@ -263,8 +298,8 @@ impl<'a> Group<'a> {
     }
 
     /// The write set of the whole group, and its entries.
-    pub fn into_writes(self) -> StoreResult<(WriteSet, Vec<LogEntry>)> {
-        let entries = self.log.iter().map(|(entry, _)| entry.clone()).collect();
+    pub fn into_writes(self) -> StoreResult<(WriteSet, Vec<Arc<LogEntry>>)> {
+        let entries = self.log.iter().map(|write| Arc::clone(&write.entry)).collect();
         let schema = self.schema;
         let records = self.slots.into_iter().map(|((entity, _), Slot { record, was })| {
             let uniques = schema.entities[&entity].unique.iter().filter(|_| !record.is_deleted);

@@ -11,10 +11,13 @@ mod decide;
 mod draft;
 mod history;
 mod ops;
+mod wanted;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use history::{HistoryItem, history};
+pub use wanted::wanted;
 
 use crate::TimestampMs;
 use crate::change::{LogEntry, Mutation, Outcome};
@@ -55,7 +58,7 @@ pub struct GroupPlan {
     /// One per request, in order.
     pub replies: Vec<PushReply>,
     /// The new log entries, for live sessions.
-    pub entries: Vec<LogEntry>,
+    pub entries: Vec<Arc<LogEntry>>,
     /// Digests after the group of every scope it touched.
     pub digests: BTreeMap<ScopeId, Digest>,
 }

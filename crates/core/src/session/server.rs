@@ -2,6 +2,7 @@
 //! frames. The shell keeps the socket; the simulator keeps its own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::change::{Change, ChangeKind, LogEntry};
 use crate::digest::Digest;
@@ -193,7 +194,7 @@ fn encoded_bytes(op: &WireOp) -> StoreResult<usize> {
 /// A live batch for everybody with `grants` (spec BAT-1): what they may see of the entries in `(from, to]`.
 /// `digests`: of every scope the entries touched, at `to`.
 pub fn render_batch(
-    entries: &[LogEntry],
+    entries: &[Arc<LogEntry>],
     digests: &BTreeMap<ScopeId, Digest>,
     grants: &Grants,
     (from, to): (Seq, Seq),
@@ -232,7 +233,7 @@ fn live_op(seq: Seq, change: &Change, grants: &Grants) -> Option<WireOp> {
 
 /// Whether a live batch of these entries cannot serve `grants`, because a record moved into view with a patch: the session
 /// is caught up from the store instead, which sends the whole record (spec BAT-6).
-pub fn needs_whole(entries: &[LogEntry], grants: &Grants) -> bool {
+pub fn needs_whole(entries: &[Arc<LogEntry>], grants: &Grants) -> bool {
     let moves_in = |change: &Change| {
         let came_from = change.left.as_ref().filter(|_| change.kind == ChangeKind::Patch);
         came_from.is_some_and(|left| !grants.includes(left) && grants.includes(&change.scope))

@@ -98,7 +98,8 @@ impl Store for MemoryStore {
     fn transact<T>(
         &mut self,
         workspace: &WorkspaceId,
-        plan: impl FnOnce(&dyn Read) -> StoreResult<(WriteSet, T)>,
+        _wanted: &Wanted,
+        mut plan: impl FnMut(&dyn Read) -> StoreResult<(WriteSet, T)>,
     ) -> StoreResult<T> {
         let (writes, value) = plan(&self.view(workspace)?)?;
         if !writes.is_empty() {
@@ -191,7 +192,9 @@ impl Workspace {
         for (scope, departure) in writes.departures.iter().cloned() {
             self.departures.entry(scope).or_default().insert((departure.seq, departure.entity, departure.id));
         }
-        self.log.extend(writes.log.iter().map(|(entry, hash)| (entry.seq, (entry.clone(), hash.clone()))));
+        let entries =
+            writes.log.iter().map(|LogWrite { entry, hash, .. }| (entry.seq, (LogEntry::clone(entry), hash.clone())));
+        self.log.extend(entries);
         let outcomes = writes.outcomes.iter().cloned();
         self.outcomes.extend(outcomes.map(|stored| ((stored.client_id, stored.outcome.client_seq), stored)));
         self.clients.extend(writes.clients.iter().map(|client| (client.client_id, client.clone())));

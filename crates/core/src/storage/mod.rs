@@ -2,13 +2,14 @@
 //! passes (invariant 11).
 //!
 //! The engine plans against a [`Read`] and returns a [`WriteSet`]; a store applies it whole or not at all. Reading is
-//! synchronous and may answer [`StoreError::NotLoaded`]: an adapter over an asynchronous database gives the engine a
-//! preloaded view, loads what was missed and plans again, since planning has no effects.
+//! synchronous; so that a distant database is not asked once for each op, the engine says before what it is going to look
+//! at ([`Wanted`]), and an adapter may load that in few round trips.
 
 pub mod contract;
 mod memory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub use memory::{MemoryStore, MemoryView};
 use serde::{Deserialize, Serialize};
@@ -26,9 +27,6 @@ pub enum StoreError {
     /// `create_workspace` of one that is there; nothing happened.
     #[error("there is a workspace `{0}` already")]
     WorkspaceExists(WorkspaceId),
-    /// A preloaded view lacks this; load it and plan again.
-    #[error("{0} is not loaded")]
-    NotLoaded(String),
     /// Try again later: nothing happened.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
@@ -139,6 +137,19 @@ pub struct Departure {
     pub id: RecordId,
 }
 
+/// What a plan is expected to read: a hint, never a limit.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Wanted {
+    pub records: BTreeSet<(Name, RecordId)>,
+    /// As [`Read::find_unique`] asks: `(entity, unique, key)`.
+    pub unique_keys: BTreeSet<(Name, Name, String)>,
+    /// As [`Read::find`] asks, for texts: `(entity, field, value)`.
+    pub values: BTreeSet<(Name, Name, String)>,
+    pub clients: BTreeSet<ClientId>,
+    pub log: BTreeSet<Seq>,
+    pub scopes: BTreeSet<ScopeId>,
+}
+
 /// Everything one group commit writes, computed by the engine. Applied whole or not at all.
 ///
 /// A store refuses as `Corrupt`, having written nothing, what can only be our bug: a record whose `was` is not what is
@@ -154,12 +165,33 @@ pub struct WriteSet {
     /// New state of every record touched, each once, with the rv it had before (0: new).
     pub records: Vec<RecordWrite>,
     pub departures: Vec<(ScopeId, Departure)>,
-    /// Entries with their chain hash, seq order.
-    pub log: Vec<(LogEntry, String)>,
+    /// New entries, seq order.
+    pub log: Vec<LogWrite>,
     pub outcomes: Vec<StoredOutcome>,
     pub clients: Vec<ClientState>,
     /// New digest of every scope touched.
     pub digests: BTreeMap<ScopeId, Digest>,
+}
+
+/// A log entry as it is stored: encoded once, for its hash and for the store.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct LogWrite {
+    pub entry: Arc<LogEntry>,
+    /// The entry as `serde_json` writes it: what is hashed and what is kept.
+    pub json: String,
+    /// Chain hash at this entry (spec AUD-1).
+    pub hash: String,
+}
+
+impl LogWrite {
+    /// The entry that follows the one with hash `prev`. An entry that does not encode is `Corrupt`.
+    pub fn new(prev: &str, entry: impl Into<Arc<LogEntry>>) -> StoreResult<Self> {
+        let entry = entry.into();
+        let json = serde_json::to_string(&*entry)
+            .map_err(|error| StoreError::Corrupt(format!("log entry {} does not encode: {error}", entry.seq)))?;
+        let hash = chain_hash(prev, &json);
+        Ok(Self { entry, json, hash })
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -190,9 +222,9 @@ impl WriteSet {
             let (want, is) = (self.expected_head, head.seq);
             return Err(StoreError::Unavailable(format!("planned on head {want}, but it is {is}; plan again")));
         }
-        let seqs = self.log.iter().map(|(entry, _)| entry.seq);
+        let seqs = self.log.iter().map(|write| write.entry.seq);
         let is_gapless = seqs.eq(head.seq + 1..=self.head);
-        let ends_in_chain = self.log.last().is_none_or(|(_, hash)| *hash == self.chain);
+        let ends_in_chain = self.log.last().is_none_or(|write| write.hash == self.chain);
         if !is_gapless || !ends_in_chain {
             let text =
                 format!("a plan's log does not run from {} to {} with its last hash as chain", head.seq, self.head);
@@ -204,8 +236,8 @@ impl WriteSet {
 
 /// A store of workspaces.
 ///
-/// `transact` runs `plan` on the state as it is under the workspace's write lock and applies what it returns; when it
-/// returns, the effects are durable (`synchronous=FULL` or its like). An error means nothing happened, except
+/// `transact` runs `plan` on the state as it is under the workspace's write lock and applies what it returns; a store runs
+/// `plan` again when the transaction had to be begun anew, and takes the last result. When it returns, the effects are durable (`synchronous=FULL` or its like). An error means nothing happened, except
 /// [`StoreError::Indeterminate`].
 pub trait Store {
     fn create_workspace(&mut self, workspace: &WorkspaceId, backend_id: BackendId) -> StoreResult<()>;
@@ -214,7 +246,8 @@ pub trait Store {
     fn transact<T>(
         &mut self,
         workspace: &WorkspaceId,
-        plan: impl FnOnce(&dyn Read) -> StoreResult<(WriteSet, T)>,
+        wanted: &Wanted,
+        plan: impl FnMut(&dyn Read) -> StoreResult<(WriteSet, T)>,
     ) -> StoreResult<T>;
     /// Notes that clients have seen their outcomes up to a `client_seq`; a lower one than before and an unknown client are
     /// ignored. Only [`Store::compact`] reads it, so a store may lose it in a crash.

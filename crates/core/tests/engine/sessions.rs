@@ -155,7 +155,8 @@ fn bat_1_bat_2_a_live_batch_shows_only_what_is_granted() {
     let from = world.head();
     let rv = world.rv("contacts", id);
     world.push(&mut boss, vec![update("contacts", id, rv, json!({"assigned_to": ada.principal.user_id}))]);
-    let entries = world.view(|read| read.log(from, world.head(), 10).unwrap());
+    let entries: Vec<_> =
+        world.view(|read| read.log(from, world.head(), 10).unwrap()).into_iter().map(std::sync::Arc::new).collect();
     let digests = BTreeMap::from([(ScopeId::WORKSPACE, world.digest())]);
     let span = (from, world.head());
     let everything = render_batch(&entries, &digests, &Grants::All, span);

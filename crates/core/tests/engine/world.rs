@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use syncline_core::change::{Mutation, Op, Outcome, OutcomeKind, Resolution};
-use syncline_core::engine::{PushReply, PushRequest, access, plan_group};
+use syncline_core::engine::{PushReply, PushRequest, access, plan_group, wanted};
 use syncline_core::id::{BackendId, ClientId, DeviceId, MutationId, RecordId, UserId, WorkspaceId};
 use syncline_core::principal::Principal;
 use syncline_core::record::Record;
@@ -127,7 +127,8 @@ impl World {
             let plan = plan_group(&schema, &workspace, read, &requests)?;
             Ok((plan.writes, plan.replies))
         };
-        self.store.transact(&self.workspace, plan).unwrap()
+        let wanted = wanted(&self.schema, &self.workspace, &requests);
+        self.store.transact(&self.workspace, &wanted, plan).unwrap()
     }
 
     pub fn record(&self, entity: &str, id: RecordId) -> Option<Record> {

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use syncline_core::change::OutcomeKind;
-use syncline_core::engine::{GroupPlan, PushReply, PushRequest, plan_group};
+use syncline_core::engine::{GroupPlan, PushReply, PushRequest, plan_group, wanted};
 use syncline_core::id::WorkspaceId;
 use syncline_core::storage::{Read, Store, StoreError, StoreResult};
 use tokio::sync::oneshot;
@@ -88,7 +88,9 @@ fn commit<S: Store>(parts: &mut WriterParts<S>, workspace_id: &WorkspaceId, grou
     let started = clock::instant();
     let schema = &parts.schema;
     let store = &mut parts.store;
-    let work = AssertUnwindSafe(|| store.transact(workspace_id, |read| plan(schema, workspace_id, read, group)));
+    let wanted = wanted(schema, workspace_id, &group.requests);
+    let work =
+        AssertUnwindSafe(|| store.transact(workspace_id, &wanted, |read| plan(schema, workspace_id, read, group)));
     let done = match catch_unwind(work) {
         Ok(done) => done.inspect_err(die_if_indeterminate)?,
         Err(panic) => return Err(Failure::Panic(panic_text(panic.as_ref()))),
@@ -156,7 +158,7 @@ fn finish<S: Store>(parts: &WriterParts<S>, workspace_id: &WorkspaceId, group: G
 fn refuse(workspace_id: &WorkspaceId, group: Group, failure: &Failure) {
     let is_ours = match failure {
         Failure::Panic(_) => true,
-        Failure::Store(StoreError::Unavailable(_) | StoreError::NotLoaded(_)) => false,
+        Failure::Store(StoreError::Unavailable(_)) => false,
         Failure::Store(_) => true,
     };
     if is_ours {

@@ -1,5 +1,7 @@
 //! What the writer is asked, and how it answers.
 
+use std::sync::Arc;
+
 use syncline_core::Seq;
 use syncline_core::change::LogEntry;
 use syncline_core::digest::Digest;
@@ -65,7 +67,7 @@ pub struct Committed {
     /// Head before and after.
     pub from: Seq,
     pub to: Seq,
-    pub entries: Vec<LogEntry>,
+    pub entries: Vec<Arc<LogEntry>>,
     /// Digest at `to` of every scope touched.
     pub digests: std::collections::BTreeMap<ScopeId, Digest>,
 }

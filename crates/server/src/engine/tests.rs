@@ -10,7 +10,7 @@ use syncline_core::engine::{PushReply, PushRequest};
 use syncline_core::id::{BackendId, ClientId, DeviceId, MutationId, RecordId, UserId, WorkspaceId};
 use syncline_core::principal::Principal;
 use syncline_core::schema::Schema;
-use syncline_core::storage::{MemoryStore, Read, Store, StoreError, StoreResult, WriteSet};
+use syncline_core::storage::{MemoryStore, Read, Store, StoreError, StoreResult, Wanted, WriteSet};
 use tokio::sync::oneshot;
 
 use super::{Busy, Committed, Decision, Precondition, PushJob, Writer, WriterParts};
@@ -43,7 +43,8 @@ impl Store for Moody {
     fn transact<T>(
         &mut self,
         workspace: &WorkspaceId,
-        plan: impl FnOnce(&dyn Read) -> StoreResult<(WriteSet, T)>,
+        wanted: &Wanted,
+        plan: impl FnMut(&dyn Read) -> StoreResult<(WriteSet, T)>,
     ) -> StoreResult<T> {
         self.transactions.fetch_add(1, Ordering::SeqCst);
         let mood = self.moods.lock().unwrap().pop();
@@ -53,7 +54,7 @@ impl Store for Moody {
             Some(Mood::Wait(go)) => go.recv().unwrap(),
             None => {}
         }
-        self.inner.transact(workspace, plan)
+        self.inner.transact(workspace, wanted, plan)
     }
     fn acknowledge(&mut self, workspace: &WorkspaceId, upto: &[(ClientId, u64)]) -> StoreResult<()> {
         self.inner.acknowledge(workspace, upto)

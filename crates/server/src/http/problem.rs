@@ -85,7 +85,7 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::NoWorkspace(_) => Self::not_found("There is no such workspace, or it is not yours."),
-            StoreError::Unavailable(_) | StoreError::NotLoaded(_) => {
+            StoreError::Unavailable(_) => {
                 tracing::warn!(event = "store_unavailable", %error, "the store could not be read");
                 let mut problem = Problem::new(Code::Unavailable, "The store is not available. Try again in a moment.");
                 problem.retry_ms = Some(crate::random::between(500, 2_000));

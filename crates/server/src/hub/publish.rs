@@ -76,7 +76,7 @@ fn run(hub: &Hub, db: &Db, queue: &Receiver<Committed>) {
 /// Order matters: sessions whose access changed are cut off from the live frames first (spec GRT-1), then the rings are
 /// fed.
 fn publish(workspace: &WorkspaceHub, db: &Db, committed: &Committed) {
-    if committed.entries.iter().any(touches_access) {
+    if committed.entries.iter().any(|entry| touches_access(entry)) {
         regrant(workspace, db, committed);
     }
     let scopes: BTreeSet<ScopeId> = committed.entries.iter().flat_map(|entry| entry.scopes()).collect();
@@ -90,7 +90,7 @@ fn publish(workspace: &WorkspaceHub, db: &Db, committed: &Committed) {
 
 /// Consecutive entries, and the seqs between which they lie.
 struct Stretch<'a> {
-    entries: &'a [LogEntry],
+    entries: &'a [Arc<LogEntry>],
     from: Seq,
     to: Seq,
 }

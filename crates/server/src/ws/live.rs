@@ -1,6 +1,7 @@
 //! Live delivery: the ring, the way back onto it, and changes of grants (spec §10, GRT-1).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use syncline_core::Seq;
 use syncline_core::digest::Digest;
@@ -168,7 +169,7 @@ fn missed(schema: &Schema, read: &dyn Read, grants: &Grants, cursor: Seq) -> Sto
     if to <= cursor {
         return Ok(Missed::Frames { frames: Vec::new(), to: cursor });
     }
-    let entries = read.log(cursor, to, REPLAY_ENTRIES_MAX + 1)?;
+    let entries: Vec<_> = read.log(cursor, to, REPLAY_ENTRIES_MAX + 1)?.into_iter().map(Arc::new).collect();
     if entries.len() <= REPLAY_ENTRIES_MAX && !needs_whole(&entries, grants) {
         let touched: BTreeSet<ScopeId> = entries.iter().flat_map(|entry| entry.scopes()).collect();
         let visible = touched.into_iter().filter(|scope| grants.includes(scope));

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Params, params, params_from_iter};
 use syncline_core::change::OutcomeKind;
 use syncline_core::id::{RecordId, ScopeId};
 use syncline_core::record::Record;
-use syncline_core::storage::{ClientState, RecordWrite, StoreResult, StoredOutcome, WriteSet, unique_key};
+use syncline_core::storage::{ClientState, LogWrite, RecordWrite, StoreResult, StoredOutcome, WriteSet, unique_key};
 use syncline_core::{Fields, Name};
 
 use super::error::{OrFailed, corrupt};
@@ -140,8 +140,8 @@ impl<'a> Writer<'a> {
 
     fn log(&self, writes: &WriteSet) -> StoreResult<()> {
         let sql = "INSERT INTO sync_log (workspace_no, seq, entry, hash) VALUES (?1, ?2, ?3, ?4)";
-        for (entry, hash) in &writes.log {
-            self.run(sql, params![self.workspace().no, int(entry.seq), encode(entry)?, hash])?;
+        for LogWrite { entry, json, hash } in &writes.log {
+            self.run(sql, params![self.workspace().no, int(entry.seq), json, hash])?;
         }
         Ok(())
     }

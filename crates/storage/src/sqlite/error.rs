@@ -69,7 +69,7 @@ mod tests {
             StoreError::Indeterminate(_) => "indeterminate",
             StoreError::Corrupt(_) => "corrupt",
             StoreError::Database(_) => "database",
-            StoreError::NotLoaded(_) | StoreError::NoWorkspace(_) | StoreError::WorkspaceExists(_) => "other",
+            StoreError::NoWorkspace(_) | StoreError::WorkspaceExists(_) => "other",
         };
         let table = [
             (ffi::SQLITE_BUSY, "unavailable", "unavailable"),

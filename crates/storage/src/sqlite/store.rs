@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use syncline_core::Seq;
 use syncline_core::id::{BackendId, ClientId, WorkspaceId};
 use syncline_core::schema::Schema;
-use syncline_core::storage::{Read, Store, StoreResult, WriteSet};
+use syncline_core::storage::{Read, Store, StoreResult, Wanted, WriteSet};
 
 use super::auth::AuthStore;
 use super::connect::{Lane, RollbackUnlessCommitted, Source, SqliteOptions};
@@ -95,7 +95,8 @@ impl Store for SqliteStore {
     fn transact<T>(
         &mut self,
         workspace: &WorkspaceId,
-        plan: impl FnOnce(&dyn Read) -> StoreResult<(WriteSet, T)>,
+        _wanted: &Wanted,
+        mut plan: impl FnMut(&dyn Read) -> StoreResult<(WriteSet, T)>,
     ) -> StoreResult<T> {
         let layout = &self.reader.layout;
         self.lane.write(|conn| {

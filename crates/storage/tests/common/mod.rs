@@ -37,7 +37,7 @@ pub fn fields(value: serde_json::Value) -> Fields {
 pub fn put(world: &mut World<SqliteStore>, bits: u128, value: serde_json::Value) {
     world.commit(|draft| {
         draft.mutation();
-        draft.put("things", id(bits), SCOPE, fields(value));
+        draft.put("things", id(bits), SCOPE, fields(value.clone()));
     });
 }
 

@@ -74,7 +74,8 @@ fn sto_1_more_readers_than_connections_wait_for_one() {
         }
     });
     assert_eq!(done.load(Ordering::Relaxed), 8);
-    let failed = store.read(&workspace(), |_| Err::<(), _>(syncline_core::storage::StoreError::NotLoaded("x".into())));
+    let failed =
+        store.read(&workspace(), |_| Err::<(), _>(syncline_core::storage::StoreError::Unavailable("x".into())));
     assert!(failed.is_err(), "an error gives the connection back");
     assert_eq!(store.read(&workspace(), assert_consistent).unwrap(), 0);
 }

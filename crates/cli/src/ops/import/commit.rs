@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use syncline_core::change::{Op, Outcome, OutcomeKind};
 use syncline_core::engine::{GroupPlan, PushReply, plan_group};
-use syncline_core::storage::{Read, Store as _, StoreError, StoreResult};
+use syncline_core::storage::{Read, Store as _, StoreError, StoreResult, Wanted};
 use syncline_storage::{SqliteReader, SqliteStore};
 
 use super::errors::{ErrorFile, ErrorRow};
@@ -30,7 +30,7 @@ pub fn commit(
     errors: &mut ErrorFile,
     rows: &[Row],
 ) -> anyhow::Result<()> {
-    let counters = store.transact(planner.workspace, |read| {
+    let counters = store.transact(planner.workspace, &Wanted::default(), |read| {
         let mut batch = Batch::default();
         let decided = decide(planner, import, errors, (read, &mut batch), rows)?;
         // Before the commit: rows noted twice can be cut off when resuming, rows never noted are lost.

@@ -215,7 +215,7 @@ impl Job<'_> {
             (Name::new_static("last_row"), json!(0)),
         ]);
         let op = Op::Create { entity: Name::new_static(IMPORTS), id, fields };
-        import.write(store, (&self.schema, &self.workspace), |_: &dyn Read| Ok(vec![op]))?;
+        import.write(store, (&self.schema, &self.workspace), |_: &dyn Read| Ok(vec![op.clone()]))?;
         Ok(import)
     }
 

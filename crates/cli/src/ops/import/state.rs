@@ -11,7 +11,7 @@ use syncline_core::id::{ClientId, DeviceId, MutationId, RecordId, UserId, Worksp
 use syncline_core::principal::Principal;
 use syncline_core::record::Record;
 use syncline_core::schema::Schema;
-use syncline_core::storage::{Read, Store as _, StoreResult};
+use syncline_core::storage::{Read, Store as _, StoreResult, Wanted};
 use syncline_core::{Fields, Name, Value};
 use syncline_storage::SqliteStore;
 
@@ -118,9 +118,9 @@ impl Import {
         &self,
         store: &mut SqliteStore,
         (schema, workspace): (&Schema, &WorkspaceId),
-        ops: impl FnOnce(&dyn Read) -> StoreResult<Vec<Op>>,
+        mut ops: impl FnMut(&dyn Read) -> StoreResult<Vec<Op>>,
     ) -> anyhow::Result<()> {
-        let reply = store.transact(workspace, |read| {
+        let reply = store.transact(workspace, &Wanted::default(), |read| {
             let request = self.request(workspace, read, [ops(read)?])?;
             let plan = plan_group(schema, workspace, read, &[request])?;
             Ok((plan.writes, plan.replies))

@@ -9,7 +9,7 @@ use syncline_core::change::{ChangeKind, Op, OutcomeKind};
 use syncline_core::engine::{PushReply, plan_group};
 use syncline_core::id::{RecordId, WorkspaceId};
 use syncline_core::schema::{OnDelete, Schema};
-use syncline_core::storage::{Read, Store as _, StoreResult};
+use syncline_core::storage::{Read, Store as _, StoreResult, Wanted};
 use syncline_core::{Name, Seq};
 use syncline_storage::SqliteStore;
 
@@ -53,9 +53,9 @@ impl Undo<'_> {
         let rounds =
             [false, true].into_iter().flat_map(|of_options| seqs.rchunks(BATCH).map(move |seqs| (of_options, seqs)));
         for (of_options, seqs) in rounds {
-            let mut part = report.clone();
-            part.kept.clear();
-            let part = store.transact(self.workspace, |read| {
+            let before = UndoReport { kept: Vec::new(), ..report.clone() };
+            let part = store.transact(self.workspace, &Wanted::default(), |read| {
+                let mut part = before.clone();
                 let mutations = self.plan(read, (seqs, of_options), &mut part)?;
                 let request = self.import.request(self.workspace, read, mutations)?;
                 let plan = plan_group(self.schema, self.workspace, read, &[request])?;

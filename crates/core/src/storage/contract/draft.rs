@@ -46,17 +46,17 @@ impl<S: Store> World<S> {
     }
 
     /// Commits what `plan` drafts, in `acme`.
-    pub fn commit(&mut self, plan: impl FnOnce(&mut Draft<'_>)) {
+    pub fn commit(&mut self, plan: impl FnMut(&mut Draft<'_>)) {
         self.commit_in(&workspace(), plan);
     }
 
-    pub fn commit_in(&mut self, workspace: &WorkspaceId, plan: impl FnOnce(&mut Draft<'_>)) {
+    pub fn commit_in(&mut self, workspace: &WorkspaceId, plan: impl FnMut(&mut Draft<'_>)) {
         self.try_commit(workspace, plan).expect("a well-formed write set is applied");
     }
 
-    pub fn try_commit(&mut self, workspace: &WorkspaceId, plan: impl FnOnce(&mut Draft<'_>)) -> StoreResult<()> {
+    pub fn try_commit(&mut self, workspace: &WorkspaceId, mut plan: impl FnMut(&mut Draft<'_>)) -> StoreResult<()> {
         let schema = self.schema.clone();
-        self.store.transact(workspace, |read| {
+        self.store.transact(workspace, &Wanted::default(), |read| {
             let mut draft = Draft::new(read, &schema)?;
             plan(&mut draft);
             Ok((draft.finish(), ()))
@@ -109,7 +109,8 @@ impl<'a> Draft<'a> {
             changes: Vec::new(),
         };
         self.writes.head = seq;
-        self.writes.log.push((entry, String::new()));
+        let entry = Arc::new(entry);
+        self.writes.log.push(LogWrite { entry, json: String::new(), hash: String::new() });
         let (outcome, conflict_ids) = (OutcomeKind::Applied, Vec::new());
         self.outcome(CLIENT, Outcome { client_seq, mutation_id, outcome, code: None, detail: None, conflict_ids, seq });
         seq
@@ -164,9 +165,9 @@ impl<'a> Draft<'a> {
     pub fn finish(mut self) -> WriteSet {
         self.flush();
         let mut chain = self.read.head().expect("the head was read before").chain;
-        for (entry, hash) in &mut self.writes.log {
-            *hash = chain_hash(&chain, &serde_json::to_string(entry).expect("an entry encodes"));
-            chain.clone_from(hash);
+        for write in &mut self.writes.log {
+            *write = LogWrite::new(&chain, Arc::clone(&write.entry)).expect("an entry encodes");
+            chain.clone_from(&write.hash);
         }
         self.writes.chain = chain;
         self.writes
@@ -211,7 +212,8 @@ impl<'a> Draft<'a> {
             before.retain(|field, _| fields.contains_key(field));
         }
         let change = Change { entity: entity.clone(), id, kind, prev_rv, scope, left, fields, before };
-        self.writes.log.last_mut().expect("a draft starts with a mutation").0.changes.push(change);
+        let write = self.writes.log.last_mut().expect("a draft starts with a mutation");
+        Arc::make_mut(&mut write.entry).changes.push(change);
         let uniques = self.schema.entity(&entity).map_or(&[][..], |entity| &entity.unique);
         let keys = uniques.iter().filter(|_| !record.is_deleted);
         let keys = keys.filter_map(|unique| Some((unique.name.clone(), unique_key(unique, &record.fields)?))).collect();

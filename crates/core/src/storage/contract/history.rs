@@ -78,7 +78,7 @@ pub(super) fn sto_12_a_stored_outcome_never_changes<S: Store>(world: &mut World<
     let stored = world.read(|read| read.outcome(CLIENT, 1)).expect("STO-12: it was decided");
     let mut again = stored.clone();
     again.outcome.detail = Some("changed".to_owned());
-    let refused = world.try_commit(&workspace(), |draft| draft.writes.outcomes.push(again));
+    let refused = world.try_commit(&workspace(), |draft| draft.writes.outcomes.push(again.clone()));
     assert!(matches!(refused, Err(StoreError::Corrupt(_))), "STO-12: a second outcome is refused, got {refused:?}");
     let now = world.read(|read| read.outcome(CLIENT, 1));
     assert_eq!(now, Some(stored), "STO-12: and the first one stands");

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::draft::{CLIENT, World, fields, id, workspace};
 use crate::id::{BackendId, ClientId, RecordId, ScopeId, WorkspaceId};
 use crate::record::{Record, Version, Versions};
-use crate::storage::{ChangedPage, Head, RecordWas, Store, StoreError, WriteSet, epoch_base};
+use crate::storage::{ChangedPage, Head, RecordWas, Store, StoreError, Wanted, WriteSet, epoch_base};
 use crate::{Fields, Seq};
 
 const SCOPE: &ScopeId = &ScopeId::WORKSPACE;
@@ -33,13 +33,14 @@ fn everything<S: Store>(world: &World<S>, workspace: &WorkspaceId) -> String {
 pub(super) fn sto_1_a_failed_plan_leaves_nothing<S: Store>(world: &mut World<S>) {
     put(world, 1, 1);
     let before = everything(world, &workspace());
-    let failed = world.store.transact(&workspace(), |read| {
+    let failed = world.store.transact(&workspace(), &Wanted::default(), |read| {
         read.head()?;
-        Err::<(WriteSet, ()), _>(StoreError::NotLoaded("things/2".to_owned()))
+        Err::<(WriteSet, ()), _>(StoreError::Unavailable("things/2".to_owned()))
     });
-    assert!(matches!(failed, Err(StoreError::NotLoaded(_))), "STO-1: a plan's error comes back, got {failed:?}");
+    assert!(matches!(failed, Err(StoreError::Unavailable(_))), "STO-1: a plan's error comes back, got {failed:?}");
     assert_eq!(everything(world, &workspace()), before, "STO-1: a failed plan leaves nothing");
-    let empty = world.store.transact(&workspace(), |read| Ok((WriteSet::default(), read.head()?.seq)));
+    let empty =
+        world.store.transact(&workspace(), &Wanted::default(), |read| Ok((WriteSet::default(), read.head()?.seq)));
     assert_eq!(empty.ok(), Some(1), "STO-1: an empty write set is no write, whatever head it names");
 }
 
@@ -264,7 +265,7 @@ pub(super) fn sto_19_contradictions_are_refused<S: Store>(world: &mut World<S>) 
             draft.mutation();
             draft.put("things", id(bits), SCOPE, Fields::new());
             draft.flush();
-            draft.writes.records[0].was = was;
+            draft.writes.records[0].was = was.clone();
         });
         assert!(matches!(refused, Err(StoreError::Corrupt(_))), "STO-19: {bits} was not {said}, got {refused:?}");
         assert_eq!(everything(world, &workspace()), before, "STO-19: nothing happened");

@@ -240,7 +240,7 @@ pub(super) fn sto_6_two_records_swap_their_keys<S: Store>(world: &mut World<S>) 
     for pair in [codes("one", "two"), codes("two", "one")] {
         world.commit(|draft| {
             draft.mutation();
-            for (bits, code) in pair {
+            for (bits, code) in pair.clone() {
                 draft.put("things", id(bits), SCOPE, fields(json!({"code": code})));
             }
         });
