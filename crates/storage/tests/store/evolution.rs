@@ -47,7 +47,7 @@ fn world(path: &Path, schema: Arc<Schema>) -> World<SqliteStore> {
 fn put(world: &mut World<SqliteStore>, entity: &str, bits: u128, value: serde_json::Value) {
     world.commit(|draft| {
         draft.mutation();
-        draft.put(entity, id(bits), SCOPE, fields(value));
+        draft.put(entity, id(bits), SCOPE, fields(value.clone()));
     });
 }
 
