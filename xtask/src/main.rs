@@ -2,9 +2,11 @@
 
 mod proof;
 mod run;
+mod services;
 mod shell;
 mod tidy;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,6 +36,12 @@ enum Task {
     },
     /// Everything that proves the project, in order; stops at the first failure
     Test,
+    /// A command with a PostgreSQL, a Redis and a Redis Cluster of its own, named in its environment as for the tests
+    Services {
+        /// For example `cargo nextest run -p syncline-server`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<OsString>,
+    },
     /// Deterministic simulation of devices, networks and disks
     Sim {
         /// Passed on to `syncline-sim`, for example `--seeds 500`
@@ -66,6 +74,7 @@ fn perform(task: Task) -> Result<()> {
     match task {
         Task::Run { data, listen, dev } => run::run(&data, &listen, dev),
         Task::Test => proof::test(),
+        Task::Services { command } => services::run(&command),
         Task::Sim { args } => shell::cargo(["run", "--release", "--package", "syncline-sim", "--"]).args(args).run(),
         Task::Bench { args } => {
             shell::cargo(["run", "--release", "--package", "syncline-bench", "--"]).args(args).run()

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::{shell, tidy};
+use crate::{services, shell, tidy};
 
 /// Seeds the simulation replays: fixed, so that the same commit always gives the same answer.
 const SIM_SEEDS: &str = "60";
@@ -23,6 +23,7 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[
+    Step { name: "services", run: || services::Programs::find_or_install().map(|_| Done::Passed) },
     Step { name: "format", run: format },
     Step { name: "tidy", run: || tidy::report(&shell::root()).map(|()| Done::Passed) },
     Step { name: "clippy", run: clippy },
@@ -85,12 +86,14 @@ fn clippy() -> Result<Done> {
     Ok(Done::Passed)
 }
 
+/// With a PostgreSQL, a Redis and a Redis Cluster of their own, which end with this step.
 fn tests() -> Result<Done> {
+    let services = services::Services::start()?;
     if shell::cargo(["nextest", "--version"]).works() {
-        shell::cargo(["nextest", "run", "--workspace"]).run()?;
+        services.tell(shell::cargo(["nextest", "run", "--workspace"])).run()?;
     } else {
         println!("cargo-nextest is not installed; `cargo test` runs the same tests");
-        shell::cargo(["test", "--workspace"]).run()?;
+        services.tell(shell::cargo(["test", "--workspace"])).run()?;
     }
     Ok(Done::Passed)
 }
