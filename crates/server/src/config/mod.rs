@@ -1,6 +1,7 @@
 //! Configuration: one struct per section, every field with unit, default and bound, parsed once in `main` and passed
 //! down typed. A file gives the sections by name; environment variables with the documented names override it.
 
+mod bus;
 mod env;
 mod http;
 mod log;
@@ -10,6 +11,7 @@ mod tokens;
 
 use serde::Deserialize;
 
+pub use bus::BusConfig;
 pub use env::Environment;
 pub use http::HttpConfig;
 pub use log::{LogConfig, LogFormat};
@@ -25,6 +27,7 @@ pub struct Config {
     pub store: StoreConfig,
     pub sockets: SocketsConfig,
     pub tokens: TokensConfig,
+    pub bus: BusConfig,
     pub log: LogConfig,
 }
 
@@ -43,6 +46,7 @@ impl Config {
         self.store.apply_environment(environment)?;
         self.sockets.apply_environment(environment)?;
         self.tokens.apply_environment(environment)?;
+        self.bus.apply_environment(environment)?;
         self.log.apply_environment(environment)
     }
 
@@ -51,7 +55,8 @@ impl Config {
         self.http.check()?;
         self.store.check()?;
         self.sockets.check()?;
-        self.tokens.check()
+        self.tokens.check()?;
+        self.bus.check()
     }
 }
 
