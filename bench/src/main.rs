@@ -31,6 +31,14 @@ struct Args {
     /// A tenth of the work: to see that everything runs, not for figures.
     #[arg(long)]
     quick: bool,
+    /// Of the pushes only those of so many clients with so many mutations a frame, for example 10x100: for a profiler.
+    #[arg(long, value_parser = pair)]
+    only: Option<(usize, usize)>,
+}
+
+fn pair(text: &str) -> Result<(usize, usize), String> {
+    let parsed = text.split_once('x').and_then(|(one, other)| Some((one.parse().ok()?, other.parse().ok()?)));
+    parsed.ok_or_else(|| "two numbers, for example 10x100".to_owned())
 }
 
 fn main() -> anyhow::Result<()> {
@@ -47,7 +55,7 @@ fn main() -> anyhow::Result<()> {
     let mut report = Report::new(args.json);
     runtime.block_on(async {
         if is_wanted("push") {
-            push::run(&mut report, scale).await?;
+            push::run(&mut report, scale, args.only).await?;
         }
         if is_wanted("live") {
             live::run(&mut report, scale).await?;

@@ -1,5 +1,7 @@
 //! A bare client: signs in, greets, pushes and listens, and keeps nothing.
 
+use std::collections::VecDeque;
+
 use anyhow::{Context as _, bail};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -8,6 +10,7 @@ use syncline_core::change::{Mutation, OutcomeKind};
 use syncline_core::digest::Digest;
 use syncline_core::id::ClientId;
 use syncline_core::principal::DeploymentMode;
+use syncline_core::protocol::limits::PUSH_WINDOW;
 use syncline_core::protocol::{ClientFrame, HeldScope, Hello, SchemaRef, ServerFrame, Welcome};
 use syncline_server::demo;
 use tokio_tungstenite::tungstenite::Message;
@@ -39,7 +42,12 @@ pub struct Wire {
 impl Wire {
     /// Signs the demo's owner in on a new device and follows live from the present head, without what is there already.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
-        let (mut wire, mut hello, welcome) = Self::greet(url).await?;
+        Self::connect_as(url, &demo::USERS[0]).await
+    }
+
+    /// As [`Wire::connect`], for one of the demo's people.
+    pub async fn connect_as(url: &str, user: &demo::DemoUser) -> anyhow::Result<Self> {
+        let (mut wire, mut hello, welcome) = Self::greet_as(url, user).await?;
         // Greet again claiming to hold everything at the head: from here on only live batches come.
         hello.claim(&welcome, welcome.head);
         wire.send(&ClientFrame::Hello(hello)).await?;
@@ -78,9 +86,13 @@ impl Wire {
     }
 
     async fn greet(url: &str) -> anyhow::Result<(Self, Hello, Welcome)> {
+        Self::greet_as(url, &demo::USERS[0]).await
+    }
+
+    async fn greet_as(url: &str, user: &demo::DemoUser) -> anyhow::Result<(Self, Hello, Welcome)> {
         let device_id = ClientId::v7(clock::wall_ms(), rand::random()).to_string();
         let body = json!({
-            "email": demo::USERS[0].email, "password": demo::PASSWORD,
+            "email": user.email, "password": demo::PASSWORD,
             "device": {"device_id": device_id, "name": "bench", "deployment_mode": "local_install"},
         });
         let answer = reqwest::Client::new().post(format!("{url}/api/auth/login")).json(&body).send().await?;
@@ -133,8 +145,26 @@ impl Wire {
 
     /// Pushes one frame and waits for its outcomes; batches that come meanwhile are thrown away.
     pub async fn push(&mut self, mutations: Vec<Mutation>) -> anyhow::Result<()> {
-        let last = mutations.last().map_or(0, |mutation| mutation.client_seq);
-        self.send(&ClientFrame::Push { mutations }).await?;
+        self.push_all(vec![mutations]).await
+    }
+
+    /// Pushes frame after frame, as many unanswered at a time as a device keeps, and waits for all outcomes.
+    pub async fn push_all(&mut self, pushes: Vec<Vec<Mutation>>) -> anyhow::Result<()> {
+        let mut unanswered = VecDeque::new();
+        for mutations in pushes {
+            if unanswered.len() == PUSH_WINDOW as usize {
+                self.outcomes_upto(unanswered.pop_front().unwrap_or(0)).await?;
+            }
+            unanswered.push_back(mutations.last().map_or(0, |mutation| mutation.client_seq));
+            self.send(&ClientFrame::Push { mutations }).await?;
+        }
+        for last in unanswered {
+            self.outcomes_upto(last).await?;
+        }
+        Ok(())
+    }
+
+    async fn outcomes_upto(&mut self, last: u64) -> anyhow::Result<()> {
         loop {
             // Batches are the bulk of what comes; only outcomes are decoded.
             let text = self.next_text().await?;
