@@ -1,8 +1,17 @@
 //! The only crate that speaks SQL: adapters of the storage contracts in `syncline_core`, and the tables of identity that
 //! share their database.
 //!
-//! Start reading at [`sqlite::SqliteStore`]. Every adapter passes `syncline_core::storage::contract` (invariant 11).
+//! Start reading at [`Database`], [`sqlite::SqliteStore`] and [`postgres::PostgresStore`]. Every adapter passes
+//! `syncline_core::storage::contract` (invariant 11).
 
+mod database;
+mod database_auth;
+pub mod postgres;
 pub mod sqlite;
+mod url;
 
+pub use database::{Database, DatabaseOptions, DatabaseReader};
+pub use database_auth::DatabaseAuth;
+pub use postgres::{PostgresOptions, PostgresReader, PostgresStore};
 pub use sqlite::{AuthStore, SqliteOptions, SqliteReader, SqliteReplica, SqliteStore};
+pub use url::{DatabaseUrl, InvalidDatabaseUrl, PostgresUrl};

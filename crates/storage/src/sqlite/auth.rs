@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use credentials::{Credential, PutCredential, fold_email};
 pub use devices::Device;
+pub(crate) use devices::{mode_from_text, mode_to_text};
 use rusqlite::{Connection, Row};
 pub use status::ClientStatus;
 use syncline_core::TimestampMs;

@@ -122,6 +122,11 @@ impl Lane {
         Self { conn, busy_timeout: source.busy_timeout(), turn, broken: None }
     }
 
+    /// Another lane to the same file, which takes turns with this one.
+    pub(super) fn sibling(&self, source: &Source) -> StoreResult<Self> {
+        Ok(Self::new(source.open_writer()?, source, self.turn.clone()))
+    }
+
     /// For what needs no transaction of ours.
     pub(super) fn conn(&self) -> &Connection {
         &self.conn

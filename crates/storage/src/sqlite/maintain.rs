@@ -24,13 +24,18 @@ pub(super) fn create_workspace(lane: &mut Lane, workspace: &WorkspaceId, backend
 }
 
 pub(super) fn workspaces(conn: &Connection) -> StoreResult<Vec<WorkspaceId>> {
-    let sql = "SELECT workspace_id FROM sync_workspaces ORDER BY workspace_id";
+    Ok(heads(conn)?.into_iter().map(|(workspace, _)| workspace).collect())
+}
+
+pub(super) fn heads(conn: &Connection) -> StoreResult<Vec<(WorkspaceId, Seq)>> {
+    let sql = "SELECT workspace_id, seq FROM sync_workspaces ORDER BY workspace_id";
     let mut statement = conn.prepare_cached(sql).or_failed()?;
-    let rows = statement.query_map([], |row| row.get::<_, String>(0)).or_failed()?;
-    let id = |text: rusqlite::Result<String>| {
-        WorkspaceId::new(text.or_failed()?).map_err(|error| corrupt(error.to_string()))
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, unsigned(row, 1)?))).or_failed()?;
+    let head = |row: rusqlite::Result<(String, Seq)>| {
+        let (id, seq) = row.or_failed()?;
+        Ok((WorkspaceId::new(id).map_err(|error| corrupt(error.to_string()))?, seq))
     };
-    rows.map(id).collect()
+    rows.map(head).collect()
 }
 
 pub(super) fn acknowledge(lane: &mut Lane, workspace: &WorkspaceId, upto: &[(ClientId, u64)]) -> StoreResult<()> {

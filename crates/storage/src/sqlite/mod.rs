@@ -24,6 +24,7 @@ pub use auth::{
     AuthStore, ClientStatus, Credential, Device, PutCredential, RefreshOwner, RefreshToken, Rotate, Rotation,
     TokenHash, fold_email,
 };
+pub(crate) use auth::{mode_from_text, mode_to_text};
 pub use backup::{BackupProgress, restore};
 pub use check::{ChainReport, CheckReport};
 pub use connect::SqliteOptions;

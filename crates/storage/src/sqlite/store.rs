@@ -56,6 +56,12 @@ impl SqliteStore {
         self.auth.clone()
     }
 
+    /// Another writer of the same file, for another thread; they take turns.
+    pub fn sibling(&self) -> StoreResult<Self> {
+        let lane = self.lane.sibling(self.reader.pool.source())?;
+        Ok(Self { reader: self.reader(), auth: self.auth(), lane })
+    }
+
     /// Copies the write-ahead log into the database and empties it; false when a reader was in the way, which is not
     /// waited for.
     pub fn checkpoint(&mut self) -> StoreResult<bool> {
@@ -144,6 +150,11 @@ impl SqliteReader {
     /// All workspaces in order.
     pub fn workspaces(&self) -> StoreResult<Vec<WorkspaceId>> {
         self.snapshot(maintain::workspaces)
+    }
+
+    /// Where the log of every workspace stands, in order.
+    pub fn heads(&self) -> StoreResult<Vec<(WorkspaceId, Seq)>> {
+        self.snapshot(maintain::heads)
     }
 
     /// Runs `read` in one read transaction.

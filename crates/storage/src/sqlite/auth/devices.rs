@@ -99,7 +99,7 @@ fn device_at(row: &Row<'_>) -> StoreResult<Device> {
     })
 }
 
-fn mode_to_text(mode: DeploymentMode) -> &'static str {
+pub(crate) fn mode_to_text(mode: DeploymentMode) -> &'static str {
     match mode {
         DeploymentMode::WebApp => "web_app",
         DeploymentMode::BrowserExtension => "browser_extension",
@@ -108,7 +108,7 @@ fn mode_to_text(mode: DeploymentMode) -> &'static str {
     }
 }
 
-fn mode_from_text(text: &str) -> StoreResult<DeploymentMode> {
+pub(crate) fn mode_from_text(text: &str) -> StoreResult<DeploymentMode> {
     use DeploymentMode::{BrowserExtension, LocalInstall, MobileApp, WebApp};
     let all = [WebApp, BrowserExtension, LocalInstall, MobileApp];
     let mode = all.into_iter().find(|mode| mode_to_text(*mode) == text);

@@ -1,0 +1,96 @@
+//! Identity on either database.
+
+use syncline_core::TimestampMs;
+use syncline_core::id::{DeviceId, UserId, WorkspaceId};
+use syncline_core::storage::StoreResult;
+use uuid::Uuid;
+
+use crate::postgres::PostgresAuth;
+use crate::sqlite::{AuthStore, ClientStatus, Credential, Device, PutCredential, RefreshToken, Rotate, Rotation};
+
+/// The `auth_*` tables. Cheap to clone, usable from any thread; every method blocks, so call it off the async runtime. What
+/// the methods do is said at [`AuthStore`].
+#[derive(Clone)]
+pub enum DatabaseAuth {
+    Sqlite(AuthStore),
+    Postgres(PostgresAuth),
+}
+
+impl From<AuthStore> for DatabaseAuth {
+    fn from(auth: AuthStore) -> Self {
+        Self::Sqlite(auth)
+    }
+}
+
+impl From<PostgresAuth> for DatabaseAuth {
+    fn from(auth: PostgresAuth) -> Self {
+        Self::Postgres(auth)
+    }
+}
+
+/// Hands each method on to the database that this is.
+macro_rules! hand_on {
+    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $kind:ty),*) -> $result:ty;)*) => {
+        impl DatabaseAuth {
+            $(
+                $(#[$doc])*
+                pub fn $name(&self, $($arg: $kind),*) -> StoreResult<$result> {
+                    match self {
+                        Self::Sqlite(auth) => auth.$name($($arg),*),
+                        Self::Postgres(auth) => auth.$name($($arg),*),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+hand_on! {
+    /// The credentials with this e-mail in all workspaces, in workspace order.
+    fn find_credential_by_email(email: &str) -> Vec<Credential>;
+    fn credential(workspace: &WorkspaceId, user_id: UserId) -> Option<Credential>;
+    /// Inserts or replaces the credential of `(workspace, user)`, failures and lock included.
+    fn put_credential(credential: &Credential) -> PutCredential;
+    /// Replaces the password, which also ends a lock. False: no such credential.
+    fn set_password_hash(workspace: &WorkspaceId, user_id: UserId, hash: &str) -> bool;
+    fn delete_credential(workspace: &WorkspaceId, user_id: UserId) -> bool;
+    /// Counts a wrong password; `lock` says until when the credential is locked after that many failures (0: not).
+    /// Returns the failures so far; 0 when there is no such credential.
+    fn record_failure(workspace: &WorkspaceId, user_id: UserId, lock: impl Fn(u32) -> TimestampMs) -> u32;
+    /// Forgets failures and lock. Writes nothing when there are none.
+    fn reset_failures(workspace: &WorkspaceId, user_id: UserId) -> ();
+    /// Inserts a device, or updates a known one; a revocation stays. Returns the device as stored.
+    fn put_device(device: &Device) -> Device;
+    fn device(workspace: &WorkspaceId, device_id: DeviceId) -> Option<Device>;
+    /// The devices of a user, or of everybody, revoked ones included, last seen first.
+    fn list_devices(workspace: &WorkspaceId, user_id: Option<UserId>) -> Vec<Device>;
+    /// Revokes a device and all its refresh tokens. False: unknown, or revoked before.
+    fn revoke_device(workspace: &WorkspaceId, device_id: DeviceId, now: TimestampMs) -> bool;
+    fn rename_device(workspace: &WorkspaceId, device_id: DeviceId, name: &str) -> bool;
+    /// Notes when devices were seen; collect them and call it now and then, not per request.
+    fn touch_devices(seen: &[(WorkspaceId, DeviceId, TimestampMs)]) -> ();
+    fn touch_device(workspace: &WorkspaceId, device_id: DeviceId, now: TimestampMs) -> ();
+    fn kv_get(workspace: Option<&WorkspaceId>, key: &str) -> Option<Vec<u8>>;
+    fn kv_put(workspace: Option<&WorkspaceId>, key: &str, value: &[u8]) -> ();
+    /// Stores `value` unless there is one, and returns what is stored then.
+    fn kv_get_or_put(workspace: Option<&WorkspaceId>, key: &str, value: &[u8]) -> Vec<u8>;
+    fn kv_delete(workspace: Option<&WorkspaceId>, key: &str) -> bool;
+    /// Keys that start with `prefix`, in order.
+    fn kv_list(workspace: Option<&WorkspaceId>, prefix: &str) -> Vec<String>;
+    /// Inserts or replaces by client; an older report than the stored one is ignored.
+    fn put_client_status(reports: &[ClientStatus]) -> ();
+    /// Every client's last report in client order.
+    fn list_client_status(workspace: &WorkspaceId) -> Vec<ClientStatus>;
+    /// Forgets clients that have not reported since `before`; returns how many.
+    fn purge_client_status(workspace: &WorkspaceId, before: TimestampMs) -> usize;
+    /// Stores the first token of a family, at sign-in.
+    fn insert_refresh(token: &RefreshToken) -> ();
+    /// Exchanges a token; of two parallel uses one sees the other.
+    fn rotate_refresh(rotate: &Rotate) -> Rotation;
+    /// Revokes everything that descends from one sign-in; returns how many tokens that ended.
+    fn revoke_family(family_id: Uuid, now: TimestampMs) -> usize;
+    /// Signs a user out everywhere in a workspace; returns how many tokens that ended.
+    fn revoke_user_tokens(workspace: &WorkspaceId, user_id: UserId, now: TimestampMs) -> usize;
+    /// Deletes tokens that expired before `before`; returns how many.
+    fn purge_expired_refresh(before: TimestampMs) -> usize;
+}
