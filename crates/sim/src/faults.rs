@@ -235,6 +235,8 @@ impl World {
         self.server_mutations = 0;
         self.server.is_up = true;
         self.server.restore(&store);
+        // A push is taken within a session only, and none outlives the server that is stopped for a restore.
+        self.old_pushes.clear();
         self.oracle.restored(model, &self.server)
     }
 

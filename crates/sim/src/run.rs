@@ -69,5 +69,7 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
     (9731, "the same"),
     (17912, "a snapshot row did not move a record out of the scope it had left"),
     (18975, "a scope that came into being with a patch of an unknown record was never asked for"),
+    (407_938, "a push of before a restore was replayed after it, outside any session"),
+    (413_485, "the walk to what an author had seen went on behind their own restore, into a compacted log"),
     (34005, "a row that was patched while loading kept its rv, which hid what a restore took back"),
 ];

@@ -117,8 +117,9 @@ impl SeenHistory for Seen<'_, '_> {
             let (change, is_own) =
                 self.with_entry(rv, |entry| (change_in(entry, &key).cloned(), self.is_own(entry)))?;
             let change = change?;
-            if change.kind == ChangeKind::Put && !is_own {
-                for name in &open {
+            if change.kind == ChangeKind::Put {
+                // Before it there was nothing; what the author put there themselves they have seen whole.
+                for name in open.iter().filter(|_| !is_own) {
                     values.insert(name.clone(), Value::Null);
                 }
                 return Some(values);
