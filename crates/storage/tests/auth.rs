@@ -2,30 +2,49 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
-mod common;
+#[path = "support/place.rs"]
+mod place;
+#[path = "support/postgres.rs"]
+mod server;
 
 use syncline_core::id::{ClientId, DeviceId, UserId, WorkspaceId};
 use syncline_core::principal::DeploymentMode;
-use syncline_storage::AuthStore;
+use syncline_core::storage::contract;
 use syncline_storage::sqlite::{
     ClientStatus, Credential, Device, PutCredential, RefreshOwner, RefreshToken, Rotate, Rotation, TokenHash,
 };
+use syncline_storage::{Database, DatabaseAuth, DatabaseOptions};
 use uuid::Uuid;
+
+use place::{NewPlace, Place};
 
 const USER: UserId = UserId::from_u128(1);
 const DEVICE: DeviceId = DeviceId::from_u128(2);
 const FAMILY: Uuid = Uuid::from_u128(3);
 
+/// An empty database's identity tables.
 struct Fixture {
-    auth: AuthStore,
-    _folder: tempfile::TempDir,
+    auth: DatabaseAuth,
+    _place: Place,
 }
 
-fn fixture() -> Fixture {
-    let folder = tempfile::tempdir().unwrap();
-    let auth = common::new_world(&folder.path().join("a.sqlite")).store.auth();
-    Fixture { auth, _folder: folder }
+fn fixture(place: NewPlace) -> Fixture {
+    let place = place();
+    let auth = Database::open(&place.url(), contract::schema(), DatabaseOptions::default()).unwrap().auth();
+    Fixture { auth, _place: place }
 }
+
+place::on_every_database![
+    auth_2_an_email_finds_its_credentials_in_every_workspace,
+    auth_6_failures_are_counted_and_lock,
+    auth_4_devices_are_listed_renamed_and_revoked_for_good,
+    auth_3_a_refresh_token_works_once,
+    auth_3_a_lost_reply_may_be_asked_for_again_within_the_grace,
+    auth_3_of_parallel_uses_at_most_the_grace_lets_two_through,
+    auth_3_expiry_and_every_revocation_end_a_token,
+    sync_9_the_last_report_of_a_client_counts,
+    auth_3_secrets_are_made_once_and_kept_apart,
+];
 
 fn acme() -> WorkspaceId {
     WorkspaceId::new("acme").unwrap()
@@ -41,9 +60,8 @@ fn credential(workspace_id: WorkspaceId, user: u128, email: &str) -> Credential 
     Credential { workspace_id, user_id, email, password_hash, failed_attempts: 0, locked_until_ms: 0 }
 }
 
-#[test]
-fn auth_2_an_email_finds_its_credentials_in_every_workspace() {
-    let Fixture { auth, _folder } = fixture();
+fn auth_2_an_email_finds_its_credentials_in_every_workspace(place: NewPlace) {
+    let Fixture { auth, _place } = fixture(place);
     let all = [credential(acme(), 1, "Ann@Example.com"), credential(other(), 9, "ann@example.COM")];
     for credential in &all {
         assert_eq!(auth.put_credential(credential).unwrap(), PutCredential::Stored);
@@ -63,9 +81,8 @@ fn auth_2_an_email_finds_its_credentials_in_every_workspace() {
     assert!(auth.delete_credential(&acme(), USER).unwrap() && !auth.delete_credential(&acme(), USER).unwrap());
 }
 
-#[test]
-fn auth_6_failures_are_counted_and_lock() {
-    let Fixture { auth, _folder } = fixture();
+fn auth_6_failures_are_counted_and_lock(place: NewPlace) {
+    let Fixture { auth, _place } = fixture(place);
     auth.put_credential(&credential(acme(), 1, "a@b.c")).unwrap();
     let lock = |failures: u32| if failures >= 3 { 1_000 * u64::from(failures) } else { 0 };
     let state = || auth.credential(&acme(), USER).unwrap().map(|c| (c.failed_attempts, c.locked_until_ms));
@@ -97,9 +114,8 @@ fn device(id: u128, user_id: UserId, seen: u64) -> Device {
     }
 }
 
-#[test]
-fn auth_4_devices_are_listed_renamed_and_revoked_for_good() {
-    let Fixture { auth, _folder } = fixture();
+fn auth_4_devices_are_listed_renamed_and_revoked_for_good(place: NewPlace) {
+    let Fixture { auth, _place } = fixture(place);
     let (mine, second, theirs) = (device(2, USER, 20), device(4, USER, 40), device(5, UserId::from_u128(8), 30));
     for device in [&mine, &second, &theirs] {
         assert_eq!(&auth.put_device(device).unwrap(), device);
@@ -129,20 +145,19 @@ fn owner() -> RefreshOwner {
     RefreshOwner { family_id: FAMILY, workspace_id: acme(), user_id: USER, device_id: DEVICE }
 }
 
-fn sign_in(auth: &AuthStore) {
+fn sign_in(auth: &DatabaseAuth) {
     auth.put_device(&device(2, USER, 0)).unwrap();
     let token = RefreshToken { token_sha256: hash(1), owner: owner(), created_ms: 0, expires_ms: 1_000 };
     auth.insert_refresh(&token).unwrap();
 }
 
-fn rotate(auth: &AuthStore, old: u8, new: u8, now_ms: u64) -> Rotation {
+fn rotate(auth: &DatabaseAuth, old: u8, new: u8, now_ms: u64) -> Rotation {
     let (old_sha256, new_sha256) = (hash(old), hash(new));
     auth.rotate_refresh(&Rotate { old_sha256, new_sha256, now_ms, expires_ms: now_ms + 1_000, grace_ms: 10 }).unwrap()
 }
 
-#[test]
-fn auth_3_a_refresh_token_works_once() {
-    let Fixture { auth, _folder } = fixture();
+fn auth_3_a_refresh_token_works_once(place: NewPlace) {
+    let Fixture { auth, _place } = fixture(place);
     sign_in(&auth);
     assert_eq!(rotate(&auth, 9, 2, 1), Rotation::Unknown);
     assert_eq!(rotate(&auth, 1, 2, 100), Rotation::Rotated(owner()));
@@ -152,24 +167,22 @@ fn auth_3_a_refresh_token_works_once() {
     assert_eq!(rotate(&auth, 5, 6, 302), Rotation::Unknown, "a refused exchange stores nothing");
 }
 
-#[test]
-fn auth_3_a_lost_reply_may_be_asked_for_again_within_the_grace() {
-    let Fixture { auth, _folder } = fixture();
+fn auth_3_a_lost_reply_may_be_asked_for_again_within_the_grace(place: NewPlace) {
+    let Fixture { auth, _place } = fixture(place);
     sign_in(&auth);
     assert_eq!(rotate(&auth, 1, 2, 100), Rotation::Rotated(owner()));
     assert_eq!(rotate(&auth, 1, 3, 109), Rotation::Rotated(owner()), "the reply was lost: another successor");
     assert_eq!(rotate(&auth, 3, 4, 110), Rotation::Rotated(owner()));
     assert_eq!(rotate(&auth, 2, 5, 111), Rotation::Rotated(owner()), "two tabs at once: both stay signed in");
     assert_eq!(rotate(&auth, 1, 6, 109), Rotation::Reused(owner()), "the successor was used: the reply had arrived");
-    let Fixture { auth, _folder } = fixture();
+    let Fixture { auth, _place } = fixture(place);
     sign_in(&auth);
     rotate(&auth, 1, 2, 100);
     assert_eq!(rotate(&auth, 1, 3, 110), Rotation::Reused(owner()), "the grace is over");
 }
 
-#[test]
-fn auth_3_of_parallel_uses_at_most_the_grace_lets_two_through() {
-    let Fixture { auth, _folder } = fixture();
+fn auth_3_of_parallel_uses_at_most_the_grace_lets_two_through(place: NewPlace) {
+    let Fixture { auth, _place } = fixture(place);
     sign_in(&auth);
     let results: Vec<Rotation> = std::thread::scope(|scope| {
         let racers: Vec<_> = (10..18)
@@ -187,27 +200,26 @@ fn auth_3_of_parallel_uses_at_most_the_grace_lets_two_through() {
     assert_eq!((rotated, reused), (1, 1), "without grace one wins, the second ends the family: {results:?}");
 }
 
-#[test]
-fn auth_3_expiry_and_every_revocation_end_a_token() {
-    let Fixture { auth, _folder } = fixture();
+fn auth_3_expiry_and_every_revocation_end_a_token(place: NewPlace) {
+    let Fixture { auth, _place } = fixture(place);
     sign_in(&auth);
     assert_eq!(rotate(&auth, 1, 2, 1_000), Rotation::Expired, "the end is exclusive");
     assert_eq!(rotate(&auth, 1, 2, 999), Rotation::Rotated(owner()));
-    type Revoke = fn(&AuthStore);
+    type Revoke = fn(&DatabaseAuth);
     let revocations: [(&str, Revoke); 3] = [
         ("family", |auth| assert_eq!(auth.revoke_family(FAMILY, 50).unwrap(), 1)),
         ("user", |auth| assert_eq!(auth.revoke_user_tokens(&acme(), USER, 50).unwrap(), 1)),
         ("device", |auth| assert!(auth.revoke_device(&acme(), DEVICE, 50).unwrap())),
     ];
     for (what, revoke) in revocations {
-        let Fixture { auth, _folder } = fixture();
+        let Fixture { auth, _place } = fixture(place);
         sign_in(&auth);
         auth.revoke_user_tokens(&other(), USER, 40).unwrap();
         auth.revoke_user_tokens(&acme(), UserId::from_u128(77), 40).unwrap();
         revoke(&auth);
         assert_eq!(rotate(&auth, 1, 2, 60), Rotation::Revoked(owner()), "{what}");
     }
-    let Fixture { auth, _folder } = fixture();
+    let Fixture { auth, _place } = fixture(place);
     sign_in(&auth);
     auth.revoke_device(&acme(), DEVICE, 50).unwrap();
     let later = RefreshToken { token_sha256: hash(7), owner: owner(), created_ms: 60, expires_ms: 1_000 };
@@ -217,9 +229,8 @@ fn auth_3_expiry_and_every_revocation_end_a_token() {
     assert_eq!(auth.purge_expired_refresh(1_001).unwrap(), 2);
 }
 
-#[test]
-fn sync_9_the_last_report_of_a_client_counts() {
-    let Fixture { auth, _folder } = fixture();
+fn sync_9_the_last_report_of_a_client_counts(place: NewPlace) {
+    let Fixture { auth, _place } = fixture(place);
     let report = |client: u128, reported_ms| ClientStatus {
         workspace_id: acme(),
         client_id: ClientId::from_u128(client),
@@ -238,9 +249,8 @@ fn sync_9_the_last_report_of_a_client_counts() {
     assert_eq!(auth.list_client_status(&acme()).unwrap(), [report(2, 12)]);
 }
 
-#[test]
-fn auth_3_secrets_are_made_once_and_kept_apart() {
-    let Fixture { auth, _folder } = fixture();
+fn auth_3_secrets_are_made_once_and_kept_apart(place: NewPlace) {
+    let Fixture { auth, _place } = fixture(place);
     let made: Vec<Vec<u8>> = std::thread::scope(|scope| {
         let racers: Vec<_> = (0..4_u8)
             .map(|racer| {

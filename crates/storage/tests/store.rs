@@ -1,4 +1,5 @@
-//! The SQLite store through its public API: the contract, crashes, schema changes, concurrency, failures, backup.
+//! The SQLite store through its public API: crashes, concurrency, failures, backup. What every database does is tested in `contract.rs`,
+//! `auth.rs` and `evolution.rs`.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
@@ -8,23 +9,7 @@ mod common;
 mod backup;
 #[path = "store/crash.rs"]
 mod crash;
-#[path = "store/evolution.rs"]
-mod evolution;
 #[path = "store/failure.rs"]
 mod failure;
 #[path = "store/readers.rs"]
 mod readers;
-
-use syncline_core::storage::contract;
-use syncline_storage::{SqliteOptions, SqliteStore};
-
-#[test]
-fn inv_11_sqlite_passes_the_contract() {
-    let mut folders = Vec::new();
-    contract::run(|schema| {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(folder.path().join("data.sqlite"), schema.clone(), SqliteOptions::default());
-        folders.push(folder);
-        store.unwrap()
-    });
-}

@@ -62,6 +62,8 @@ fn attempt(server: &Arc<Server>, schema: &Arc<Schema>) -> Result<Option<Layout>,
     let held = server.wire(&guard).flight(&[
         Request::Batch("BEGIN; SELECT set_config('idle_in_transaction_session_timeout', '0', true)".to_owned()),
         Request::query("SELECT pg_try_advisory_xact_lock($1)", vec![integer(ADAPT_LOCK)]),
+        // The portal of a query keeps its snapshot until the next one takes its place; a simple query keeps none.
+        Request::Batch("SELECT 1".to_owned()),
     ])?;
     let is_ours = held[1].rows.first().map(|row| at::<bool>(row, 0)).transpose()?;
     if is_ours != Some(true) {

@@ -146,11 +146,11 @@ fn start_shared() -> String {
         cluster.pg_ctl()
     );
     Command::new("setsid")
-        .args(["sh", "-c", &reaper])
+        .args(["--fork", "sh", "-c", &reaper])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn()
+        .status()
         .unwrap();
     let url = cluster.url();
     std::mem::forget(cluster);
