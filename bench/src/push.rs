@@ -75,9 +75,7 @@ async fn measure(clients: usize, batch: usize, count: usize) -> anyhow::Result<f
     });
     let work: Vec<_> = work.collect();
     let start = clock::now();
-    let tasks = work.into_iter().map(|(mut wire, pushes)| {
-        tokio::spawn(async move { wire.push_all(pushes).await })
-    });
+    let tasks = work.into_iter().map(|(mut wire, pushes)| tokio::spawn(async move { wire.push_all(pushes).await }));
     for task in tasks.collect::<Vec<_>>() {
         task.await??;
     }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use syncline_core::schema::Schema;
-use syncline_storage::SqliteStore;
+use syncline_storage::Database;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::auth::Auth;
+use crate::bus::Bus;
 use crate::config::Config;
 use crate::db::Db;
 use crate::engine::Writer;
-use crate::hub::{Encoded, Hub};
+use crate::hub::{Encoded, Hub, Reach};
 use crate::observe::Metrics;
 use crate::push::RestClients;
 use crate::reports::Reports;
@@ -21,8 +22,11 @@ pub struct App {
     pub config: Config,
     pub db: Db,
     pub auth: Auth,
-    pub writer: Writer<SqliteStore>,
+    pub writer: Writer<Database>,
     pub hub: Arc<Hub>,
+    pub bus: Bus,
+    /// What other nodes have committed goes to this node's sessions by it.
+    pub reach: Reach,
     pub metrics: Arc<Metrics>,
     pub reports: Reports,
     pub rest_clients: RestClients,

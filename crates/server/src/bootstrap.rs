@@ -5,7 +5,7 @@ use serde_json::json;
 use syncline_core::change::{Op, Outcome, OutcomeKind};
 use syncline_core::engine::access::{MEMBERS, member_id};
 use syncline_core::id::{BackendId, RecordId, UserId, WorkspaceId};
-use syncline_core::storage::Store as _;
+use syncline_core::storage::{Store as _, StoreError};
 use syncline_core::{Fields, Name, Value};
 
 use crate::app::App;
@@ -38,7 +38,9 @@ impl App {
             return Ok(None);
         }
         let workspace_id = WorkspaceId::new(id).map_err(|error| ServerError::Bootstrap(error.to_string()))?;
-        self.create_workspace(&workspace_id, id).await?;
+        if !self.create_workspace(&workspace_id, id).await? {
+            return Ok(None);
+        }
         let password = crate::random::secret_text()[..16].to_owned();
         let member = NewMember {
             user_id: UserId(crate::random::uuid_v7()),
@@ -61,7 +63,11 @@ impl App {
         }
         let backend_id = BackendId(crate::random::uuid_v7());
         let workspace = id.clone();
-        self.writer.run(move |store| store.create_workspace(&workspace, backend_id)).await?;
+        match self.writer.run(id, move |store| store.create_workspace(&workspace, backend_id)).await {
+            // Another node that starts at the same time was first.
+            Err(StoreError::WorkspaceExists(_)) => return Ok(false),
+            created => created?,
+        }
         let fields = fields([("name", json!(name)), ("slug", json!(id.as_str()))]);
         let record_id = RecordId::natural(id, "workspaces", id.as_str());
         self.write_all(id, vec![vec![create("workspaces", record_id, fields)]]).await?;

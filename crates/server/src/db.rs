@@ -2,23 +2,24 @@
 
 use std::sync::Arc;
 
+use syncline_core::Seq;
 use syncline_core::id::WorkspaceId;
 use syncline_core::schema::Schema;
 use syncline_core::storage::{Read, StoreError, StoreResult};
-use syncline_storage::SqliteReader;
+use syncline_storage::DatabaseReader;
 use tokio::sync::Semaphore;
 
 /// Readers of the store, with the schema. Cheap to clone.
 #[derive(Clone)]
 pub struct Db {
-    reader: SqliteReader,
+    reader: DatabaseReader,
     schema: Arc<Schema>,
     turns: Arc<Semaphore>,
 }
 
 impl Db {
     /// `readers`: how many read at a time; further ones wait their turn without holding a thread.
-    pub fn new(reader: SqliteReader, schema: Arc<Schema>, readers: usize) -> Self {
+    pub fn new(reader: DatabaseReader, schema: Arc<Schema>, readers: usize) -> Self {
         Self { reader, schema, turns: Arc::new(Semaphore::new(readers)) }
     }
 
@@ -50,6 +51,11 @@ impl Db {
         read: impl FnOnce(&dyn Read) -> StoreResult<T>,
     ) -> StoreResult<T> {
         self.reader.read(workspace_id, read)
+    }
+
+    /// Where the log of every workspace stands; blocks.
+    pub fn heads(&self) -> StoreResult<Vec<(WorkspaceId, Seq)>> {
+        self.reader.heads()
     }
 
     pub fn workspaces(&self) -> StoreResult<Vec<WorkspaceId>> {

@@ -1,6 +1,6 @@
 //! The Syncline server: HTTP, WebSockets, the hub and the writer around `syncline_core`'s pure engine.
 //!
-//! One process serves everything from one SQLite file. A push travels `ws` or `http` → [`engine`]'s queue → one group
+//! One process serves everything from one SQLite file, or is one node of several on PostgreSQL. A push travels `ws` or `http` → [`engine`]'s queue → one group
 //! commit → the answer, and at the same time → [`hub`] → everybody else who may see it. Start reading at [`server`].
 
 pub mod app;
@@ -16,6 +16,7 @@ mod http;
 pub mod hub;
 mod json;
 mod maintenance;
+mod nodes;
 pub mod observe;
 mod push;
 pub mod random;

@@ -88,7 +88,7 @@ async fn compact(app: &App, workspace_id: &WorkspaceId, horizon: TimestampMs) ->
     while done < upto {
         done = upto.min(done + COMPACT_STEP);
         let (workspace, step) = (workspace_id.clone(), done);
-        app.writer.run(move |store| store.compact(&workspace, step)).await?;
+        app.writer.run(workspace_id, move |store| store.compact(&workspace, step)).await?;
     }
     Ok(())
 }

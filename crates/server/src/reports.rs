@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use syncline_core::id::{ClientId, DeviceId, WorkspaceId};
 use syncline_core::storage::StoreResult;
 use syncline_core::{Seq, TimestampMs};
-use syncline_storage::AuthStore;
+use syncline_storage::DatabaseAuth;
 use syncline_storage::sqlite::ClientStatus;
 
 /// Clients and devices noted since the last write.
@@ -38,7 +38,7 @@ impl Reports {
     }
 
     /// Writes what has gathered. Blocks.
-    pub fn flush(&self, store: &AuthStore) -> StoreResult<()> {
+    pub fn flush(&self, store: &DatabaseAuth) -> StoreResult<()> {
         let taken = self.with(std::mem::take);
         let clients: Vec<_> = taken.clients.into_values().collect();
         if !clients.is_empty() {

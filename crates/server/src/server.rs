@@ -2,17 +2,18 @@
 
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use syncline_core::schema::Schema;
-use syncline_core::storage::{Store as _, StoreError};
-use syncline_storage::{AuthStore, SqliteOptions, SqliteStore};
+use syncline_core::storage::StoreError;
+use syncline_storage::{Database, DatabaseAuth, DatabaseOptions, DatabaseUrl, PostgresOptions, SqliteOptions};
 use tokio::sync::Semaphore;
 
 use crate::app::{App, CATCH_UP_KIB_MAX};
 use crate::auth::{Auth, AuthError, AuthParts, Revocations};
+use crate::bus::{Bus, BusError};
 use crate::clock;
 use crate::config::{Config, ConfigError};
 use crate::db::Db;
@@ -20,6 +21,7 @@ use crate::engine::{Writer, WriterParts};
 use crate::http::{self, Listening};
 use crate::hub::{Hub, Publisher};
 use crate::maintenance::Maintenance;
+use crate::nodes::Nodes;
 use crate::observe::Metrics;
 use crate::push::RestClients;
 use crate::reports::Reports;
@@ -29,8 +31,9 @@ pub struct Server {
     app: Arc<App>,
     listening: Listening,
     publisher: Publisher,
+    nodes: Nodes,
     maintenance: Maintenance,
-    lock: File,
+    lock: Option<File>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +44,10 @@ pub enum ServerError {
     DataDir { path: PathBuf, source: std::io::Error },
     #[error("another server or an import is writing to the data in {0}; stop it first")]
     InUse(PathBuf),
-    #[error("the database {path} cannot be opened")]
-    Open { path: PathBuf, source: StoreError },
+    #[error("the database {database} cannot be opened")]
+    Open { database: String, source: StoreError },
+    #[error(transparent)]
+    Bus(#[from] BusError),
     #[error("reading the store failed")]
     Store(#[from] StoreError),
     #[error("identity could not be set up")]
@@ -69,22 +74,31 @@ impl Server {
         config.check()?;
         let opening = config.clone();
         let opened = tokio::task::spawn_blocking(move || open(&opening, schema)).await;
-        let (store, schema, lock) = opened.map_err(|error| ServerError::Thread(std::io::Error::other(error)))??;
+        let Opened { stores, schema, lock } =
+            opened.map_err(|error| ServerError::Thread(std::io::Error::other(error)))??;
+        let store = &stores[0];
+        let is_shared = store.is_shared();
         let metrics = Arc::new(Metrics::default());
+        let bus = Bus::start(&config.bus, &config.http.listen().to_string()).await?;
         let db = Db::new(store.reader(), Arc::clone(&schema), config.store.readers);
         let hub = Arc::new(Hub::new(&config.sockets, Arc::clone(&metrics)));
-        let auth = identity(&config, store.auth(), &db, &store, &metrics).await?;
+        let auth = identity(&config, store.auth(), &db, &bus, &metrics).await?;
         let publisher = Publisher::spawn(Arc::clone(&hub), db.clone()).map_err(ServerError::Thread)?;
+        let (publish, hints) = (publisher.sender(), bus.clone());
         let writer = Writer::spawn(WriterParts {
-            store,
+            stores,
             schema,
             metrics: Arc::clone(&metrics),
             queue_max: config.store.queue_max,
             group_mutations_max: config.store.group_mutations_max,
-            publish: Box::new(publisher.sender()),
+            publish: Arc::new(move |committed| {
+                hints.hint(&committed.workspace_id, committed.to);
+                publish(committed);
+            }),
         });
         let app = Arc::new(App {
             writer: writer.map_err(ServerError::Thread)?,
+            reach: publisher.reach(),
             snapshots: Arc::new(Semaphore::new(config.http.snapshots_max)),
             catch_ups: Arc::new(Semaphore::new(CATCH_UPS_MAX)),
             catch_up_kib: Arc::new(Semaphore::new(CATCH_UP_KIB_MAX as usize)),
@@ -95,14 +109,16 @@ impl Server {
             db,
             auth,
             hub,
+            bus,
             metrics,
         });
         let listening = http::listen(&app.config.http, http::router(Arc::clone(&app))).await;
         let address = app.config.http.listen();
         let listening = listening.map_err(|source| ServerError::Listen { address, source })?;
+        let nodes = Nodes::start(Arc::clone(&app), is_shared);
         let maintenance = Maintenance::start(Arc::clone(&app));
         tracing::info!(event = "started", address = %listening.address, "listening on {}", listening.address);
-        Ok(Self { app, listening, publisher, maintenance, lock })
+        Ok(Self { app, listening, publisher, nodes, maintenance, lock })
     }
 
     /// Where it listens; with port 0 the port that was free.
@@ -117,7 +133,7 @@ impl Server {
     /// Drains and stops, within `http.drain_ms` and a moment: no new connections; sessions finish their pushes and are
     /// told when to come back; requests under way finish; what was pushed is decided; the store is closed.
     pub async fn stop(self) {
-        let Self { app, listening, publisher, maintenance, lock } = self;
+        let Self { app, listening, publisher, nodes, maintenance, lock } = self;
         tracing::info!(event = "stopping", "draining");
         listening.stop_accepting();
         let bound = Duration::from_millis(app.config.http.drain_ms);
@@ -129,6 +145,8 @@ impl Server {
             tracing::warn!(event = "drain_cut", "not everything finished in time");
         }
         maintenance.stop().await;
+        nodes.stop().await;
+        app.bus.close().await;
         let closing = tokio::task::spawn_blocking(move || {
             app.writer.stop();
             publisher.stop();
@@ -141,44 +159,60 @@ impl Server {
     }
 }
 
-fn open(config: &Config, schema: Arc<Schema>) -> Result<(SqliteStore, Arc<Schema>, File), ServerError> {
-    let data_dir = &config.store.data_dir;
-    let data_dir_error = |source| ServerError::DataDir { path: data_dir.clone(), source };
+/// A database that is ready, with a writing half for each thread.
+struct Opened {
+    stores: Vec<Database>,
+    schema: Arc<Schema>,
+    /// Held while the data directory is ours; a shared database has none.
+    lock: Option<File>,
+}
+
+fn open(config: &Config, schema: Arc<Schema>) -> Result<Opened, ServerError> {
+    let url = config.store.url()?;
+    let lock = match &url {
+        DatabaseUrl::Sqlite(path) => Some(lock(path.parent().unwrap_or(Path::new(".")))?),
+        DatabaseUrl::Postgres(_) => None,
+    };
+    // Beside the asynchronous readers: snapshots, the publisher and identity.
+    let readers_max = config.store.readers + config.http.snapshots_max + 2;
+    let opened_ms = clock::now_ms();
+    let options = DatabaseOptions {
+        sqlite: SqliteOptions { readers_max, opened_ms, ..SqliteOptions::default() },
+        postgres: PostgresOptions { readers_max, opened_ms, ..PostgresOptions::default() },
+    };
+    let failed = |source| ServerError::Open { database: url.to_string(), source };
+    let first = Database::open(&url, Arc::clone(&schema), options).map_err(failed)?;
+    let mut stores = vec![first];
+    while stores[0].is_shared() && stores.len() < config.store.writers {
+        let sibling = stores[0].sibling().map_err(failed)?;
+        stores.push(sibling);
+    }
+    Ok(Opened { stores, schema, lock })
+}
+
+fn lock(data_dir: &Path) -> Result<File, ServerError> {
+    let data_dir_error = |source| ServerError::DataDir { path: data_dir.to_owned(), source };
     std::fs::create_dir_all(data_dir).map_err(data_dir_error)?;
     let lock = File::options().create(true).write(true).truncate(false).open(data_dir.join(LOCK_FILE));
     let lock = lock.map_err(data_dir_error)?;
     match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(ServerError::InUse(data_dir.clone())),
-        Err(TryLockError::Error(source)) => return Err(data_dir_error(source)),
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(ServerError::InUse(data_dir.to_owned())),
+        Err(TryLockError::Error(source)) => Err(data_dir_error(source)),
     }
-    let path = data_dir.join(DATABASE_FILE);
-    let options = SqliteOptions {
-        // Beside the asynchronous readers: snapshots, the publisher and identity.
-        readers_max: config.store.readers + config.http.snapshots_max + 2,
-        opened_ms: clock::now_ms(),
-        ..SqliteOptions::default()
-    };
-    let opened = SqliteStore::open(&path, Arc::clone(&schema), options);
-    let store = opened.map_err(|source| ServerError::Open { path, source })?;
-    Ok((store, schema, lock))
 }
 
 async fn identity(
     config: &Config,
-    auth_store: AuthStore,
+    auth_store: DatabaseAuth,
     db: &Db,
-    store: &SqliteStore,
+    bus: &Bus,
     metrics: &Arc<Metrics>,
 ) -> Result<Auth, ServerError> {
-    let workspaces = store.workspaces()?;
-    let parts = AuthParts {
-        config: config.tokens.clone(),
-        db: db.clone(),
-        revocations: Arc::new(Revocations::load(&auth_store, &workspaces, clock::now_ms())?),
-        store: auth_store,
-        metrics: Arc::clone(metrics),
-    };
-    let made = tokio::task::spawn_blocking(move || Auth::new(parts)).await;
-    made.map_err(|error| ServerError::Thread(std::io::Error::other(error)))?.map_err(ServerError::Auth)
+    let (tokens, db, bus, metrics) = (config.tokens.clone(), db.clone(), bus.clone(), Arc::clone(metrics));
+    let made = tokio::task::spawn_blocking(move || {
+        let revocations = Arc::new(Revocations::load(&auth_store, &db.workspaces()?, clock::now_ms())?);
+        Ok(Auth::new(AuthParts { config: tokens, db, revocations, store: auth_store, bus, metrics })?)
+    });
+    made.await.map_err(|error| ServerError::Thread(std::io::Error::other(error)))?
 }

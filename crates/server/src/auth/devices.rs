@@ -5,6 +5,7 @@ use syncline_storage::sqlite::Device;
 
 use super::AuthError;
 use super::service::Auth;
+use crate::bus::Revocation;
 use crate::clock;
 use crate::observe::{AuthOperation, Status};
 
@@ -32,6 +33,7 @@ impl Auth {
         let (workspace, now) = (workspace_id.clone(), clock::now_ms());
         let is_new = self.with_store(move |store| store.revoke_device(&workspace, id, now)).await?;
         self.revocations.add_device(workspace_id.clone(), id);
+        self.bus.revoke(workspace_id, Revocation::Device { device_id: id }).await;
         self.metrics.count_auth(AuthOperation::RevokeDevice, Status::Ok);
         tracing::info!(event = "device_revoked", %workspace_id, device_id = %id, "a device was revoked");
         Ok(is_new)

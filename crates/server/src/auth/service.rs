@@ -6,11 +6,12 @@ use secrecy::SecretString;
 use syncline_core::TimestampMs;
 use syncline_core::id::{DeviceId, UserId, WorkspaceId};
 use syncline_core::storage::{StoreError, StoreResult};
-use syncline_storage::AuthStore;
+use syncline_storage::DatabaseAuth;
 
 use super::lockout::{LockPolicy, UnknownAddresses};
 use super::token::{Claims, TokenKind, TokenSigner, TokenSubject};
 use super::{AuthError, Passwords, Revocations};
+use crate::bus::{Bus, Revocation};
 use crate::clock;
 use crate::config::TokensConfig;
 use crate::db::Db;
@@ -19,9 +20,11 @@ use crate::observe::Metrics;
 /// What the service is made of.
 pub struct AuthParts {
     pub config: TokensConfig,
-    pub store: AuthStore,
+    pub store: DatabaseAuth,
     pub db: Db,
     pub revocations: Arc<Revocations>,
+    /// Revocations reach the other nodes by it.
+    pub bus: Bus,
     pub metrics: Arc<Metrics>,
 }
 
@@ -29,11 +32,12 @@ pub struct AuthParts {
 pub struct Auth {
     pub(super) config: TokensConfig,
     pub(super) policy: LockPolicy,
-    pub(super) store: AuthStore,
+    pub(super) store: DatabaseAuth,
     pub(super) db: Db,
     pub(super) signer: TokenSigner,
     pub(super) unknown: UnknownAddresses,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) bus: Bus,
     pub passwords: Passwords,
     pub revocations: Arc<Revocations>,
 }
@@ -72,6 +76,7 @@ impl Auth {
             store: parts.store,
             db: parts.db,
             revocations: parts.revocations,
+            bus: parts.bus,
             metrics: parts.metrics,
         })
     }
@@ -112,7 +117,7 @@ impl Auth {
     /// Runs work on the credential store off the async threads.
     pub async fn with_store<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&AuthStore) -> StoreResult<T> + Send + 'static,
+        work: impl FnOnce(&DatabaseAuth) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let store = self.store.clone();
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
@@ -123,7 +128,7 @@ impl Auth {
     pub async fn sign_out(&self, claims: &Claims) -> Result<(), AuthError> {
         let (now, sid) = (clock::now_ms(), claims.sid);
         self.with_store(move |store| store.revoke_family(sid, now)).await?;
-        self.end_sign_in(sid, now).await
+        self.end_sign_in(&claims.workspace_id, sid, now).await
     }
 
     /// Ends every sign-in of a user in a workspace.
@@ -134,12 +139,21 @@ impl Auth {
             store.revoke_user_tokens(&workspace, user, now)?;
             revocations.end_user(store, &workspace, user, now)
         });
-        Ok(done.await?)
+        done.await?;
+        self.bus.revoke(workspace_id, Revocation::User { user_id: user, cut_ms: now }).await;
+        Ok(())
     }
 
-    pub(super) async fn end_sign_in(&self, sid: uuid::Uuid, now: TimestampMs) -> Result<(), AuthError> {
+    pub(super) async fn end_sign_in(
+        &self,
+        workspace_id: &WorkspaceId,
+        sid: uuid::Uuid,
+        now: TimestampMs,
+    ) -> Result<(), AuthError> {
         let (until, revocations) = (self.access_tokens_end_ms(now), Arc::clone(&self.revocations));
-        Ok(self.with_store(move |store| revocations.end_sign_in(store, sid, until)).await?)
+        self.with_store(move |store| revocations.end_sign_in(store, sid, until)).await?;
+        self.bus.revoke(workspace_id, Revocation::SignIn { sid, until_ms: until }).await;
+        Ok(())
     }
 
     /// Whether a device may be used by a user: unknown, or theirs and not revoked.
@@ -158,7 +172,7 @@ impl Auth {
     }
 }
 
-fn generated_key(store: &AuthStore) -> Result<SecretString, AuthError> {
+fn generated_key(store: &DatabaseAuth) -> Result<SecretString, AuthError> {
     let fresh = crate::random::secret_text();
     let stored = store.kv_get_or_put(None, SIGNING_KEY, fresh.as_bytes())?;
     let text = String::from_utf8(stored).map_err(|_| StoreError::Corrupt(format!("{SIGNING_KEY} is not text")))?;

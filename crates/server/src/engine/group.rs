@@ -9,33 +9,33 @@ use syncline_core::storage::{Read, Store, StoreError, StoreResult};
 use tokio::sync::oneshot;
 
 use super::job::{Committed, Decision, Precondition, PushJob};
-use super::writer::{WriterParts, answer};
+use super::writer::{Lane, answer};
 use crate::clock;
 
 /// Decides `jobs` in their order, in as few transactions as their preconditions allow: a push with a precondition starts
 /// a transaction of its own, so that the precondition is checked on exactly the state it is planned on.
-pub(super) fn decide<S: Store>(parts: &mut WriterParts<S>, workspace_id: &WorkspaceId, jobs: Vec<PushJob>) {
+pub(super) fn decide<S: Store>(lane: &mut Lane<S>, workspace_id: &WorkspaceId, jobs: Vec<PushJob>) {
     let mut group = Vec::with_capacity(jobs.len());
     for job in jobs {
         if job.precondition.is_some() && !group.is_empty() {
-            decide_group(parts, workspace_id, std::mem::take(&mut group));
+            decide_group(lane, workspace_id, std::mem::take(&mut group));
         }
         group.push(job);
     }
-    decide_group(parts, workspace_id, group);
+    decide_group(lane, workspace_id, group);
 }
 
 /// One transaction; when it fails, one for each push, so that a push that cannot be planned harms nobody else.
-fn decide_group<S: Store>(parts: &mut WriterParts<S>, workspace_id: &WorkspaceId, jobs: Vec<PushJob>) {
+fn decide_group<S: Store>(lane: &mut Lane<S>, workspace_id: &WorkspaceId, jobs: Vec<PushJob>) {
     let mut group = Group::new(jobs);
-    match commit(parts, workspace_id, &group) {
-        Ok(done) => finish(parts, workspace_id, group, done),
+    match commit(lane, workspace_id, &group) {
+        Ok(done) => finish(lane, workspace_id, group, done),
         Err(failure) if group.requests.len() == 1 => refuse(workspace_id, group, &failure),
         Err(failure) => {
             tracing::warn!(event = "group_failed", %workspace_id, pushes = group.requests.len(), %failure, "a group commit failed; deciding its pushes one by one");
             while let Some(single) = group.take_first() {
-                match commit(parts, workspace_id, &single) {
-                    Ok(done) => finish(parts, workspace_id, single, done),
+                match commit(lane, workspace_id, &single) {
+                    Ok(done) => finish(lane, workspace_id, single, done),
                     Err(failure) => refuse(workspace_id, single, &failure),
                 }
             }
@@ -84,10 +84,10 @@ enum Failure {
     Panic(String),
 }
 
-fn commit<S: Store>(parts: &mut WriterParts<S>, workspace_id: &WorkspaceId, group: &Group) -> Result<Done, Failure> {
+fn commit<S: Store>(lane: &mut Lane<S>, workspace_id: &WorkspaceId, group: &Group) -> Result<Done, Failure> {
     let started = clock::instant();
-    let schema = &parts.schema;
-    let store = &mut parts.store;
+    let schema = &lane.schema;
+    let store = &mut lane.store;
     let wanted = wanted(schema, workspace_id, &group.requests);
     let work =
         AssertUnwindSafe(|| store.transact(workspace_id, &wanted, |read| plan(schema, workspace_id, read, group)));
@@ -95,7 +95,7 @@ fn commit<S: Store>(parts: &mut WriterParts<S>, workspace_id: &WorkspaceId, grou
         Ok(done) => done.inspect_err(die_if_indeterminate)?,
         Err(panic) => return Err(Failure::Panic(panic_text(panic.as_ref()))),
     };
-    parts.metrics.writer.commit_seconds.observe(started.elapsed().as_secs_f64());
+    lane.metrics.writer.commit_seconds.observe(started.elapsed().as_secs_f64());
     Ok(done)
 }
 
@@ -132,11 +132,11 @@ fn is_replay(read: &dyn Read, requests: &[PushRequest]) -> StoreResult<bool> {
     Ok(client.is_some_and(|client| mutation.client_seq <= client.last_client_seq))
 }
 
-fn finish<S: Store>(parts: &WriterParts<S>, workspace_id: &WorkspaceId, group: Group, done: Done) {
+fn finish<S: Store>(lane: &Lane<S>, workspace_id: &WorkspaceId, group: Group, done: Done) {
     let plan = done.plan;
-    count(parts, &group, &plan);
+    count(lane, &group, &plan);
     if !plan.entries.is_empty() {
-        (parts.publish)(Committed {
+        (lane.publish)(Committed {
             workspace_id: workspace_id.clone(),
             from: plan.writes.expected_head,
             to: plan.writes.head,
@@ -184,8 +184,8 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or("no message").to_owned()
 }
 
-fn count<S: Store>(parts: &WriterParts<S>, group: &Group, plan: &GroupPlan) {
-    let metrics = &parts.metrics.writer;
+fn count<S: Store>(lane: &Lane<S>, group: &Group, plan: &GroupPlan) {
+    let metrics = &lane.metrics.writer;
     let mutations: usize = group.requests.iter().map(|request| request.mutations.len()).sum();
     metrics.group_mutations.observe(mutations as f64);
     for reply in &plan.replies {
@@ -194,7 +194,7 @@ fn count<S: Store>(parts: &WriterParts<S>, group: &Group, plan: &GroupPlan) {
             PushReply::Refused(_) => continue,
         };
         for outcome in outcomes {
-            parts.metrics.count_outcome(outcome.outcome);
+            lane.metrics.count_outcome(outcome.outcome);
             if outcome.outcome == OutcomeKind::InReview {
                 metrics.conflicts_open.inc();
             }

@@ -86,12 +86,12 @@ fn bench(queue_max: usize) -> Bench {
     let published: Arc<Mutex<Vec<Committed>>> = Arc::default();
     let publishing = Arc::clone(&published);
     let writer = Writer::spawn(WriterParts {
-        store: Moody { inner, moods: Arc::clone(&moods), transactions: Arc::clone(&transactions) },
+        stores: vec![Moody { inner, moods: Arc::clone(&moods), transactions: Arc::clone(&transactions) }],
         schema,
         metrics: Arc::new(Metrics::default()),
         queue_max,
         group_mutations_max: 1_000,
-        publish: Box::new(move |committed| publishing.lock().unwrap().push(committed)),
+        publish: Arc::new(move |committed| publishing.lock().unwrap().push(committed)),
     });
     Bench { writer: writer.unwrap(), moods, transactions, published }
 }

@@ -1,6 +1,8 @@
-//! The writer thread and its handle. The thread owns the only connection that writes; a bounded channel leads to it.
+//! The writer threads and their handle. Each thread owns a connection that writes; a bounded channel leads to it. All of a
+//! workspace goes through one of them, so what is pushed to this node is decided in the order it came.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -16,37 +18,60 @@ use crate::observe::Metrics;
 
 /// What a writer needs to start.
 pub struct WriterParts<S> {
-    pub store: S,
+    /// One for each thread, at least one. SQLite writes one transaction at a time, so more do not help there.
+    pub stores: Vec<S>,
     pub schema: Arc<Schema>,
     pub metrics: Arc<Metrics>,
-    /// Pushes that may wait; more are refused with [`Busy`].
+    /// Pushes that may wait for one thread; more are refused with [`Busy`].
     pub queue_max: usize,
     /// Mutations of one group commit; more wait for the next.
     pub group_mutations_max: usize,
-    /// Called on the writer's thread with every committed group, in commit order, before its pushes are answered.
-    pub publish: Box<dyn Fn(Committed) + Send>,
+    /// Called on the writer's thread with every committed group, in a workspace's commit order, before its pushes are
+    /// answered.
+    pub publish: Arc<dyn Fn(Committed) + Send + Sync>,
 }
 
-/// Handle to the writer thread.
+/// Handle to the writer threads.
 pub struct Writer<S: Store> {
-    jobs: SyncSender<Job<S>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    lanes: Vec<SyncSender<Job<S>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
     metrics: Arc<Metrics>,
 }
 
+/// What one thread works with.
+pub(super) struct Lane<S> {
+    pub store: S,
+    pub schema: Arc<Schema>,
+    pub metrics: Arc<Metrics>,
+    pub publish: Arc<dyn Fn(Committed) + Send + Sync>,
+    group_mutations_max: usize,
+}
+
 impl<S: Store + Send + 'static> Writer<S> {
-    /// Starts the thread; it runs until [`Writer::stop`].
+    /// Starts the threads; they run until [`Writer::stop`].
     pub fn spawn(parts: WriterParts<S>) -> std::io::Result<Self> {
-        let (jobs, queue) = sync_channel(parts.queue_max);
-        let metrics = Arc::clone(&parts.metrics);
-        let thread =
-            std::thread::Builder::new().name("syncline-writer".to_owned()).spawn(move || run(parts, &queue))?;
-        Ok(Self { jobs, thread: Mutex::new(Some(thread)), metrics })
+        let WriterParts { stores, schema, metrics, queue_max, group_mutations_max, publish } = parts;
+        let (mut lanes, mut threads) = (Vec::new(), Vec::new());
+        for store in stores {
+            let (jobs, queue) = sync_channel(queue_max);
+            let (schema, metrics, publish) = (Arc::clone(&schema), Arc::clone(&metrics), Arc::clone(&publish));
+            let lane = Lane { store, schema, metrics, publish, group_mutations_max };
+            let builder = std::thread::Builder::new().name("syncline-writer".to_owned());
+            threads.push(builder.spawn(move || run(lane, &queue))?);
+            lanes.push(jobs);
+        }
+        Ok(Self { lanes, threads: Mutex::new(threads), metrics })
+    }
+
+    fn lane(&self, workspace_id: &WorkspaceId) -> &SyncSender<Job<S>> {
+        let mut hasher = DefaultHasher::new();
+        workspace_id.hash(&mut hasher);
+        &self.lanes[(hasher.finish() % self.lanes.len() as u64) as usize]
     }
 
     /// Enqueues a push; its decision arrives on the receiver in `job.reply` after the commit.
     pub fn submit(&self, job: PushJob) -> Result<(), Busy> {
-        match self.jobs.try_send(Job::Push(job)) {
+        match self.lane(&job.request.principal.workspace_id).try_send(Job::Push(job)) {
             Ok(()) => {
                 self.metrics.writer.queue_depth.inc();
                 Ok(())
@@ -58,55 +83,59 @@ impl<S: Store + Send + 'static> Writer<S> {
 
     /// Notes what a client has acknowledged. Best effort: dropped when the queue is full, for the next one says it again.
     pub fn acknowledge(&self, workspace_id: WorkspaceId, client_id: ClientId, upto: u64) {
-        if self.jobs.try_send(Job::Acknowledge { workspace_id, client_id, upto }).is_ok() {
+        let lane = self.lane(&workspace_id).clone();
+        if lane.try_send(Job::Acknowledge { workspace_id, client_id, upto }).is_ok() {
             self.metrics.writer.queue_depth.inc();
         }
     }
 
-    /// Runs `task` on the writer's thread and connection, between two groups. `Unavailable` when the writer is busy or
-    /// stopped.
+    /// Runs `task` on the connection and thread of a workspace's writer, between two groups. `Unavailable` when the writer is
+    /// busy or stopped.
     pub async fn run<T: Send + 'static>(
         &self,
+        workspace_id: &WorkspaceId,
         task: impl FnOnce(&mut S) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let (reply, answer): (TaskReply<T>, _) = oneshot::channel();
         let boxed = Box::new(move |store: &mut S| drop(reply.send(task(store))));
         let busy = || StoreError::Unavailable("the writer is busy; try again".to_owned());
-        self.jobs.try_send(Job::Task(boxed)).map_err(|_| busy())?;
+        self.lane(workspace_id).try_send(Job::Task(boxed)).map_err(|_| busy())?;
         self.metrics.writer.queue_depth.inc();
         answer.await.map_err(|_| StoreError::Unavailable("the writer has stopped".to_owned()))?
     }
 
-    /// Decides everything that waits, then ends the thread. Blocks until it is done.
+    /// Decides everything that waits, then ends the threads. Blocks until it is done.
     pub fn stop(&self) {
-        let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
-        if let Some(thread) = thread {
-            drop(self.jobs.send(Job::Stop));
+        let threads = self.threads.lock().map(|mut threads| std::mem::take(&mut *threads)).unwrap_or_default();
+        if !threads.is_empty() {
+            self.lanes.iter().for_each(|lane| drop(lane.send(Job::Stop)));
+        }
+        for thread in threads {
             if thread.join().is_err() {
-                tracing::error!(event = "writer_panicked", "the writer thread ended with a panic");
+                tracing::error!(event = "writer_panicked", "a writer thread ended with a panic");
             }
         }
     }
 }
 
-fn run<S: Store>(mut parts: WriterParts<S>, queue: &Receiver<Job<S>>) {
+fn run<S: Store>(mut lane: Lane<S>, queue: &Receiver<Job<S>>) {
     let mut acknowledged: BTreeMap<WorkspaceId, BTreeMap<ClientId, u64>> = BTreeMap::new();
     while let Ok(first) = queue.recv() {
-        let round = drain(first, queue, parts.group_mutations_max);
+        let round = drain(first, queue, lane.group_mutations_max);
         let is_last = round.is_last;
-        parts.metrics.writer.queue_depth.dec_by(round.taken);
+        lane.metrics.writer.queue_depth.dec_by(round.taken);
         for (workspace_id, jobs) in round.pushes {
-            group::decide(&mut parts, &workspace_id, jobs);
+            group::decide(&mut lane, &workspace_id, jobs);
         }
         for (workspace_id, client_id, upto) in round.acknowledged {
             acknowledged.entry(workspace_id).or_default().insert(client_id, upto);
         }
         for task in round.tasks {
-            task(&mut parts.store);
+            task(&mut lane.store);
         }
         let noted: usize = acknowledged.values().map(BTreeMap::len).sum();
         if noted >= ACKNOWLEDGED_BATCH || is_last {
-            note_acknowledged(&mut parts.store, std::mem::take(&mut acknowledged));
+            note_acknowledged(&mut lane.store, std::mem::take(&mut acknowledged));
         }
         if is_last {
             return;

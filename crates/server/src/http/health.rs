@@ -11,6 +11,7 @@ use syncline_core::protocol::{Code, Problem};
 
 use super::problem::ApiError;
 use crate::app::App;
+use crate::bus::BusHealth;
 use crate::clock;
 
 #[derive(Serialize)]
@@ -47,6 +48,7 @@ struct Components {
     store: Store,
     writer: WriterHealth,
     hub: HubHealth,
+    bus: BusComponent,
 }
 
 #[derive(Serialize)]
@@ -65,6 +67,31 @@ struct WriterHealth {
 struct HubHealth {
     connections: usize,
     is_draining: bool,
+}
+
+/// Losing Redis costs latency, not data: it does not make a node unhealthy.
+#[derive(Serialize)]
+struct BusComponent {
+    status: &'static str,
+    /// Nodes alive, this one among them.
+    nodes: usize,
+    /// Since when Redis is away; milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degraded_since_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl BusComponent {
+    fn of(app: &App) -> Self {
+        let nodes = app.bus.nodes().len();
+        match app.bus.health() {
+            BusHealth::Connected => Self { status: "connected", nodes, degraded_since_ms: None, reason: None },
+            BusHealth::Degraded { since_ms, reason, .. } => {
+                Self { status: "degraded", nodes, degraded_since_ms: Some(since_ms), reason: Some(reason) }
+            }
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -91,6 +118,7 @@ pub async fn health(State(app): State<Arc<App>>) -> Response {
                 queue_max: app.config.store.queue_max,
             },
             hub: HubHealth { connections: app.hub.connections.active(), is_draining: app.hub.is_draining() },
+            bus: BusComponent::of(&app),
         },
         process: Process { resident_bytes: resident_bytes(), cpu_s: cpu_s() },
     };

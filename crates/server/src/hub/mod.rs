@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use connections::{Admission, Connections};
 pub use encoded::Encoded;
-pub use publish::Publisher;
+pub use publish::{Publisher, Reach};
 pub use ring::{Frame, Taken};
 pub use signals::{Signals, SignalsReceiver};
 use syncline_core::id::{DeviceId, WorkspaceId};
@@ -70,6 +70,15 @@ impl Hub {
         self.existing(workspace_id).map_or(0, |workspace| workspace.signal(is_ended, Signals::sign_out))
     }
 
+    /// As [`Hub::end_sign_in`], in every workspace.
+    pub fn end_sign_in_anywhere(&self, is_ended: impl Fn(&SessionInfo) -> bool) -> usize {
+        self.all().iter().map(|workspace| workspace.signal(&is_ended, Signals::sign_out)).sum()
+    }
+
+    fn all(&self) -> Vec<Arc<WorkspaceHub>> {
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     pub fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Acquire)
     }
@@ -78,8 +87,7 @@ impl Hub {
     /// their number; then waits until all are gone. The caller bounds the wait.
     pub async fn drain(&self) {
         self.is_draining.store(true, Ordering::Release);
-        let workspaces: Vec<_> =
-            self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let workspaces = self.all();
         let spread_ms = 1_000 + self.connections.active() as u64;
         for workspace in workspaces {
             workspace.signal(|_| true, |signals| signals.drain(500 + crate::random::between(0, spread_ms)));

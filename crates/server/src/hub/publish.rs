@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use syncline_core::Seq;
 use syncline_core::change::LogEntry;
 use syncline_core::engine::access::{access_of, touches_access};
-use syncline_core::id::{ScopeId, UserId};
+use syncline_core::id::{ScopeId, UserId, WorkspaceId};
 use syncline_core::principal::Access;
 use syncline_core::protocol::limits::FRAME_BYTES_MAX;
 use syncline_core::protocol::{Code, ServerFrame};
@@ -24,40 +24,65 @@ use crate::db::Db;
 use crate::engine::Committed;
 use crate::observe::Metrics;
 
-/// Groups that may wait for the publisher; then the writer waits for it.
+/// What may wait for the publisher; then a writer waits for it, and word of another node's commits is dropped, for it
+/// comes again.
 const BACKLOG_MAX: usize = 1_024;
+/// Entries of other nodes that are read and published at a time; a longer stretch sends every session to the store.
+const GAP_ENTRIES_MAX: usize = 2_000;
+
+/// What the publisher is told.
+enum Feed {
+    Committed(Committed),
+    /// The log has reached this seq, whoever wrote it.
+    Reached {
+        workspace_id: WorkspaceId,
+        seq: Seq,
+    },
+    Stop,
+}
 
 /// Handle to the publisher's thread.
 pub struct Publisher {
-    commits: Mutex<Option<SyncSender<Committed>>>,
+    feeds: SyncSender<Feed>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Tells the publisher of what other nodes have committed. Cheap to clone.
+#[derive(Clone)]
+pub struct Reach(SyncSender<Feed>);
+
+impl Reach {
+    /// Never waits.
+    pub fn reached(&self, workspace_id: &WorkspaceId, seq: Seq) {
+        drop(self.0.try_send(Feed::Reached { workspace_id: workspace_id.clone(), seq }));
+    }
 }
 
 impl Publisher {
     pub fn spawn(hub: Arc<Hub>, db: Db) -> std::io::Result<Self> {
-        let (commits, queue) = sync_channel(BACKLOG_MAX);
+        let (feeds, queue) = sync_channel(BACKLOG_MAX);
         let builder = std::thread::Builder::new().name("syncline-publisher".to_owned());
         let thread = builder.spawn(move || run(&hub, &db, &queue))?;
-        Ok(Self { commits: Mutex::new(Some(commits)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { feeds, thread: Mutex::new(Some(thread)) })
     }
 
-    /// A way to hand over commits, for the writer's thread.
-    pub fn sender(&self) -> impl Fn(Committed) + Send + 'static {
-        let commits = self.commits.lock().ok().and_then(|commits| commits.clone());
+    /// A way to hand over commits, for the writers' threads.
+    pub fn sender(&self) -> impl Fn(Committed) + Send + Sync + 'static {
+        let feeds = self.feeds.clone();
         move |committed| {
-            if let Some(commits) = &commits
-                && commits.send(committed).is_err()
-            {
+            if feeds.send(Feed::Committed(committed)).is_err() {
                 tracing::error!(event = "publisher_gone", "a commit could not be published; sessions will catch up");
             }
         }
     }
 
-    /// Publishes what waits and ends the thread, once every sender is gone. Blocks.
+    pub fn reach(&self) -> Reach {
+        Reach(self.feeds.clone())
+    }
+
+    /// Publishes what waits and ends the thread. Blocks.
     pub fn stop(&self) {
-        if let Ok(mut commits) = self.commits.lock() {
-            commits.take();
-        }
+        drop(self.feeds.send(Feed::Stop));
         let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!(event = "publisher_panicked", "the publisher thread ended with a panic");
@@ -65,12 +90,64 @@ impl Publisher {
     }
 }
 
-fn run(hub: &Hub, db: &Db, queue: &Receiver<Committed>) {
-    while let Ok(committed) = queue.recv() {
-        if let Some(workspace) = hub.existing(&committed.workspace_id) {
-            publish(&workspace, db, &committed);
+fn run(hub: &Hub, db: &Db, queue: &Receiver<Feed>) {
+    while let Ok(feed) = queue.recv() {
+        let (workspace_id, to, committed) = match feed {
+            Feed::Committed(committed) => (committed.workspace_id.clone(), committed.to, Some(committed)),
+            Feed::Reached { workspace_id, seq } => (workspace_id, seq, None),
+            Feed::Stop => return,
+        };
+        if let Some(workspace) = hub.existing(&workspace_id) {
+            advance(&workspace, db, &workspace_id, (to, committed));
         }
     }
+}
+
+/// Publishes up to `to` at least: the group at hand when it is the next one, otherwise what the log holds, for other nodes
+/// write to it too.
+fn advance(workspace: &WorkspaceHub, db: &Db, workspace_id: &WorkspaceId, (to, committed): (Seq, Option<Committed>)) {
+    let Some(published) = workspace.reach(to).filter(|published| *published < to) else { return };
+    if let Some(next) = committed.filter(|committed| committed.from == published) {
+        return publish(workspace, db, &next);
+    }
+    match stretch_after(db, workspace_id, published) {
+        Ok(Some(stretch)) if stretch.entries.is_empty() => send_to_store(workspace, db, &stretch),
+        Ok(Some(stretch)) => publish(workspace, db, &stretch),
+        Ok(None) => {}
+        Err(error) => {
+            tracing::warn!(event = "log_unread", %workspace_id, %error, "what other nodes wrote could not be read; it is tried again");
+        }
+    }
+}
+
+/// What the log holds after `published`; without entries when it is too much to publish one by one. `None`: nothing.
+fn stretch_after(db: &Db, workspace_id: &WorkspaceId, published: Seq) -> StoreResult<Option<Committed>> {
+    db.read_blocking(workspace_id, |read| {
+        let to = read.head()?.seq;
+        if to <= published {
+            return Ok(None);
+        }
+        let mut entries = read.log(published, to, GAP_ENTRIES_MAX + 1)?;
+        let is_whole = entries.iter().map(|entry| entry.seq).eq(published + 1..=to);
+        if !is_whole {
+            entries.clear();
+        }
+        let touched: BTreeSet<ScopeId> = entries.iter().flat_map(LogEntry::scopes).collect();
+        let digests = touched.into_iter().map(|scope| read.scope_digest(&scope).map(|digest| (scope, digest)));
+        let digests = digests.collect::<StoreResult<_>>()?;
+        let entries = entries.into_iter().map(Arc::new).collect();
+        Ok(Some(Committed { workspace_id: workspace_id.clone(), from: published, to, entries, digests }))
+    })
+}
+
+/// Everybody looks into the store for the stretch, and at their access again.
+fn send_to_store(workspace: &WorkspaceHub, db: &Db, stretch: &Committed) {
+    regrant(workspace, db, stretch);
+    let mut state = workspace.lock();
+    for audience in state.audiences() {
+        audience.push(Frame { from: stretch.from, to: stretch.to, bytes: None });
+    }
+    state.published = Some(stretch.to);
 }
 
 /// Order matters: sessions whose access changed are cut off from the live frames first (spec GRT-1), then the rings are

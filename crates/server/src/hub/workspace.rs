@@ -24,8 +24,10 @@ pub struct WorkspaceHub {
 
 #[derive(Default)]
 pub(super) struct State {
-    /// Last seq that was published; `None` before the first commit of this run.
+    /// Last seq that was published. `None`: nobody has been here to publish for; see [`WorkspaceHub::anchor`].
     pub(super) published: Option<Seq>,
+    /// Highest seq the log is known to have reached.
+    reached: Seq,
     /// Commits that changed somebody's access, so far: an access read before such a commit was published is not installed
     /// after it.
     pub(super) access_version: u64,
@@ -45,6 +47,8 @@ pub struct SessionInfo {
     pub client_id: ClientId,
     /// The sign-in its token came from.
     pub sid: Uuid,
+    /// When its token was issued; milliseconds since the Unix epoch.
+    pub issued_ms: u64,
 }
 
 pub(super) struct Member {
@@ -107,6 +111,30 @@ impl WorkspaceHub {
         meant.map(|member| member.signals.send_modify(&change)).count()
     }
 
+    /// Whether publishing has a place to go on from.
+    pub fn is_anchored(&self) -> bool {
+        self.lock().published.is_some()
+    }
+
+    /// Publishing goes on after `head`, unless it has a place already. To be called by a session that has registered and
+    /// before it plans its catch-up, with a head read in between. Returns up to where the log is known to go beyond it.
+    pub fn anchor(&self, head: Seq) -> Option<Seq> {
+        let mut state = self.lock();
+        state.published.get_or_insert(head);
+        (state.reached > head).then_some(state.reached)
+    }
+
+    /// Notes that the log has reached `seq`, and returns from where to publish. Without sessions the place is given up, so
+    /// that nothing is read for nobody.
+    pub(super) fn reach(&self, seq: Seq) -> Option<Seq> {
+        let mut state = self.lock();
+        state.reached = state.reached.max(seq);
+        if state.sessions.is_empty() {
+            state.published = None;
+        }
+        state.published
+    }
+
     /// Open sessions.
     pub fn sessions(&self) -> usize {
         self.lock().sessions.len()
@@ -129,6 +157,10 @@ impl State {
             Some((Arc::clone(audience), start))
         });
         needing.collect()
+    }
+
+    pub(super) fn audiences(&self) -> Vec<Arc<Audience>> {
+        self.audiences.values().cloned().collect()
     }
 
     fn audience(&mut self, grants: &Grants, limits: RingLimits, metrics: &Metrics) -> Arc<Audience> {

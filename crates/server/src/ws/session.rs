@@ -280,6 +280,7 @@ impl Session {
             device_id: claims.device_id,
             client_id: self.client_id,
             sid: claims.sid,
+            issued_ms: claims.issued_ms(),
         };
         let Ok(registered) = self.app.hub.workspace(&claims.workspace_id).register(info) else {
             let message = "This client id belongs to another user or device: mint a new one for this database.";

@@ -1,0 +1,160 @@
+//! Living with other nodes: what they commit and revoke reaches this node's sessions (design D11).
+//!
+//! Word comes over the bus. Since the bus may lose it, a node that shares its database looks there too: now and then while
+//! the bus works, often while it does not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use syncline_core::id::WorkspaceId;
+use syncline_core::storage::StoreResult;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::app::App;
+use crate::bus::{BusEvent, Revocation, Subscription};
+use crate::clock;
+
+/// How often the heads of the logs are read while the bus brings hints: what one lost hint may cost.
+const HEADS_CONNECTED: Duration = Duration::from_secs(2);
+/// The same while nobody brings hints.
+const HEADS_ALONE: Duration = Duration::from_millis(100);
+/// How often revocations are read from the database while the bus is away; AUTH-3 allows five seconds.
+const REVOCATIONS_ALONE_MS: u64 = 2_000;
+/// The same while the bus works.
+const REVOCATIONS_CONNECTED_MS: u64 = 60_000;
+
+/// The task that listens.
+pub struct Nodes {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Nodes {
+    /// `is_shared`: other nodes may write to the same database.
+    pub fn start(app: Arc<App>, is_shared: bool) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let listener = Listener { events: app.bus.subscribe(), revocations_ms: clock::now_ms(), app, is_shared };
+        Self { stop, task: tokio::spawn(listener.run(stopped)) }
+    }
+
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        drop(self.task.await);
+    }
+}
+
+async fn stop_asked(stopped: &mut watch::Receiver<bool>) {
+    drop(stopped.wait_for(|is_stopped| *is_stopped).await);
+}
+
+struct Listener {
+    app: Arc<App>,
+    events: Subscription,
+    is_shared: bool,
+    /// When revocations were last read from the database.
+    revocations_ms: u64,
+}
+
+impl Listener {
+    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        let mut is_open = true;
+        loop {
+            let pause = if self.hears_others() { HEADS_CONNECTED } else { HEADS_ALONE };
+            tokio::select! {
+                () = stop_asked(&mut stopped) => return,
+                event = self.events.next(), if is_open => match event {
+                    Some(event) => self.on_event(event).await,
+                    None => is_open = false,
+                },
+                () = tokio::time::sleep(pause), if self.is_shared => self.look().await,
+            }
+        }
+    }
+
+    /// Whether other nodes' hints arrive: there is a bus between nodes, and it works.
+    fn hears_others(&self) -> bool {
+        self.app.config.bus.redis_url.is_some() && self.app.bus.health().is_connected()
+    }
+
+    async fn on_event(&mut self, event: BusEvent) {
+        match event {
+            BusEvent::Hint { workspace_id, seq } => self.app.reach.reached(&workspace_id, seq),
+            BusEvent::Revoked(revoked) => self.revoke(Some(&revoked.workspace_id), &revoked.revocation),
+            BusEvent::Resumed(_) if self.is_shared => {
+                self.revocations_ms = 0;
+                self.look().await;
+            }
+            BusEvent::Resumed(_)
+            | BusEvent::Entered { .. }
+            | BusEvent::Left { .. }
+            | BusEvent::NodeJoined(_)
+            | BusEvent::NodeLeft { .. } => {}
+        }
+    }
+
+    /// Looks into the database for what nobody told.
+    async fn look(&mut self) {
+        let db = self.app.db.clone();
+        let heads = tokio::task::spawn_blocking(move || db.heads()).await;
+        match heads {
+            Ok(Ok(heads)) => {
+                for (workspace_id, seq) in &heads {
+                    self.app.reach.reached(workspace_id, *seq);
+                }
+                let workspaces: Vec<WorkspaceId> = heads.into_iter().map(|(workspace_id, _)| workspace_id).collect();
+                self.look_for_revocations(workspaces).await;
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(event = "heads_unread", %error, "the heads of the logs could not be read; it is tried again");
+                tokio::time::sleep(HEADS_CONNECTED).await;
+            }
+            Err(error) => tracing::error!(event = "heads_unread", %error, "reading the heads of the logs panicked"),
+        }
+    }
+
+    async fn look_for_revocations(&mut self, workspaces: Vec<WorkspaceId>) {
+        let every = if self.hears_others() { REVOCATIONS_CONNECTED_MS } else { REVOCATIONS_ALONE_MS };
+        let now = clock::now_ms();
+        if now < self.revocations_ms + every {
+            return;
+        }
+        self.revocations_ms = now;
+        let known = Arc::clone(&self.app.auth.revocations);
+        let found: StoreResult<_> = self.app.auth.with_store(move |store| known.refresh(store, &workspaces, now)).await;
+        match found {
+            Ok(found) => found.iter().for_each(|(workspace, revocation)| self.revoke(workspace.as_ref(), revocation)),
+            Err(error) => {
+                tracing::warn!(event = "revocations_unread", %error, "revocations could not be read; it is tried again");
+            }
+        }
+    }
+
+    /// Applies a revocation to this node's memory and sockets; without a workspace: to all. Applying it again does nothing.
+    fn revoke(&self, workspace_id: Option<&WorkspaceId>, revocation: &Revocation) {
+        let (known, hub) = (&self.app.auth.revocations, &self.app.hub);
+        match (revocation, workspace_id) {
+            (Revocation::Device { device_id }, Some(workspace_id)) => {
+                known.add_device(workspace_id.clone(), *device_id);
+                hub.revoke_device(workspace_id, *device_id);
+            }
+            (Revocation::SignIn { sid, until_ms }, _) => {
+                known.add_sign_in(*sid, *until_ms);
+                hub.end_sign_in_anywhere(|session| session.sid == *sid);
+            }
+            (Revocation::User { user_id, cut_ms }, Some(workspace_id)) => {
+                known.add_user(workspace_id.clone(), *user_id, *cut_ms);
+                hub.end_sign_in(workspace_id, |session| session.user_id == *user_id && session.issued_ms <= *cut_ms);
+            }
+            // Access is data: the log entry that changes it says so to every session. The others have no users yet.
+            (
+                Revocation::Device { .. }
+                | Revocation::User { .. }
+                | Revocation::ApiKey { .. }
+                | Revocation::Access { .. }
+                | Revocation::Replaced { .. },
+                _,
+            ) => {}
+        }
+    }
+}
