@@ -11,7 +11,7 @@ use super::message::{BusEvent, NodeId, NodeInfo, PresenceEntry, Revoked};
 use super::node::Node;
 use super::rate::{NodeRates, RateDecision, RatePolicy};
 use super::session::NodeSessions;
-use super::{BusError, BusHealth, Reach, Roll};
+use super::{BusError, BusHealth, PRESENCE_ROLL_MAX, Reach, Roll};
 use crate::clock;
 
 /// Where the nodes of one process meet. Tests put several nodes on one exchange; a server has one to itself.
@@ -90,8 +90,10 @@ impl LocalBus {
 
     pub fn presence(&self, workspace_id: &WorkspaceId) -> Roll {
         let nodes = self.exchange.nodes();
-        let entries = nodes.iter().flat_map(|node| node.roster.list(workspace_id)).collect();
-        Roll { entries, is_complete: true, reach: Reach::Deployment }
+        let mut entries: Vec<_> = nodes.iter().flat_map(|node| node.roster.list(workspace_id)).collect();
+        let is_complete = entries.len() <= PRESENCE_ROLL_MAX;
+        entries.truncate(PRESENCE_ROLL_MAX);
+        Roll { entries, is_complete, reach: Reach::Deployment }
     }
 
     pub fn session_get(&self, key: &str) -> Option<Bytes> {

@@ -17,6 +17,7 @@ mod local;
 mod message;
 mod node;
 mod rate;
+mod redis;
 mod roster;
 mod session;
 
@@ -40,6 +41,7 @@ use crate::config::BusConfig;
 use crate::{clock, random};
 use local::LocalBus;
 use node::Node;
+use redis::{Addresses, RedisBus};
 
 /// A node's place on the bus; a clone is the same place. When the last clone is gone without [`Bus::close`], the other
 /// nodes take this one for dead: at once within a process, after `node_ttl_ms` with Redis.
@@ -51,6 +53,7 @@ pub struct Bus {
 #[derive(Clone)]
 enum Backend {
     Local(Arc<LocalBus>),
+    Redis(Arc<RedisBus>),
 }
 
 /// Who is connected to a workspace.
@@ -74,7 +77,7 @@ pub struct BusStats {
     pub hints_sent: u64,
     /// Hints that a newer one of their workspace replaced before they went out.
     pub hints_coalesced: u64,
-    /// Hints that nobody was sent: Redis was away, or too many workspaces waited.
+    /// Hints that nobody was sent: too many workspaces waited for Redis.
     pub hints_dropped: u64,
     pub messages_received: u64,
     /// Messages that could not be read, for instance of a newer version.
@@ -104,7 +107,11 @@ impl Bus {
     /// degraded and goes on trying. Err: the address of Redis is none.
     pub async fn start(config: &BusConfig, address: &str) -> Result<Self, BusError> {
         let address = config.node_address.as_deref().unwrap_or(address);
-        Ok(Self::join(&Exchange::default(), address))
+        let backend = match Addresses::parse(config)? {
+            Some(addresses) => Backend::Redis(Arc::new(RedisBus::start(config, addresses, new_node(address)).await)),
+            None => return Ok(Self::join(&Exchange::default(), address)),
+        };
+        Ok(Self { backend })
     }
 
     /// A node on an exchange within this process.
@@ -136,6 +143,7 @@ impl Bus {
     pub fn hint(&self, workspace_id: &WorkspaceId, seq: Seq) {
         match &self.backend {
             Backend::Local(local) => local.hint(workspace_id, seq),
+            Backend::Redis(redis) => redis.hint(workspace_id, seq),
         }
     }
 
@@ -150,6 +158,7 @@ impl Bus {
                 local.revoke(&revoked);
                 Reach::Deployment
             }
+            Backend::Redis(redis) => redis.revoke(revoked).await,
         }
     }
 
@@ -159,6 +168,7 @@ impl Bus {
         entry.viewing = entry.viewing.filter(|viewing| viewing.len() <= VIEWING_BYTES_MAX);
         match &self.backend {
             Backend::Local(local) => local.enter(workspace_id, entry),
+            Backend::Redis(redis) => redis.enter(workspace_id, entry),
         }
     }
 
@@ -166,14 +176,16 @@ impl Bus {
     pub fn leave(&self, workspace_id: &WorkspaceId, connection_id: Uuid) {
         match &self.backend {
             Backend::Local(local) => local.leave(workspace_id, connection_id),
+            Backend::Redis(redis) => redis.leave(workspace_id, connection_id),
         }
     }
 
-    /// Who is connected to a workspace, on all nodes. A node that was killed counts until `node_ttl_ms` after its last
-    /// sign of life. Waits at most `command_ms`.
+    /// Who is connected to a workspace, on all nodes. A node that was killed counts until `node_ttl_ms` and two
+    /// heartbeats after its last sign of life. Waits at most `command_ms`.
     pub async fn presence(&self, workspace_id: &WorkspaceId) -> Roll {
         match &self.backend {
             Backend::Local(local) => local.presence(workspace_id),
+            Backend::Redis(redis) => redis.presence(workspace_id).await,
         }
     }
 
@@ -181,6 +193,7 @@ impl Bus {
     pub async fn session_get(&self, key: &str) -> Option<Bytes> {
         match &self.backend {
             Backend::Local(local) => local.session_get(key),
+            Backend::Redis(redis) => redis.session_get(key).await,
         }
     }
 
@@ -189,18 +202,24 @@ impl Bus {
         session::check_key(key)?;
         session::check_value(&value)?;
         let ttl_ms = ttl_ms.clamp(1, SESSION_TTL_MS_MAX);
-        match &self.backend {
-            Backend::Local(local) => local.session_put(key, value, ttl_ms),
-        }
-        Ok(Reach::Deployment)
+        Ok(match &self.backend {
+            Backend::Local(local) => {
+                local.session_put(key, value, ttl_ms);
+                Reach::Deployment
+            }
+            Backend::Redis(redis) => redis.session_put(key, value, ttl_ms).await,
+        })
     }
 
     /// Forgets a value; with Redis away, there as soon as it is back.
     pub async fn session_delete(&self, key: &str) -> Reach {
         match &self.backend {
-            Backend::Local(local) => local.session_delete(key),
+            Backend::Local(local) => {
+                local.session_delete(key);
+                Reach::Deployment
+            }
+            Backend::Redis(redis) => redis.session_delete(key).await,
         }
-        Reach::Deployment
     }
 
     /// Takes `cost` units from the allowance of `key`, or says when they will be there. Counted for the deployment;
@@ -208,6 +227,7 @@ impl Bus {
     pub async fn take(&self, key: &str, policy: RatePolicy, cost: u32) -> RateDecision {
         match &self.backend {
             Backend::Local(local) => local.take(key, policy, cost),
+            Backend::Redis(redis) => redis.take(key, policy, cost).await,
         }
     }
 
@@ -215,6 +235,7 @@ impl Bus {
     pub fn nodes(&self) -> Vec<NodeInfo> {
         match &self.backend {
             Backend::Local(local) => local.nodes(),
+            Backend::Redis(redis) => redis.nodes(),
         }
     }
 
@@ -235,12 +256,14 @@ impl Bus {
     pub async fn close(&self) {
         match &self.backend {
             Backend::Local(local) => local.close(),
+            Backend::Redis(redis) => redis.close().await,
         }
     }
 
     fn own(&self) -> &Arc<Node> {
         match &self.backend {
             Backend::Local(local) => local.node(),
+            Backend::Redis(redis) => redis.node(),
         }
     }
 }

@@ -55,14 +55,23 @@ fn decide(full_at_us: u64, now_us: u64, policy: RatePolicy, cost: u32) -> (RateD
     let wanted_us = debt_us + interval_us * policy.cost(cost);
     let is_allowed = wanted_us <= allowance_us;
     let debt_us = if is_allowed { wanted_us } else { debt_us };
-    let decision = RateDecision {
-        is_allowed,
-        remaining: u32::try_from((allowance_us - debt_us) / interval_us).unwrap_or(u32::MAX),
-        retry_ms: wanted_us.saturating_sub(allowance_us).div_ceil(1_000),
-        reset_ms: debt_us.div_ceil(1_000),
-        reach: Reach::Degraded,
-    };
-    (decision, now_us + debt_us)
+    let decision = RateDecision::from_debt(policy, is_allowed, debt_us, wanted_us);
+    (RateDecision { reach: Reach::Degraded, ..decision }, now_us + debt_us)
+}
+
+impl RateDecision {
+    /// `debt_us`: time until the allowance is whole again; `wanted_us`: what that time would be, had it been given.
+    pub(super) fn from_debt(policy: RatePolicy, is_allowed: bool, debt_us: u64, wanted_us: u64) -> Self {
+        let allowance_us = policy.interval_us() * policy.burst();
+        let remaining = allowance_us.saturating_sub(debt_us) / policy.interval_us();
+        Self {
+            is_allowed,
+            remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
+            retry_ms: wanted_us.saturating_sub(allowance_us).div_ceil(1_000),
+            reset_ms: debt_us.div_ceil(1_000),
+            reach: Reach::Deployment,
+        }
+    }
 }
 
 /// The counts of one node.

@@ -1,6 +1,7 @@
 //! Who is connected to this node: the truth about its part of presence, of which Redis holds a copy.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
 use syncline_core::id::WorkspaceId;
@@ -21,7 +22,7 @@ pub(super) struct Roster {
 
 #[derive(Default)]
 struct State {
-    entries: HashMap<WorkspaceId, BTreeMap<Uuid, PresenceEntry>>,
+    entries: BTreeMap<WorkspaceId, BTreeMap<Uuid, PresenceEntry>>,
     count: usize,
     /// What has changed and was not told to anybody yet. Bounded by what changes within one deadline of Redis.
     unsent: BTreeSet<Address>,
@@ -84,6 +85,30 @@ impl Roster {
         });
     }
 
+    /// All of one workspace is told again.
+    pub fn tell(&self, workspace_id: &WorkspaceId) {
+        self.with(|state| {
+            let here: Vec<Uuid> =
+                state.entries.get(workspace_id).map_or_else(Vec::new, |here| here.keys().copied().collect());
+            here.into_iter().for_each(|connection_id| state.changed(workspace_id, connection_id));
+        });
+    }
+
+    /// The newest connection of each of the next `max` workspaces after `last` (without: from the first) in which all has
+    /// been told.
+    pub fn told_after(&self, last: Option<&WorkspaceId>, max: usize) -> Vec<Address> {
+        self.with(|state| {
+            let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+            let next = state.entries.range::<WorkspaceId, _>((from, Bound::Unbounded)).take(max);
+            let newest = next.filter_map(|(id, here)| Some((id.clone(), *here.keys().next_back()?)));
+            let is_told = |(id, _): &Address| {
+                let unsent = (id.clone(), Uuid::nil())..=(id.clone(), Uuid::max());
+                state.unsent.range(unsent).next().is_none()
+            };
+            newest.filter(is_told).collect()
+        })
+    }
+
     /// From now on nobody listens.
     pub fn tell_nothing(&self) {
         self.with(|state| {
@@ -102,5 +127,44 @@ impl State {
         if self.is_told {
             self.unsent.insert((workspace_id.clone(), connection_id));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use syncline_core::id::{DeviceId, UserId};
+    use syncline_core::principal::DeploymentMode;
+
+    use super::*;
+    use crate::bus::NodeId;
+
+    fn entry(number: u128) -> PresenceEntry {
+        PresenceEntry {
+            connection_id: Uuid::from_u128(number),
+            user_id: UserId::NIL,
+            device_id: DeviceId::NIL,
+            deployment_mode: DeploymentMode::MobileApp,
+            node_id: NodeId(Uuid::nil()),
+            since_ms: 0,
+            viewing: None,
+        }
+    }
+
+    #[test]
+    fn hub_9_a_change_is_told_once_and_all_of_it_after_an_outage() {
+        let (roster, acme) = (Roster::default(), WorkspaceId::new("acme").unwrap());
+        let address = |number| (acme.clone(), Uuid::from_u128(number));
+        roster.enter(&acme, entry(1)).unwrap();
+        assert_eq!(roster.take_unsent(9), [], "nobody listens");
+        roster.tell_all();
+        roster.enter(&acme, entry(2)).unwrap();
+        assert_eq!(roster.told_after(None, 9), []);
+        assert_eq!(roster.take_unsent(9), [(address(1), Some(entry(1))), (address(2), Some(entry(2)))]);
+        assert_eq!(roster.told_after(None, 9), [address(2)]);
+        assert_eq!(roster.told_after(Some(&acme), 9), []);
+        assert!(roster.leave(&acme, Uuid::from_u128(2)) && !roster.leave(&acme, Uuid::from_u128(2)));
+        assert_eq!(roster.take_unsent(9), [(address(2), None)]);
+        roster.tell(&acme);
+        assert_eq!(roster.take_unsent(9), [(address(1), Some(entry(1)))]);
     }
 }
