@@ -13,6 +13,7 @@
 //! task ask for itself, and only if it gets none either is Redis lost.
 
 mod address;
+mod catch_up;
 mod link;
 mod outgoing;
 mod registry;

@@ -1,6 +1,5 @@
 //! The task that holds the connections to Redis: connect, catch up, serve until something fails, and again.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,64 +7,26 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
 use redis::aio::PubSubStream;
-use redis::streams::StreamRangeReply;
-use redis::{Cmd, Pipeline, RedisError, RedisResult};
-use syncline_core::id::WorkspaceId;
-use tokio::sync::watch;
+use redis::{Cmd, Pipeline, RedisResult};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::catch_up::{
+    Lost, Session, announce, check_presence, deliver, publish_waiting, read_revocations, resume, within,
+};
 use super::link::{Commands, Link};
-use super::wire::{self, Announcement, Body, Change, Envelope, Kept};
+use super::wire::{self, Body, Change, Envelope, Kept};
 use super::{PRESENCE_KEPT_MS, Shared};
-use crate::bus::{BusEvent, BusHealth, REVOCATIONS_KEPT_MS, ResumeCause, Revoked};
+use crate::bus::{BusEvent, BusHealth, ResumeCause};
 use crate::{clock, random};
 
 /// Hints and changes of presence in one message. More make several.
 const BATCH_MAX: usize = 256;
-/// Workspaces whose presence is looked after with one heartbeat; the next ones with the next.
-const PRESENCE_CHECKS_MAX: usize = 128;
-/// Revocations read, or published again, at a time.
-const REVOCATIONS_PAGE: usize = 1_000;
 /// Bound of the first pause after a failure; milliseconds. It doubles up to `backoff_ms_max`.
 const BACKOFF_MS: u64 = 50;
 /// Deadlines of a command that an echo may take, from the publishing connection to the listening one.
 const ECHO_DEADLINES: u32 = 2;
 /// Deadlines of a command that catching up may take as a whole: it reads many pages.
 const RESUME_DEADLINES: u32 = 20;
-
-/// Why Redis counts as lost.
-#[derive(Debug, thiserror::Error)]
-enum Lost {
-    #[error("{what} was not answered within {ms} ms")]
-    Silent { what: &'static str, ms: u128 },
-    #[error("{what} failed: {source}")]
-    Failed { what: &'static str, source: RedisError },
-    #[error("the listening connection was closed")]
-    Closed,
-    #[error("it has lost what it was given")]
-    Forgotten,
-}
-
-/// Where reading the stream of revocations has come to, and what of the connection has been heard.
-struct Session {
-    commands: Commands,
-    last_revocation: tokio::sync::Mutex<LastRevocation>,
-    echo: watch::Sender<u64>,
-}
-
-#[derive(Default)]
-struct LastRevocation {
-    /// `<milliseconds by the clock of Redis>-<number>`.
-    id: String,
-    /// Whether there was an entry with this id.
-    is_an_entry: bool,
-}
-
-impl LastRevocation {
-    fn ms(&self) -> u64 {
-        self.id.split('-').next().and_then(|ms| ms.parse().ok()).unwrap_or(0)
-    }
-}
 
 /// Runs until it is cancelled.
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -98,7 +59,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 /// Catches up, then serves until something fails; returns what.
 async fn serve(shared: &Shared, link: Link, away_since: Option<Instant>) -> Lost {
     let Link { commands, mut messages, sink: _held } = link;
-    let session = Session { commands, last_revocation: tokio::sync::Mutex::default(), echo: watch::Sender::new(0) };
+    let session = Session::new(commands);
     // What is published from here on waits in the listening connection, so nothing falls between.
     let deadline = shared.times.command * RESUME_DEADLINES;
     let resumed = timeout(deadline, resume(shared, &session)).await;
@@ -146,102 +107,6 @@ fn degrade(shared: &Shared, lost: &Lost, attempts: u64) {
         }
     };
     shared.node.health.send_replace(BusHealth::Degraded { since_ms, attempts, reason });
-}
-
-/// Says who we are, hands over and reads the revocations, and takes back what is stale, before anybody asks.
-async fn resume(shared: &Shared, session: &Session) -> Result<(), Lost> {
-    shared.generation.fetch_add(1, Ordering::AcqRel);
-    let hello = Body::Hello(shared.announcement());
-    let beat = announce(shared, session).await?;
-    shared.registry.resumed(clock::instant());
-    deliver(shared, shared.registry.compare(beat.alive, clock::instant()));
-    let since = format!("{}-0", beat.redis_ms.saturating_sub(REVOCATIONS_KEPT_MS));
-    *session.last_revocation.lock().await = LastRevocation { id: since, is_an_entry: false };
-    let in_stream = read_revocations(shared, session, beat.redis_ms).await?;
-    shared.ledger.compare(&in_stream, clock::now_ms());
-    publish_waiting(shared, session).await?;
-    let stale = shared.take_stale_sessions();
-    let forget = stale.iter().map(|key| {
-        let mut commands = session.commands.clone();
-        async move { Cmd::del(shared.keys.session(key)).query_async::<()>(&mut commands).await }
-    });
-    if let Err(source) = try_join_all(forget).await {
-        stale.iter().for_each(|key| shared.session_is_stale(key));
-        return Err(Lost::Failed { what: "deleting sessions", source });
-    }
-    shared.node.sessions.clear();
-    shared.node.rates.clear();
-    within(shared.times.command, "greeting the others", shared.publish(session.commands.clone(), hello)).await
-}
-
-/// What Redis answers to a sign of life.
-struct Beat {
-    was_known: bool,
-    /// By the clock of Redis.
-    redis_ms: u64,
-    alive: Vec<Announcement>,
-}
-
-/// Writes this node into the registry and reads the others.
-async fn announce(shared: &Shared, session: &Session) -> Result<Beat, Lost> {
-    let mut step = shared.heartbeat.prepare_invoke();
-    step.key(shared.keys.alive()).key(shared.keys.info());
-    step.arg(shared.node.info.id.to_string()).arg(shared.times.node_ttl_ms).arg(wire::to_json(&shared.announcement()));
-    let beat = super::invoke::<(u8, u64, Vec<Vec<u8>>)>(session.commands.clone(), step);
-    let (was_known, redis_ms, alive) = within(shared.times.command, "the heartbeat", beat).await?;
-    let alive = alive.iter().filter_map(|json| wire::from_json(json)).collect();
-    Ok(Beat { was_known: was_known == 1, redis_ms, alive })
-}
-
-fn deliver(shared: &Shared, events: Vec<BusEvent>) {
-    events.into_iter().for_each(|event| shared.node.events.send(event));
-}
-
-/// Reads what came into the stream since the last time in this session. Returns the ids.
-///
-/// A single node of a cluster can lose its memory without any connection of ours ending. So reading begins with the entry
-/// that was read last: when it is gone before its time, the stream is, and all of us write what we know again.
-async fn read_revocations(shared: &Shared, session: &Session, redis_ms: u64) -> Result<HashSet<uuid::Uuid>, Lost> {
-    let mut last = session.last_revocation.lock().await;
-    let mut ids = HashSet::new();
-    if last.is_an_entry && last.ms().saturating_add(REVOCATIONS_KEPT_MS / 2) > redis_ms {
-        let entry = Cmd::xrange(shared.keys.revocations(), &last.id, &last.id);
-        let mut commands = session.commands.clone();
-        let read = entry.query_async::<StreamRangeReply>(&mut commands);
-        if within(shared.times.command, "reading a revocation", read).await?.ids.is_empty() {
-            return Err(Lost::Forgotten);
-        }
-    }
-    loop {
-        let page = Cmd::xrange_count(shared.keys.revocations(), format!("({}", last.id), "+", REVOCATIONS_PAGE);
-        let mut commands = session.commands.clone();
-        let read = page.query_async::<StreamRangeReply>(&mut commands);
-        let entries = within(shared.times.command, "reading revocations", read).await?.ids;
-        for entry in &entries {
-            let revoked = entry.get::<Vec<u8>>("m").and_then(|json| wire::from_json::<Revoked>(&json));
-            match revoked {
-                Some(revoked) => {
-                    ids.insert(revoked.id);
-                    shared.node.events.revoked(revoked, clock::now_ms());
-                }
-                None => shared.node.counters.messages_refused.add(1),
-            }
-        }
-        if let Some(entry) = entries.last() {
-            *last = LastRevocation { id: entry.id.clone(), is_an_entry: true };
-        }
-        if entries.len() < REVOCATIONS_PAGE {
-            return Ok(ids);
-        }
-    }
-}
-
-async fn publish_waiting(shared: &Shared, session: &Session) -> Result<(), Lost> {
-    for revoked in shared.ledger.waiting(REVOCATIONS_PAGE) {
-        let publish = shared.publish_revocation(session.commands.clone(), revoked);
-        within(shared.times.command, "publishing a revocation", publish).await?;
-    }
-    Ok(())
 }
 
 /// Nothing can be made of it: the three parts of serving end by failing only.
@@ -325,28 +190,6 @@ async fn beat(shared: &Shared, session: &Session) -> Result<Never, Lost> {
     }
 }
 
-/// Looks whether Redis still has what it was given of the next workspaces after `last`, and gives it again where not.
-/// Returns the last of them; `None` when there are no more.
-async fn check_presence(
-    shared: &Shared,
-    session: &Session,
-    last: Option<&WorkspaceId>,
-) -> Result<Option<WorkspaceId>, Lost> {
-    let next = shared.node.roster.told_after(last, PRESENCE_CHECKS_MAX);
-    let checks = next.iter().map(|(workspace_id, connection_id)| {
-        let field = shared.presence_field(*connection_id);
-        let check = Cmd::hexists(shared.keys.presence(workspace_id), field);
-        let mut commands = session.commands.clone();
-        async move { check.query_async::<bool>(&mut commands).await }
-    });
-    let is_there = within(shared.times.command, "looking for presence", try_join_all(checks)).await?;
-    for ((workspace_id, _), _) in next.iter().zip(is_there).filter(|(_, is_there)| !is_there) {
-        shared.node.roster.tell(workspace_id);
-        shared.outgoing.notify_one();
-    }
-    Ok(next.into_iter().next_back().map(|(workspace_id, _)| workspace_id))
-}
-
 /// Sends what waits: the first at once, and what comes meanwhile together.
 async fn send(shared: &Shared, session: &Session) -> Result<Never, Lost> {
     loop {
@@ -414,16 +257,4 @@ pub(super) async fn say_goodbye(shared: &Shared, mut commands: Commands) -> Redi
     leave.zrem(shared.keys.alive(), &id).ignore().hdel(shared.keys.info(), &id).ignore();
     leave.query_async::<()>(&mut commands).await?;
     shared.publish(commands, Body::Bye).await
-}
-
-async fn within<T>(
-    deadline: Duration,
-    what: &'static str,
-    act: impl Future<Output = RedisResult<T>>,
-) -> Result<T, Lost> {
-    match timeout(deadline, act).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(source)) => Err(Lost::Failed { what, source }),
-        Err(_) => Err(Lost::Silent { what, ms: deadline.as_millis() }),
-    }
 }
