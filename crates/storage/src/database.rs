@@ -10,6 +10,7 @@ use syncline_core::storage::{Read, Store, StoreResult, Wanted, WriteSet};
 use crate::database_auth::DatabaseAuth;
 use crate::postgres::{PostgresOptions, PostgresReader, PostgresStore};
 use crate::sqlite::{ChainReport, CheckReport, SqliteOptions, SqliteReader, SqliteStore};
+use crate::transfer;
 use crate::url::DatabaseUrl;
 
 /// How a database is opened; the half of the one that the URL names counts.
@@ -46,12 +47,15 @@ impl From<PostgresStore> for Database {
 }
 
 impl Database {
-    /// Opens, or on SQLite creates, the database and brings it up to this build and `schema`.
+    /// Opens, or on SQLite creates, the database and brings it up to this build and `schema`. One that a copy has not finished
+    /// is refused, see [`crate::transfer`].
     pub fn open(url: &DatabaseUrl, schema: Arc<Schema>, options: DatabaseOptions) -> StoreResult<Self> {
-        match url {
+        let opened = match url {
             DatabaseUrl::Sqlite(path) => SqliteStore::open(path, schema, options.sqlite).map(Self::Sqlite),
             DatabaseUrl::Postgres(url) => PostgresStore::open(url, schema, options.postgres).map(Self::Postgres),
-        }
+        }?;
+        transfer::refuse_incomplete(&opened.auth())?;
+        Ok(opened)
     }
 
     pub fn reader(&self) -> DatabaseReader {

@@ -8,6 +8,7 @@ mod database;
 mod database_auth;
 pub mod postgres;
 pub mod sqlite;
+pub mod transfer;
 mod url;
 
 pub use database::{Database, DatabaseOptions, DatabaseReader};

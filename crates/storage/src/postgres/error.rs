@@ -51,7 +51,8 @@ impl Fault {
                 StoreError::Unavailable(sentence(&error))
             }
             (Severity::Definite, Self::Postgres(error)) if is_damage(&error) => StoreError::Corrupt(sentence(&error)),
-            (Severity::Definite, Self::Postgres(error)) => StoreError::Database(Box::new(error)),
+            // Without the error itself, whose details quote stored values.
+            (Severity::Definite, Self::Postgres(error)) => refused(sentence(&error)),
             (_, fault) => StoreError::Unavailable(fault.to_string()),
         }
     }

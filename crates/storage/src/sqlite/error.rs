@@ -32,7 +32,7 @@ pub(super) fn commit_failed(error: Error) -> StoreError {
 }
 
 /// Shorthand for `map_err(failed)`.
-pub(super) trait OrFailed<T> {
+pub(crate) trait OrFailed<T> {
     fn or_failed(self) -> Result<T, StoreError>;
 }
 
@@ -47,11 +47,11 @@ impl<T> OrFailed<T> for Result<T, Error> {
 #[error("{0}")]
 pub(super) struct Refused(pub String);
 
-pub(super) fn refused(text: impl Into<String>) -> StoreError {
+pub(crate) fn refused(text: impl Into<String>) -> StoreError {
     StoreError::Database(Box::new(Refused(text.into())))
 }
 
-pub(super) fn corrupt(text: impl Into<String>) -> StoreError {
+pub(crate) fn corrupt(text: impl Into<String>) -> StoreError {
     StoreError::Corrupt(text.into())
 }
 

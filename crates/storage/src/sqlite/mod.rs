@@ -28,5 +28,6 @@ pub(crate) use auth::{mode_from_text, mode_to_text};
 pub use backup::{BackupProgress, restore};
 pub use check::{ChainReport, CheckReport};
 pub use connect::SqliteOptions;
+pub(crate) use error::{OrFailed, corrupt, refused};
 pub use replica::SqliteReplica;
 pub use store::{SqliteReader, SqliteStore};
