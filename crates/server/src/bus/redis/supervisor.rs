@@ -34,7 +34,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let mut away_since = None;
     loop {
         let connected = clock::instant();
-        let open = Link::open(&shared.addresses, &shared.keys, attempts);
+        let open = Link::open(&shared.addresses, &shared.keys, failures);
         let lost = match within(shared.times.connect, "connecting", open).await {
             Ok(link) => {
                 let lost = serve(&shared, link, away_since).await;
