@@ -67,7 +67,7 @@ impl Services {
             Some((origin, url)) => (url, format!("the one of {origin}")),
             None => (start(self)?, "a private one".to_owned()),
         };
-        println!("{name}: {origin}");
+        eprintln!("{name}: {origin}");
         self.environment.push((name, url));
         Ok(())
     }
