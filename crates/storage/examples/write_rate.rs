@@ -215,7 +215,7 @@ fn bare_inserts(url: &str, schema: &Schema) {
 }
 
 fn bare_insert(case: &Case<'_>, first: u128) -> String {
-    let names: Vec<Name> = values(case.declared(), first).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<Name> = values(case.declared(), first).into_keys().collect();
     let quote = |value: &Value| match value {
         Value::Null => "NULL".to_owned(),
         Value::String(text) => format!("'{}'", text.replace('\'', "''")),

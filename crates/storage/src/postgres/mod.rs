@@ -23,7 +23,7 @@ mod retry;
 mod rows;
 mod startup;
 mod store;
-mod tls;
+pub(crate) mod tls;
 mod values;
 mod view;
 mod wire;

@@ -13,7 +13,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::startup::StartupError;
 use crate::url::{PostgresUrl, TlsMode};
 
-pub(super) fn ssl_mode(mode: TlsMode) -> SslMode {
+pub(crate) fn ssl_mode(mode: TlsMode) -> SslMode {
     match mode {
         TlsMode::Disable => SslMode::Disable,
         TlsMode::Prefer => SslMode::Prefer,
@@ -21,7 +21,7 @@ pub(super) fn ssl_mode(mode: TlsMode) -> SslMode {
     }
 }
 
-pub(super) fn connector(url: &PostgresUrl) -> Result<MakeRustlsConnect, StartupError> {
+pub(crate) fn connector(url: &PostgresUrl) -> Result<MakeRustlsConnect, StartupError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone());
     let builder =
