@@ -10,6 +10,9 @@ use crate::{services, shell, tidy};
 /// Seeds the simulation replays: fixed, so that the same commit always gives the same answer.
 const SIM_SEEDS: &str = "60";
 
+/// Names the store that the server's tests run on; by default the embedded one.
+const STORE: &str = "SYNCLINE_TEST_STORE";
+
 /// What became of a step.
 enum Done {
     Passed,
@@ -86,15 +89,18 @@ fn clippy() -> Result<Done> {
     Ok(Done::Passed)
 }
 
-/// With a PostgreSQL, a Redis and a Redis Cluster of their own, which end with this step.
+/// With a PostgreSQL, a Redis and a Redis Cluster of their own, which end with this step: everything, and then the server's
+/// tests once more on PostgreSQL.
 fn tests() -> Result<Done> {
     let services = services::Services::start()?;
-    if shell::cargo(["nextest", "--version"]).works() {
-        services.tell(shell::cargo(["nextest", "run", "--workspace"])).run()?;
-    } else {
+    let has_nextest = shell::cargo(["nextest", "--version"]).works();
+    if !has_nextest {
         println!("cargo-nextest is not installed; `cargo test` runs the same tests");
-        services.tell(shell::cargo(["test", "--workspace"])).run()?;
     }
+    let runner = || if has_nextest { shell::cargo(["nextest", "run"]) } else { shell::cargo(["test"]) };
+    services.tell(runner().args(["--workspace"])).run()?;
+    let server = runner().args(["--package", "syncline-server", "--test", "server"]);
+    services.tell(server.env(STORE, "postgres")).run().context("this was on PostgreSQL")?;
     Ok(Done::Passed)
 }
 

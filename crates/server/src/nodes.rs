@@ -10,6 +10,7 @@ use syncline_core::id::WorkspaceId;
 use syncline_core::storage::StoreResult;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::bus::{BusEvent, Revocation, Subscription};
@@ -59,6 +60,7 @@ struct Listener {
 impl Listener {
     async fn run(mut self, mut stopped: watch::Receiver<bool>) {
         let mut is_open = true;
+        let mut looked = Instant::now();
         loop {
             let pause = if self.hears_others() { HEADS_CONNECTED } else { HEADS_ALONE };
             tokio::select! {
@@ -67,7 +69,11 @@ impl Listener {
                     Some(event) => self.on_event(event).await,
                     None => is_open = false,
                 },
-                () = tokio::time::sleep(pause), if self.is_shared => self.look().await,
+                // However many events come, the database is looked at in time.
+                () = tokio::time::sleep_until(looked + pause), if self.is_shared => {
+                    self.look().await;
+                    looked = Instant::now();
+                }
             }
         }
     }

@@ -18,7 +18,7 @@ async fn hub_6_draining_says_goodbye_with_spread_hints_after_the_pushes_under_wa
         socket.send(&frame).await;
         sockets.push(socket);
     }
-    let World { server, data } = world;
+    let World { server, data, database } = world;
     let stopping = tokio::spawn(server.stop());
     let mut hints = Vec::new();
     for socket in &mut sockets {
@@ -30,7 +30,7 @@ async fn hub_6_draining_says_goodbye_with_spread_hints_after_the_pushes_under_wa
     hints.sort_unstable();
     hints.dedup();
     assert!(hints.len() > 1 && hints.iter().all(|hint| (500..=5_000).contains(hint)), "{hints:?}");
-    drop(data);
+    drop((data, database));
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn psh_5_what_was_answered_is_there_after_a_restart() {
 
 #[tokio::test]
 async fn one_directory_of_data_serves_one_server() {
-    let world = World::start().await;
+    let world = World::start_with(|config| config.store.database_url = None).await;
     let mut config = syncline_server::Config::default();
     config.http.port = 0;
     config.store.data_dir = world.data.path().to_owned();

@@ -1,11 +1,13 @@
 //! A server with two small tenants, and clients that fail loudly instead of waiting forever.
 
+mod database;
 mod http;
 mod socket;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use database::TestDatabase;
 pub use http::{Answer, Http, User};
 use secrecy::SecretString;
 use serde_json::Value;
@@ -23,6 +25,8 @@ pub const PASSWORD: &str = "correct horse battery";
 pub struct World {
     pub server: Server,
     pub data: tempfile::TempDir,
+    /// In place of a file in `data`.
+    pub database: Option<TestDatabase>,
 }
 
 /// The members of a workspace: `(name, role, read_scope)`; e-mail `<name>@<workspace>.example`.
@@ -50,12 +54,11 @@ impl World {
     pub async fn empty(change: impl FnOnce(&mut Config)) -> Self {
         syncline_server::install_crypto();
         let data = tempfile::tempdir().unwrap();
-        let mut config = Config::default();
-        config.http.port = 0;
-        config.store.data_dir = data.path().to_owned();
+        let database = TestDatabase::wanted();
+        let mut config = config(&data, database.as_ref());
         change(&mut config);
         let server = Server::start(config, Arc::new(Schema::crm())).await.unwrap();
-        Self { server, data }
+        Self { server, data, database }
     }
 
     pub async fn populate(&self, workspace: &str) {
@@ -87,6 +90,14 @@ impl World {
     pub async fn user_in(&self, workspace: &str, name: &str) -> User {
         self.http().login(&format!("{name}@{workspace}.example"), PASSWORD).await
     }
+}
+
+fn config(data: &tempfile::TempDir, database: Option<&TestDatabase>) -> Config {
+    let mut config = Config::default();
+    config.http.port = 0;
+    config.store.data_dir = data.path().to_owned();
+    config.store.database_url = database.map(|database| SecretString::from(database.url()));
+    config
 }
 
 /// Ids are derived from the name, so that tests can name people.
@@ -123,12 +134,9 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(mut attempt: impl FnMu
 impl World {
     /// Stops the server in good order and starts another on the same data.
     pub async fn restart(self) -> Self {
-        let Self { server, data } = self;
+        let Self { server, data, database } = self;
         server.stop().await;
-        let mut config = Config::default();
-        config.http.port = 0;
-        config.store.data_dir = data.path().to_owned();
-        let server = Server::start(config, Arc::new(Schema::crm())).await.unwrap();
-        Self { server, data }
+        let server = Server::start(config(&data, database.as_ref()), Arc::new(Schema::crm())).await.unwrap();
+        Self { server, data, database }
     }
 }
