@@ -61,10 +61,15 @@ pub struct DataArgs {
 
 impl DataArgs {
     pub fn schema(&self) -> anyhow::Result<Arc<Schema>> {
-        let Some(path) = &self.schema else { return Ok(Arc::new(Schema::crm())) };
-        let text = std::fs::read_to_string(path).with_context(|| format!("reading {} failed", path.display()))?;
-        Ok(Arc::new(Schema::parse(&text, &path.display().to_string())?))
+        schema(self.schema.as_deref())
     }
+}
+
+/// The declaration in a file, or the built-in one.
+pub fn schema(path: Option<&Path>) -> anyhow::Result<Arc<Schema>> {
+    let Some(path) = path else { return Ok(Arc::new(Schema::crm())) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {} failed", path.display()))?;
+    Ok(Arc::new(Schema::parse(&text, &path.display().to_string())?))
 }
 
 /// Opens the database of `dir`, which must exist.

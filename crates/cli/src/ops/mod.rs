@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod export;
 mod formula;
 pub mod import;
+pub mod migrate_storage;
 
 use std::process::ExitCode;
 
@@ -32,6 +33,8 @@ pub enum OpsCommand {
     Backup(backup::BackupArgs),
     /// Bring a backup back as a new epoch
     Restore(backup::RestoreArgs),
+    /// Copy everything to another kind of database, from SQLite to PostgreSQL or back
+    MigrateStorage(migrate_storage::MigrateStorageArgs),
 }
 
 /// Runs a command; an error becomes one line for people and its exit code.
@@ -42,6 +45,7 @@ pub fn run(command: &OpsCommand) -> ExitCode {
         OpsCommand::Doctor(args) => doctor::run(args),
         OpsCommand::Backup(args) => backup::run_backup(args),
         OpsCommand::Restore(args) => backup::run_restore(args),
+        OpsCommand::MigrateStorage(args) => migrate_storage::run(args),
     };
     match done {
         Ok(code) => ExitCode::from(code),

@@ -5,6 +5,9 @@ mod backup;
 mod doctor;
 mod export;
 mod import;
+mod migrate;
+#[path = "../../../storage/tests/support/postgres.rs"]
+mod postgres;
 mod sample;
 mod undo;
 

@@ -133,14 +133,16 @@ pub fn transfer(
     drop(target);
     let tables = Tables::new(&request.schema);
     let reading = request.connect_source().map_err(from)?;
-    let mut copy = Copy { tables: &tables, source: reading, target: writing, progress: &mut progress, done: 0, total: 0 };
+    let mut copy =
+        Copy { tables: &tables, source: reading, target: writing, progress: &mut progress, done: 0, total: 0 };
     let copied = copy.run(&workspaces).map_err(|error| error.named(request))?;
     let rows = copy.done;
     (copy.progress)(&TransferProgress { table: None, rows_done: rows, rows_total: copy.total });
     drop(copy);
     // Opened again, it fills the keys of sets and uniquenesses.
     let target = request.open_target().map_err(to)?;
-    let workspaces = verify::verify(&source.reader(), &target.reader(), &copied).map_err(|error| error.named(request))?;
+    let workspaces =
+        verify::verify(&source.reader(), &target.reader(), &copied).map_err(|error| error.named(request))?;
     mark::unset(&target.auth()).map_err(to)?;
     Ok(TransferReport { workspaces, rows, was_interrupted })
 }

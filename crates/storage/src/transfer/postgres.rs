@@ -10,19 +10,12 @@ use syncline_core::storage::{StoreError, StoreResult};
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::lines::Chunk;
+use super::lines::{CHUNK_BYTES, Chunk};
 use super::tables::{KV, Table, Tables, quoted};
 use super::{Feed, Source, Target, Work, mark};
-use crate::postgres::StartupError;
+use crate::postgres::{StartupError, tls};
 use crate::sqlite::corrupt;
 use crate::url::PostgresUrl;
-
-/// The adapter's own source: its module is closed to the outside.
-#[path = "../postgres/tls.rs"]
-mod tls;
-mod startup {
-    pub(super) use crate::postgres::StartupError;
-}
 
 /// A connection, and the thread that moves its bytes while another reads or writes the other database.
 struct Link {
@@ -92,7 +85,9 @@ impl PostgresSource {
     pub(super) fn open(url: &PostgresUrl) -> StoreResult<Self> {
         let link = Link::open(url)?;
         link.batch(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ; {SETTINGS}"))?;
-        link.batch("LOCK TABLE sync_workspaces, auth_credentials, auth_devices, auth_refresh_tokens, auth_kv IN SHARE MODE")?;
+        link.batch(
+            "LOCK TABLE sync_workspaces, auth_credentials, auth_devices, auth_refresh_tokens, auth_kv IN SHARE MODE",
+        )?;
         Ok(Self { link })
     }
 }
@@ -107,11 +102,16 @@ impl Source for PostgresSource {
         let sql = format!("COPY ({}) TO STDOUT", table.postgres_select(of.map(WorkspaceId::as_str)));
         let rows = runtime.block_on(client.copy_out(sql.as_str())).map_err(|error| failed(&error))?;
         let mut rows = pin!(rows);
+        let mut is_over = false;
         work(&mut || {
             let mut chunk = Chunk::default();
-            while chunk.lines.len() < super::lines::CHUNK_BYTES {
+            // What follows the end is no row.
+            while !is_over && chunk.lines.len() < CHUNK_BYTES {
                 // The server sends each row as a message of its own.
-                let Some(row) = runtime.block_on(rows.next()) else { break };
+                let Some(row) = runtime.block_on(rows.next()) else {
+                    is_over = true;
+                    break;
+                };
                 chunk.lines.extend_from_slice(&row.map_err(|error| failed(&error))?);
                 chunk.rows += 1;
             }

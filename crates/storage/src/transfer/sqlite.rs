@@ -89,7 +89,11 @@ impl Target for SqliteTarget {
         self.begin()?;
         for table in tables.all() {
             let name = quoted(&table.name);
-            let kept = if table.name == KV { format!(" WHERE workspace_id <> '' OR key <> '{}'", mark::KEY) } else { String::new() };
+            let kept = if table.name == KV {
+                format!(" WHERE workspace_id <> '' OR key <> '{}'", mark::KEY)
+            } else {
+                String::new()
+            };
             self.conn.execute_batch(&format!("DELETE FROM {name}{kept}")).or_failed()?;
         }
         for name in tables.derived {

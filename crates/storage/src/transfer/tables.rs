@@ -220,10 +220,9 @@ impl Table {
     /// A `SELECT` of PostgreSQL with these columns.
     pub(super) fn postgres_select(&self, workspace: Option<&str>) -> String {
         let columns = self.columns.iter().map(|column| match column.kind {
-            Kind::Timestamp => format!(
-                "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')",
-                quoted(&column.name)
-            ),
+            Kind::Timestamp => {
+                format!("to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')", quoted(&column.name))
+            }
             _ => quoted(&column.name),
         });
         let columns = columns.collect::<Vec<_>>().join(", ");

@@ -17,16 +17,14 @@ pub(super) fn verify(
 ) -> Result<Vec<TransferredWorkspace>, Failed> {
     let report = target.check().map_err(Failed::Target)?;
     let mut problems = report.problems;
-    let (theirs, ours) = (
-        source.workspaces().map_err(Failed::Source)?,
-        target.workspaces().map_err(Failed::Target)?,
-    );
+    let (theirs, ours) = (source.workspaces().map_err(Failed::Source)?, target.workspaces().map_err(Failed::Target)?);
     if theirs != ours {
         problems.push(format!("the source has the workspaces {theirs:?}, the copy {ours:?}"));
     }
     let mut workspaces = Vec::new();
     for id in ours {
-        let (theirs, ours) = (moment(source, &id).map_err(Failed::Source)?, moment(target, &id).map_err(Failed::Target)?);
+        let (theirs, ours) =
+            (moment(source, &id).map_err(Failed::Source)?, moment(target, &id).map_err(Failed::Target)?);
         if theirs != ours {
             problems.push(format!("{id}: heads, digests or audit chains differ: {theirs:?} became {ours:?}"));
         }
