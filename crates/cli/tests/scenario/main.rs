@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
 
 mod crash;
+#[path = "../../../server/tests/server/support/database.rs"]
+mod database;
 mod hostile;
 mod revocation;
 mod stage;

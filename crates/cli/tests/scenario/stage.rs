@@ -6,6 +6,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::database::TestDatabase;
+
 pub const PASSWORD: &str = "syncline-demo";
 
 /// The workspace's folder with data nobody on this project wrote; `None`, said aloud, when it is not there.
@@ -32,6 +34,7 @@ pub fn json_of(output: &Output) -> Vec<Value> {
 
 pub struct Server {
     data: PathBuf,
+    database: Option<TestDatabase>,
     port: u16,
     child: Option<Child>,
 }
@@ -46,7 +49,7 @@ impl Server {
     /// Starts on a port that stays the same over restarts.
     pub fn start(data: &Path) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { data: data.to_owned(), port, child: None };
+        let mut server = Self { data: data.to_owned(), database: TestDatabase::wanted(), port, child: None };
         server.restart();
         server
     }
@@ -55,6 +58,9 @@ impl Server {
         self.kill();
         let mut command = syncline();
         command.args(["serve", "--demo", "--listen", &format!("127.0.0.1:{}", self.port), "--data"]).arg(&self.data);
+        if let Some(database) = &self.database {
+            command.env("DATABASE_URL", database.url());
+        }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         assert!(lines.any(|line| line.contains("http://")), "the server says where it listens");
