@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::json;
-use syncline_storage::SqliteOptions;
 use syncline_storage::sqlite::restore;
+use syncline_storage::{DatabaseReader, SqliteOptions};
 
 use super::data::{self, DataArgs, DataLock};
 use super::import::{print_json, progress_bar};
@@ -24,12 +24,24 @@ pub struct BackupArgs {
     pub json: bool,
 }
 
+const NOT_EMBEDDED: &str = "PostgreSQL is backed up and restored with its own tools: see docs/operations/backup.md";
+
+/// The data, if these commands are for it.
+fn embedded(data: &DataArgs) -> anyhow::Result<&DataArgs> {
+    match data.sqlite_path() {
+        Some(_) => Ok(data),
+        None => bail!("{NOT_EMBEDDED}; after a restore run `syncline restored`"),
+    }
+}
+
 /// Copies the database as it is at this moment. The copy holds everything, sign-in data included: guard it.
 pub fn run_backup(args: &BackupArgs) -> anyhow::Result<u8> {
     let schema = args.data.schema()?;
-    let store = data::open_existing(&args.data.dir, &schema)?;
+    let DatabaseReader::Sqlite(reader) = embedded(&args.data)?.open_existing(&schema)?.reader() else {
+        bail!(NOT_EMBEDDED);
+    };
     let bar = progress_bar(0, args.json, "{bar:40} {pos}/{len} pages {eta}");
-    let copied = store.reader().backup(&args.out, |at| {
+    let copied = reader.backup(&args.out, |at| {
         bar.set_length(at.pages_total);
         bar.set_position(at.pages_done);
     });
@@ -61,7 +73,8 @@ pub struct RestoreArgs {
 /// Brings a backup back after checking it whole. Every workspace starts a new epoch (spec EPO-1): devices then offer again
 /// what the backup does not know.
 pub fn run_restore(args: &RestoreArgs) -> anyhow::Result<u8> {
-    let dir = &args.data.dir;
+    let target = embedded(&args.data)?.sqlite_path().context(NOT_EMBEDDED)?;
+    let dir = target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !args.file.is_file() {
         bail!("there is no file {}", args.file.display());
     }
@@ -70,7 +83,6 @@ pub fn run_restore(args: &RestoreArgs) -> anyhow::Result<u8> {
         bail!("{} is not empty: choose another directory, or --force to move its database aside", dir.display());
     }
     let _lock = DataLock::acquire(dir)?;
-    let target = data::database_path(dir);
     let moved = if target.exists() { Some(move_aside(&target)?) } else { None };
     let options = SqliteOptions { opened_ms: clock::now_ms(), ..SqliteOptions::default() };
     let restored = restore(&args.file, &target, args.data.schema()?, options);

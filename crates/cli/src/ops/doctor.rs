@@ -1,5 +1,7 @@
 //! `syncline doctor`: is everything all right with the data and its surroundings, and what to do when it is not.
 
+use std::path::Path;
+
 use clap::Args;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{Cell, Color, Table};
@@ -8,12 +10,12 @@ use serde_json::json;
 use syncline_core::schema::Schema;
 use syncline_core::storage::{Read, StoreResult};
 use syncline_server::{Config, Environment};
-use syncline_storage::SqliteReader;
+use syncline_storage::{DatabaseReader, SqliteReader};
 
-use super::data::{self, DataArgs, DataLock, InUse};
+use super::EXIT_PROBLEM;
+use super::data::{DataArgs, DataLock, InUse};
 use super::disk;
 use super::import::print_json;
-use super::{EXIT_PROBLEM, data::database_path};
 use crate::clock;
 
 #[derive(Debug, Args)]
@@ -58,6 +60,7 @@ impl Finding {
 
 const RESTORE: &str =
     "stop the server, keep a copy of the data, and bring the last good backup back with `syncline restore`";
+const RESTORE_POSTGRES: &str = "see docs/operations/failures.md, and docs/operations/backup.md for the way back";
 
 pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
     let findings = look(args);
@@ -71,7 +74,9 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
 }
 
 fn look(args: &DoctorArgs) -> Vec<Finding> {
-    let mut findings = vec![configuration(), sqlite()];
+    let sqlite_path = args.data.sqlite_path();
+    let mut findings = vec![configuration()];
+    findings.extend(sqlite_path.is_some().then(sqlite));
     let schema = match args.data.schema() {
         Ok(schema) => schema,
         Err(error) => {
@@ -87,11 +92,19 @@ fn look(args: &DoctorArgs) -> Vec<Finding> {
         "schema",
         format!("version {}, {} entities, {}", schema.version, schema.entities.len(), schema.hash),
     ));
-    findings.push(space(args));
-    findings.push(server(args));
-    match data::open_existing(&args.data.dir, &schema) {
-        Ok(store) => database(&store.reader(), &schema, &mut findings),
-        Err(error) => findings.push(Finding::problem("database", format!("{error:#}"), RESTORE)),
+    let remedy = match &sqlite_path {
+        Some(path) => {
+            findings.extend([space(path), server(folder_of(path))]);
+            RESTORE
+        }
+        None => RESTORE_POSTGRES,
+    };
+    match args.data.open_existing(&schema) {
+        Ok(store) => {
+            findings.extend(sqlite_path.is_none().then(|| version(&store.reader())));
+            Database { reader: &store.reader(), schema: &schema, remedy }.look(&mut findings);
+        }
+        Err(error) => findings.push(Finding::problem("database", format!("{error:#}"), remedy)),
     }
     findings
 }
@@ -109,11 +122,22 @@ fn sqlite() -> Finding {
     Finding::ok("sqlite", format!("version {}", SqliteReader::sqlite_version()))
 }
 
+fn version(reader: &DatabaseReader) -> Finding {
+    match reader.version() {
+        Ok(version) => Finding::ok("postgresql", version),
+        Err(error) => Finding::problem("postgresql", error.to_string(), "see docs/operations/failures.md"),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Room for the database to double, its log and a backup's working copy.
-fn space(args: &DoctorArgs) -> Finding {
-    let used = std::fs::metadata(database_path(&args.data.dir)).map_or(0, |file| file.len());
+fn space(path: &Path) -> Finding {
+    let used = std::fs::metadata(path).map_or(0, |file| file.len());
     let hint = "make room: a full disk stops every write";
-    let Some(free) = disk::free_bytes(&args.data.dir) else {
+    let Some(free) = disk::free_bytes(folder_of(path)) else {
         return Finding::warning("disk space", "cannot be asked here", "look at the disk yourself");
     };
     let detail = format!("{} MiB free, the database has {} MiB", free >> 20, used >> 20);
@@ -124,8 +148,8 @@ fn space(args: &DoctorArgs) -> Finding {
     }
 }
 
-fn server(args: &DoctorArgs) -> Finding {
-    match args.data.dir.is_dir().then(|| DataLock::acquire(&args.data.dir)) {
+fn server(folder: &Path) -> Finding {
+    match folder.is_dir().then(|| DataLock::acquire(folder)) {
         Some(Err(error)) if error.downcast_ref::<InUse>().is_some() => Finding::ok("writer", "a server is running"),
         Some(Err(error)) => Finding::problem(
             "writer",
@@ -136,43 +160,54 @@ fn server(args: &DoctorArgs) -> Finding {
     }
 }
 
-fn database(reader: &SqliteReader, schema: &Schema, findings: &mut Vec<Finding>) {
-    match reader.check() {
-        Ok(report) if report.problems.is_empty() => {
-            let detail = format!(
-                "{} workspaces, {} records, {} log entries: structure, references, digests and uniqueness agree",
-                report.workspaces, report.records, report.log_entries
-            );
-            findings.push(Finding::ok("integrity", detail));
+/// What is looked at in the database itself.
+struct Database<'a> {
+    reader: &'a DatabaseReader,
+    schema: &'a Schema,
+    /// What to do when it is damaged.
+    remedy: &'static str,
+}
+
+impl Database<'_> {
+    fn look(&self, findings: &mut Vec<Finding>) {
+        let Self { reader, schema, remedy } = *self;
+        match reader.check() {
+            Ok(report) if report.problems.is_empty() => {
+                let detail = format!(
+                    "{} workspaces, {} records, {} log entries: structure, references, digests and uniqueness agree",
+                    report.workspaces, report.records, report.log_entries
+                );
+                findings.push(Finding::ok("integrity", detail));
+            }
+            Ok(report) => {
+                let problems = report.problems.into_iter();
+                findings.extend(problems.map(|problem| Finding::problem("integrity", problem, remedy)));
+            }
+            Err(error) => findings.push(Finding::problem("integrity", error.to_string(), remedy)),
         }
-        Ok(report) => {
-            let problems = report.problems.into_iter();
-            findings.extend(problems.map(|problem| Finding::problem("integrity", problem, RESTORE)));
-        }
-        Err(error) => findings.push(Finding::problem("integrity", error.to_string(), RESTORE)),
-    }
-    let workspaces = match reader.workspaces() {
-        Ok(workspaces) => workspaces,
-        Err(error) => {
-            findings.push(Finding::problem("workspaces", error.to_string(), RESTORE));
-            return;
-        }
-    };
-    for workspace in &workspaces {
-        findings.push(match reader.verify_chain(workspace) {
-            Ok(report) => match report.problem {
-                Some(problem) => Finding::problem("audit chain", format!("{workspace}: {problem}"), RESTORE),
-                None => Finding::ok("audit chain", format!("{workspace}: {} entries verified", report.entries)),
-            },
-            Err(error) => Finding::problem("audit chain", format!("{workspace}: {error}"), RESTORE),
-        });
-        match reader.read(workspace, |read| clock_of(read, clock::now_ms())) {
-            Ok(finding) => findings.push(Finding { detail: format!("{workspace}: {}", finding.detail), ..finding }),
-            Err(error) => findings.push(Finding::problem("clock", error.to_string(), RESTORE)),
-        }
-        match reader.read(workspace, |read| imports_of(schema, read)) {
-            Ok(found) => findings.extend(found),
-            Err(error) => findings.push(Finding::problem("imports", error.to_string(), RESTORE)),
+        let workspaces = match reader.workspaces() {
+            Ok(workspaces) => workspaces,
+            Err(error) => {
+                findings.push(Finding::problem("workspaces", error.to_string(), remedy));
+                return;
+            }
+        };
+        for workspace in &workspaces {
+            findings.push(match reader.verify_chain(workspace) {
+                Ok(report) => match report.problem {
+                    Some(problem) => Finding::problem("audit chain", format!("{workspace}: {problem}"), remedy),
+                    None => Finding::ok("audit chain", format!("{workspace}: {} entries verified", report.entries)),
+                },
+                Err(error) => Finding::problem("audit chain", format!("{workspace}: {error}"), remedy),
+            });
+            match reader.read(workspace, |read| clock_of(read, clock::now_ms())) {
+                Ok(finding) => findings.push(Finding { detail: format!("{workspace}: {}", finding.detail), ..finding }),
+                Err(error) => findings.push(Finding::problem("clock", error.to_string(), remedy)),
+            }
+            match reader.read(workspace, |read| imports_of(schema, read)) {
+                Ok(found) => findings.extend(found),
+                Err(error) => findings.push(Finding::problem("imports", error.to_string(), remedy)),
+            }
         }
     }
 }

@@ -52,7 +52,7 @@ const PAGE: usize = 500;
 pub fn run(args: &ExportArgs) -> anyhow::Result<u8> {
     let schema = args.data.schema()?;
     let Some(entity) = schema.entity(&args.entity) else { bail!("the schema has no entity `{}`", args.entity) };
-    let store = data::open_existing(&args.data.dir, &schema)?;
+    let store = args.data.open_existing(&schema)?;
     let workspace = data::workspace_existing(&store, args.workspace.as_deref())?;
     let out: Box<dyn Write> = match &args.out {
         Some(path) => Box::new(File::create(path).with_context(|| format!("making {} failed", path.display()))?),

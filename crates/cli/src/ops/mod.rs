@@ -1,7 +1,7 @@
-//! The operator's commands on the data of this machine: import, export, doctor, backup, restore.
+//! The operator's commands on the data: import, export, doctor, backup, restore, the move to PostgreSQL.
 //!
-//! Each works on the embedded database directly. Those that write take the data's lock first ([`data`]), so that they
-//! never run beside a server; those that read run while a server does. Exit codes: 0 done, 1 failed or a problem found,
+//! Each works on the database directly. Those that write to an embedded one take the data's lock first ([`data`]), so that
+//! they never run beside a server; those that read run while a server does, and on PostgreSQL so does an import. Exit codes: 0 done, 1 failed or a problem found,
 //! 2 wrong usage, 3 done but some rows failed, 4 somebody else is writing to the data.
 
 pub mod backup;
@@ -12,6 +12,7 @@ pub mod export;
 mod formula;
 pub mod import;
 pub mod migrate_storage;
+pub mod restored;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,8 @@ pub enum OpsCommand {
     Backup(backup::BackupArgs),
     /// Bring a backup back as a new epoch
     Restore(backup::RestoreArgs),
+    /// Begin a new epoch after PostgreSQL's own tools have brought a backup back
+    Restored(restored::RestoredArgs),
     /// Copy everything to another kind of database, from SQLite to PostgreSQL or back
     MigrateStorage(migrate_storage::MigrateStorageArgs),
 }
@@ -45,6 +48,7 @@ pub fn run(command: &OpsCommand) -> ExitCode {
         OpsCommand::Doctor(args) => doctor::run(args),
         OpsCommand::Backup(args) => backup::run_backup(args),
         OpsCommand::Restore(args) => backup::run_restore(args),
+        OpsCommand::Restored(args) => restored::run(args),
         OpsCommand::MigrateStorage(args) => migrate_storage::run(args),
     };
     match done {

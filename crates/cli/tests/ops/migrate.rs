@@ -245,3 +245,38 @@ fn sto_1_an_interrupted_copy_is_refused_and_begun_anew_and_the_way_back_is_exact
         assert_eq!(sqlite_rows(&back.database(), &sql), sqlite_rows(&place.database(), &sql), "{table}");
     }
 }
+
+#[test]
+fn epo_1_the_operators_commands_work_on_postgresql() {
+    let place = Place { dir: tempfile::tempdir().unwrap() };
+    drop(Node::start(&place.data(), free_port(), None));
+    let database = TestDatabase::new();
+    let (code, moved) = answer(&migrate(&format!("sqlite:{}", path(&place.database())), &database.text));
+    assert_eq!(code, 0, "{moved}");
+    let run = |args: &[&str]| {
+        let mut command = place.command(args.iter().copied());
+        answer(&command.args(["--database", &database.text]).output().unwrap())
+    };
+    let file = place.file("leads.csv", leads_csv(700) + "bad,,,,,,no address,,,\r\n");
+    let import = ["import", path(&file), "--entity", "leads", "--workspace", "demo", "--json"];
+    let (code, imported) = run(&import);
+    assert_eq!((code, crate::counters(&imported)), (3, [701, 700, 0, 0, 1]), "{imported}");
+    let (code, again) = run(&import);
+    assert_eq!((code, crate::counters(&again)), (3, [701, 0, 0, 700, 1]), "{again}");
+    let (code, contacts) = run(&["export", "--entity", "contacts", "--format", "json"]);
+    let imported = contacts.as_array().unwrap().iter().filter(|contact| contact["crm_id"].is_string()).count();
+    assert_eq!((code, imported), (0, 700));
+    let (code, report) = run(&["doctor", "--json"]);
+    assert!(code == 0 && report.to_string().contains("PostgreSQL"), "{report}");
+    let backup = place.dir.path().join("backup");
+    let (code, refused) = run(&["backup", "--out", path(&backup)]);
+    assert!(code == 1 && refused.as_str().unwrap().contains("docs/operations/backup.md"), "{refused}");
+    let (code, restored) = run(&["restored", "--json"]);
+    assert_eq!((code, &restored["workspaces"]), (0, &json!([{ "workspace": "demo", "epoch": 1 }])), "{restored}");
+
+    database.run("UPDATE sync_log SET entry = replace(entry, 'First7', 'Forged') WHERE entry LIKE '%First7%'");
+    let (code, sick) = run(&["doctor", "--json"]);
+    assert!(code == 1 && sick.to_string().contains("altered"), "{sick}");
+    let (code, refused) = run(&["restored"]);
+    assert!(code == 1 && refused.as_str().unwrap().contains("not sound"), "{refused}");
+}

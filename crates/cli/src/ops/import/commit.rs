@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use syncline_core::change::{Op, Outcome, OutcomeKind};
 use syncline_core::engine::{GroupPlan, PushReply, plan_group};
 use syncline_core::storage::{Read, Store as _, StoreError, StoreResult, Wanted};
-use syncline_storage::{SqliteReader, SqliteStore};
+use syncline_storage::{Database, DatabaseReader};
 
 use super::errors::{ErrorFile, ErrorRow};
 use super::plan::{Batch, PlannedRow, Planner, Verdict};
@@ -24,7 +24,7 @@ struct Decided {
 
 /// Writes a batch and moves the import's counters on.
 pub fn commit(
-    store: &mut SqliteStore,
+    store: &mut Database,
     planner: &Planner<'_>,
     import: &mut Import,
     errors: &mut ErrorFile,
@@ -34,7 +34,9 @@ pub fn commit(
         let mut batch = Batch::default();
         let decided = decide(planner, import, errors, (read, &mut batch), rows)?;
         // Before the commit: rows noted twice can be cut off when resuming, rows never noted are lost.
-        errors.append(&decided.errors).map_err(|error| StoreError::Unavailable(format!("the error file: {error}")))?;
+        errors
+            .append(import.counters.errors_bytes, &decided.errors)
+            .map_err(|error| StoreError::Unavailable(format!("the error file: {error}")))?;
         Ok((decided.plan.writes, decided.counters))
     });
     import.counters = counters.context("writing a batch of rows failed")?;
@@ -43,7 +45,7 @@ pub fn commit(
 
 /// What [`commit`] would do. `batch` lives as long as the preview, since nothing is written.
 pub fn preview(
-    reader: &SqliteReader,
+    reader: &DatabaseReader,
     planner: &Planner<'_>,
     import: &mut Import,
     (errors, batch): (&ErrorFile, &mut Batch),

@@ -58,12 +58,11 @@ impl ErrorFile {
         Ok(writer.into_inner()?)
     }
 
-    pub fn append(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        if bytes.is_empty() {
-            return Ok(());
-        }
+    /// Writes behind the first `after` bytes; what a commit that was begun anew left there goes.
+    pub fn append(&mut self, after: u64, bytes: &[u8]) -> std::io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
+            None if bytes.is_empty() => return Ok(()),
             empty => {
                 if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                     std::fs::create_dir_all(folder)?;
@@ -71,6 +70,8 @@ impl ErrorFile {
                 empty.insert(File::create(&self.path)?)
             }
         };
+        file.set_len(after)?;
+        file.seek(SeekFrom::End(0))?;
         file.write_all(bytes)?;
         file.sync_data()
     }

@@ -14,7 +14,7 @@ use syncline_core::record::Record;
 use syncline_core::schema::Schema;
 use syncline_core::storage::{Read, Store as _};
 use syncline_core::{Fields, Name, Value};
-use syncline_storage::SqliteStore;
+use syncline_storage::Database;
 
 use super::ImportArgs;
 use super::columns::{Mapping, MappingFile};
@@ -30,7 +30,7 @@ use super::survey::Survey;
 use super::undo::Undo;
 use crate::clock;
 use crate::ops::EXIT_ROWS_FAILED;
-use crate::ops::data::{self, DataLock};
+use crate::ops::data;
 
 /// Everything known before the first row is planned.
 struct Job<'a> {
@@ -49,8 +49,8 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<u8> {
     let dialect = Dialect::sniff(file)?;
     let survey = Survey::take(&dialect)?;
     let mapping = Mapping::new(&schema, entity, &survey.headers, &file_rules)?;
-    let _lock = if args.preview { None } else { Some(DataLock::acquire(&args.data.dir)?) };
-    let mut store = data::open_existing(&args.data.dir, &schema)?;
+    let _lock = if args.preview { None } else { args.data.lock()? };
+    let mut store = args.data.open_existing(&schema)?;
     let workspace = data::workspace_existing(&store, args.workspace.as_deref())?;
     let job = Job { args, entity, dialect, survey, schema, workspace };
     let reading = job.reading(&store, mapping, &file_rules)?;
@@ -58,7 +58,7 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<u8> {
 }
 
 impl Job<'_> {
-    fn reading(&self, store: &SqliteStore, mapping: Mapping, file: &MappingFile) -> anyhow::Result<Reading> {
+    fn reading(&self, store: &Database, mapping: Mapping, file: &MappingFile) -> anyhow::Result<Reading> {
         let named = self.args.date_order.or(file.date_order);
         let columns = self.survey.columns.iter();
         let date_orders = columns.map(|column| named.or_else(|| column.dates.proven())).collect();
@@ -82,7 +82,7 @@ impl Job<'_> {
         unclear.map(|(index, _)| self.survey.headers[index].as_str()).collect()
     }
 
-    fn planner(&self, store: &SqliteStore, import: &Import, reading: Reading) -> anyhow::Result<Planner<'_>> {
+    fn planner(&self, store: &Database, import: &Import, reading: Reading) -> anyhow::Result<Planner<'_>> {
         let mut winners = Winners::default();
         if reading.has_keys(&self.schema) {
             let mut rows = self.dialect.rows()?;
@@ -115,7 +115,7 @@ impl Job<'_> {
         })
     }
 
-    fn preview(&self, store: &SqliteStore, reading: Reading) -> anyhow::Result<u8> {
+    fn preview(&self, store: &Database, reading: Reading) -> anyhow::Result<u8> {
         let ambiguous: Vec<String> = self.ambiguous(&reading).into_iter().map(str::to_owned).collect();
         let mut import = Import::new(RecordId::NIL);
         let planner = self.planner(store, &import, reading)?;
@@ -141,7 +141,7 @@ impl Job<'_> {
         Ok(0)
     }
 
-    fn run(&self, store: &mut SqliteStore, reading: Reading) -> anyhow::Result<u8> {
+    fn run(&self, store: &mut Database, reading: Reading) -> anyhow::Result<u8> {
         let ambiguous = self.ambiguous(&reading);
         if !ambiguous.is_empty() {
             let names = ambiguous.join("`, `");
@@ -190,7 +190,7 @@ impl Job<'_> {
     }
 
     /// Notes the import before its first row.
-    fn begin(&self, store: &mut SqliteStore, reading: &Reading) -> anyhow::Result<Import> {
+    fn begin(&self, store: &mut Database, reading: &Reading) -> anyhow::Result<Import> {
         let id = RecordId::v7(clock::now_ms(), rand::random());
         let import = Import::new(id);
         let delimiter = char::from(self.dialect.delimiter).to_string();
@@ -275,8 +275,8 @@ fn option_name(op: &Op) -> Option<String> {
 
 pub fn undo(args: &ImportArgs, import_id: RecordId) -> anyhow::Result<u8> {
     let schema = args.data.schema()?;
-    let _lock = DataLock::acquire(&args.data.dir)?;
-    let mut store = data::open_existing(&args.data.dir, &schema)?;
+    let _lock = args.data.lock()?;
+    let mut store = args.data.open_existing(&schema)?;
     let workspace = data::workspace_existing(&store, args.workspace.as_deref())?;
     let record = store.read(&workspace, |read| read.record(IMPORTS, import_id))?;
     let record = record.filter(|record| !record.is_deleted);

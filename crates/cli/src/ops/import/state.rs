@@ -13,7 +13,7 @@ use syncline_core::record::Record;
 use syncline_core::schema::Schema;
 use syncline_core::storage::{Read, Store as _, StoreResult, Wanted};
 use syncline_core::{Fields, Name, Value};
-use syncline_storage::SqliteStore;
+use syncline_storage::Database;
 
 use super::plan::client_of;
 use crate::clock;
@@ -116,7 +116,7 @@ impl Import {
     /// Writes ops as one mutation; a rejection is an error.
     pub fn write(
         &self,
-        store: &mut SqliteStore,
+        store: &mut Database,
         (schema, workspace): (&Schema, &WorkspaceId),
         mut ops: impl FnMut(&dyn Read) -> StoreResult<Vec<Op>>,
     ) -> anyhow::Result<()> {
@@ -142,7 +142,7 @@ impl Import {
     /// Notes how it ended.
     pub fn finish(
         &self,
-        store: &mut SqliteStore,
+        store: &mut Database,
         place: (&Schema, &WorkspaceId),
         state: ImportState,
     ) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use syncline_core::id::{RecordId, WorkspaceId};
 use syncline_core::schema::{OnDelete, Schema};
 use syncline_core::storage::{Read, Store as _, StoreResult, Wanted};
 use syncline_core::{Name, Seq};
-use syncline_storage::SqliteStore;
+use syncline_storage::Database;
 
 use super::state::{IMPORTS, Import, ImportState};
 
@@ -46,7 +46,7 @@ pub struct Undo<'a> {
 
 impl Undo<'_> {
     /// May be killed and run again: what is gone stays gone, what is left goes.
-    pub fn run(&self, store: &mut SqliteStore, mut tick: impl FnMut(u64)) -> anyhow::Result<UndoReport> {
+    pub fn run(&self, store: &mut Database, mut tick: impl FnMut(u64)) -> anyhow::Result<UndoReport> {
         let seqs = store.read(self.workspace, |read| self.creations(read))?;
         let mut report = UndoReport { import_id: self.import.id, ..UndoReport::default() };
         // Status options last: until then the leads refer to them.
