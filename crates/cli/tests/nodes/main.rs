@@ -7,7 +7,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
 
+mod freezes;
 mod kills;
 mod live;
+mod network;
+mod outage;
 mod revocation;
+mod rolling;
+mod starting;
 mod support;

@@ -86,12 +86,18 @@ impl Crew {
         }
         for (number, marker) in markers.iter().enumerate() {
             let neighbour = &self.members[(number + 1) % self.members.len()];
-            let what = format!("after {what}, {}'s write reaches {}", self.members[number].name, neighbour.name);
-            until(&what, async || neighbour.has(*marker).await.then_some(())).await;
+            let what = format!("after {what}, a write of {}", self.members[number].name);
+            self.arrives(*marker, neighbour, &what).await;
         }
         let took = since.elapsed();
         println!("{what}: everybody's writes reach their neighbours after {took:.2?}");
         took
+    }
+
+    /// Waits until a record is on that device.
+    pub async fn arrives(&self, id: RecordId, reader: &Member, what: &str) {
+        let what = format!("{what} reaches {}", reader.name);
+        until(&what, async || reader.has(id).await.then_some(())).await;
     }
 
     /// How long writes of the first client take to reach the second, who is at another node: the median and the longest.

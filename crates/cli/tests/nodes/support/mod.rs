@@ -102,3 +102,10 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T 
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// A length of time that the environment may set; milliseconds.
+pub fn setting_ms(name: &str, default_ms: u64) -> Duration {
+    let set =
+        std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: milliseconds")));
+    Duration::from_millis(set.unwrap_or(default_ms))
+}
