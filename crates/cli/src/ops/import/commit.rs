@@ -13,6 +13,8 @@ use super::state::{Counters, Import, ImportState};
 
 /// Rows of one commit.
 pub const BATCH_ROWS: usize = 500;
+/// The same where planning a row asks a server, while devices wait for the workspace's lock.
+pub const BATCH_ROWS_SHARED: usize = 100;
 
 /// Rows as they were decided, and what to write.
 struct Decided {

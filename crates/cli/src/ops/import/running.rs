@@ -18,7 +18,7 @@ use syncline_storage::Database;
 
 use super::ImportArgs;
 use super::columns::{Mapping, MappingFile};
-use super::commit::{self, BATCH_ROWS};
+use super::commit::{self, BATCH_ROWS, BATCH_ROWS_SHARED};
 use super::content::{Owners, Reading};
 use super::errors::ErrorFile;
 use super::identity::Known;
@@ -40,6 +40,7 @@ struct Job<'a> {
     survey: Survey,
     schema: Arc<Schema>,
     workspace: WorkspaceId,
+    batch_rows: usize,
 }
 
 pub fn import(args: &ImportArgs) -> anyhow::Result<u8> {
@@ -52,7 +53,8 @@ pub fn import(args: &ImportArgs) -> anyhow::Result<u8> {
     let _lock = if args.preview { None } else { args.data.lock()? };
     let mut store = args.data.open_existing(&schema)?;
     let workspace = data::workspace_existing(&store, args.workspace.as_deref())?;
-    let job = Job { args, entity, dialect, survey, schema, workspace };
+    let batch_rows = if store.is_shared() { BATCH_ROWS_SHARED } else { BATCH_ROWS };
+    let job = Job { args, entity, dialect, survey, schema, workspace, batch_rows };
     let reading = job.reading(&store, mapping, &file_rules)?;
     if args.preview { job.preview(&store, reading) } else { job.run(&mut store, reading) }
 }
@@ -227,12 +229,12 @@ impl Job<'_> {
                 bail!("the file has fewer rows than were imported already");
             }
         }
-        let mut batch = Vec::with_capacity(BATCH_ROWS);
+        let mut batch = Vec::with_capacity(self.batch_rows);
         loop {
             let next = rows.next_row()?;
             let is_end = next.is_none();
             batch.extend(next);
-            if batch.len() == BATCH_ROWS || (is_end && !batch.is_empty()) {
+            if batch.len() == self.batch_rows || (is_end && !batch.is_empty()) {
                 work(&batch, rows.position())?;
                 batch.clear();
             }
