@@ -5,6 +5,7 @@ use serde_json::json;
 use syncline_core::change::{Op, Outcome, OutcomeKind};
 use syncline_core::engine::access::{MEMBERS, member_id};
 use syncline_core::id::{BackendId, RecordId, UserId, WorkspaceId};
+use syncline_core::protocol::Code;
 use syncline_core::storage::{Store as _, StoreError};
 use syncline_core::{Fields, Name, Value};
 
@@ -88,12 +89,14 @@ impl App {
         Ok(self.auth.put_credential(workspace_id, user, member.email, member.password).await?)
     }
 
-    /// Writes as the server; the first rejection is an error that names what was refused.
+    /// Writes as the server; the first rejection is an error that names what was refused. What is there already is none:
+    /// another node that starts at the same time was first.
     pub async fn write_all(&self, workspace_id: &WorkspaceId, mutations: Vec<Vec<Op>>) -> Result<(), ServerError> {
         let author = Author::server(workspace_id.clone());
         let write = Write { author, mutations, precondition: None, idempotency: None };
         let outcomes = self.write(write).await.map_err(|error| ServerError::Bootstrap(error.to_string()))?;
-        let is_rejected = |outcome: &Outcome| outcome.outcome == OutcomeKind::Rejected;
+        let is_rejected =
+            |outcome: &Outcome| outcome.outcome == OutcomeKind::Rejected && outcome.code != Some(Code::AlreadyExists);
         match outcomes.into_iter().find(is_rejected) {
             None => Ok(()),
             Some(outcome) => Err(ServerError::Bootstrap(outcome.detail.unwrap_or_default())),

@@ -124,9 +124,10 @@ impl Crew {
 
     /// No more writes from now on.
     pub async fn rest(&mut self) {
-        self.is_writing.send_replace(false);
-        for member in &mut self.members {
-            (&mut member.writing).await.expect("nothing local fails");
+        if self.is_writing.send_replace(false) {
+            for member in &mut self.members {
+                (&mut member.writing).await.expect("nothing local fails");
+            }
         }
     }
 
