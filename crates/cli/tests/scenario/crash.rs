@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::stage::{Device, Server, json_of, syncline};
+use crate::stage::{Device, Server, json_of};
 
 const ROUNDS: usize = 20;
 const PER_ROUND: usize = 500;
@@ -58,10 +58,10 @@ fn psh_5_twenty_kills_during_ten_thousand_mutations_lose_and_repeat_nothing() {
     assert_eq!((done["pending"].as_u64(), done["rejected"].as_u64()), (Some(0), Some(0)), "{done}");
 
     server.kill();
-    let output = syncline().args(["doctor", "--json", "--data"]).arg(&data).output().unwrap();
+    let output = server.operator().args(["doctor", "--json", "--data"]).arg(&data).output().unwrap();
     assert!(output.status.success(), "{:?}", json_of(&output));
     let exported = folder.path().join("contacts.ndjson");
-    let mut export = syncline();
+    let mut export = server.operator();
     export
         .args(["export", "--entity", "contacts", "--format", "ndjson", "--workspace", "demo", "--out"])
         .arg(&exported);

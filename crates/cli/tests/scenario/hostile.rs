@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Device, Server, shared_data, syncline};
+use crate::stage::{Device, Server, shared_data};
 
 #[test]
 fn val_1_every_naughty_string_survives_the_round_trip() {
@@ -35,7 +35,7 @@ fn val_1_every_naughty_string_survives_the_round_trip() {
     assert_eq!(held(&one, 7).as_ref(), Some(&strings[7]), "found by an indexed field");
     server.kill();
     let out = folder.path().join("contacts.ndjson");
-    let mut export = syncline();
+    let mut export = server.operator();
     export.args(["export", "--entity", "contacts", "--format", "ndjson", "--workspace", "demo", "--data"]).arg(&data);
     let output = export.arg("--out").arg(&out).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -54,13 +54,19 @@ impl Server {
         server
     }
 
-    pub fn restart(&mut self) {
-        self.kill();
+    /// A command of the operator on this server's database.
+    pub fn operator(&self) -> Command {
         let mut command = syncline();
-        command.args(["serve", "--demo", "--listen", &format!("127.0.0.1:{}", self.port), "--data"]).arg(&self.data);
         if let Some(database) = &self.database {
             command.env("DATABASE_URL", database.url());
         }
+        command
+    }
+
+    pub fn restart(&mut self) {
+        self.kill();
+        let mut command = self.operator();
+        command.args(["serve", "--demo", "--listen", &format!("127.0.0.1:{}", self.port), "--data"]).arg(&self.data);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         assert!(lines.any(|line| line.contains("http://")), "the server says where it listens");

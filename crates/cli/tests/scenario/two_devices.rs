@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::stage::{Device, Server, json_of, shared_data, syncline};
+use crate::stage::{Device, Server, json_of, shared_data};
 
 const LEADS: usize = 500;
 const HOUR_MS: i64 = 3_600_000;
 
-fn import(data: &Path, file: &Path) -> Value {
-    let mut command = syncline();
+fn import(server: &Server, data: &Path, file: &Path) -> Value {
+    let mut command = server.operator();
     command.arg("import").arg(file).args(["--entity", "leads", "--workspace", "demo", "--json", "--data"]).arg(data);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -44,8 +44,8 @@ fn two_devices_offline_on_real_leads_converge_with_every_conflict_visible() {
     let mut server = Server::start(&data);
     server.member("rep@syncline.dev", "agent");
     server.kill();
-    import(&data, &leads);
-    import(&data, &students);
+    import(&server, &data, &leads);
+    import(&server, &data, &students);
     server.restart();
     let rep = Device::init(&server, &folder.path().join("rep"), "rep@syncline.dev");
     let boss = Device::init(&server, &folder.path().join("boss"), "manager@syncline.dev");
