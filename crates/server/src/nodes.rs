@@ -8,9 +8,8 @@ use std::time::Duration;
 
 use syncline_core::id::WorkspaceId;
 use syncline_core::storage::StoreResult;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use crate::app::App;
 use crate::bus::{BusEvent, Revocation, Subscription};
@@ -25,56 +24,60 @@ const REVOCATIONS_ALONE_MS: u64 = 2_000;
 /// The same while the bus works.
 const REVOCATIONS_CONNECTED_MS: u64 = 60_000;
 
-/// The task that listens.
+/// The tasks that listen and look.
 pub struct Nodes {
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Nodes {
     /// `is_shared`: other nodes may write to the same database.
-    pub fn start(app: Arc<App>, is_shared: bool) -> Self {
-        let (stop, stopped) = watch::channel(false);
-        let listener = Listener { events: app.bus.subscribe(), revocations_ms: clock::now_ms(), app, is_shared };
-        Self { stop, task: tokio::spawn(listener.run(stopped)) }
+    pub fn start(app: &Arc<App>, is_shared: bool) -> Self {
+        let resumed = Arc::new(Notify::new());
+        let listening = listen(Arc::clone(app), app.bus.subscribe(), Arc::clone(&resumed));
+        let mut tasks = vec![tokio::spawn(listening)];
+        if is_shared {
+            let watch = Watch { app: Arc::clone(app), resumed, revocations_ms: clock::now_ms() };
+            tasks.push(tokio::spawn(watch.run()));
+        }
+        Self { tasks }
     }
 
-    pub async fn stop(self) {
-        self.stop.send_replace(true);
-        drop(self.task.await);
+    /// At once: nothing is lost with what they were about to do.
+    pub fn stop(self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
-async fn stop_asked(stopped: &mut watch::Receiver<bool>) {
-    drop(stopped.wait_for(|is_stopped| *is_stopped).await);
+/// Hears the bus until it is closed. Never waits for the database, so that a revocation does not.
+async fn listen(app: Arc<App>, mut events: Subscription, resumed: Arc<Notify>) {
+    while let Some(event) = events.next().await {
+        match event {
+            BusEvent::Hint { workspace_id, seq } => app.reach.reached(&workspace_id, seq),
+            BusEvent::Revoked(revoked) => revoke(&app, Some(&revoked.workspace_id), &revoked.revocation),
+            BusEvent::Resumed(_) => resumed.notify_one(),
+            BusEvent::Entered { .. } | BusEvent::Left { .. } | BusEvent::NodeJoined(_) | BusEvent::NodeLeft { .. } => {}
+        }
+    }
 }
 
-struct Listener {
+/// Looks into the database for what nobody told.
+struct Watch {
     app: Arc<App>,
-    events: Subscription,
-    is_shared: bool,
+    /// The bus may have missed something.
+    resumed: Arc<Notify>,
     /// When revocations were last read from the database.
     revocations_ms: u64,
 }
 
-impl Listener {
-    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
-        let mut is_open = true;
-        let mut looked = Instant::now();
+impl Watch {
+    async fn run(mut self) {
         loop {
             let pause = if self.hears_others() { HEADS_CONNECTED } else { HEADS_ALONE };
             tokio::select! {
-                () = stop_asked(&mut stopped) => return,
-                event = self.events.next(), if is_open => match event {
-                    Some(event) => self.on_event(event).await,
-                    None => is_open = false,
-                },
-                // However many events come, the database is looked at in time.
-                () = tokio::time::sleep_until(looked + pause), if self.is_shared => {
-                    self.look().await;
-                    looked = Instant::now();
-                }
+                () = tokio::time::sleep(pause) => {}
+                () = self.resumed.notified() => self.revocations_ms = 0,
             }
+            self.look().await;
         }
     }
 
@@ -83,23 +86,6 @@ impl Listener {
         self.app.config.bus.redis_url.is_some() && self.app.bus.health().is_connected()
     }
 
-    async fn on_event(&mut self, event: BusEvent) {
-        match event {
-            BusEvent::Hint { workspace_id, seq } => self.app.reach.reached(&workspace_id, seq),
-            BusEvent::Revoked(revoked) => self.revoke(Some(&revoked.workspace_id), &revoked.revocation),
-            BusEvent::Resumed(_) if self.is_shared => {
-                self.revocations_ms = 0;
-                self.look().await;
-            }
-            BusEvent::Resumed(_)
-            | BusEvent::Entered { .. }
-            | BusEvent::Left { .. }
-            | BusEvent::NodeJoined(_)
-            | BusEvent::NodeLeft { .. } => {}
-        }
-    }
-
-    /// Looks into the database for what nobody told.
     async fn look(&mut self) {
         let db = self.app.db.clone();
         let heads = tokio::task::spawn_blocking(move || db.heads()).await;
@@ -129,38 +115,40 @@ impl Listener {
         let known = Arc::clone(&self.app.auth.revocations);
         let found: StoreResult<_> = self.app.auth.with_store(move |store| known.refresh(store, &workspaces, now)).await;
         match found {
-            Ok(found) => found.iter().for_each(|(workspace, revocation)| self.revoke(workspace.as_ref(), revocation)),
+            Ok(found) => {
+                found.iter().for_each(|(workspace, revocation)| revoke(&self.app, workspace.as_ref(), revocation))
+            }
             Err(error) => {
                 tracing::warn!(event = "revocations_unread", %error, "revocations could not be read; it is tried again");
             }
         }
     }
+}
 
-    /// Applies a revocation to this node's memory and sockets; without a workspace: to all. Applying it again does nothing.
-    fn revoke(&self, workspace_id: Option<&WorkspaceId>, revocation: &Revocation) {
-        let (known, hub) = (&self.app.auth.revocations, &self.app.hub);
-        match (revocation, workspace_id) {
-            (Revocation::Device { device_id }, Some(workspace_id)) => {
-                known.add_device(workspace_id.clone(), *device_id);
-                hub.revoke_device(workspace_id, *device_id);
-            }
-            (Revocation::SignIn { sid, until_ms }, _) => {
-                known.add_sign_in(*sid, *until_ms);
-                hub.end_sign_in_anywhere(|session| session.sid == *sid);
-            }
-            (Revocation::User { user_id, cut_ms }, Some(workspace_id)) => {
-                known.add_user(workspace_id.clone(), *user_id, *cut_ms);
-                hub.end_sign_in(workspace_id, |session| session.user_id == *user_id && session.issued_ms <= *cut_ms);
-            }
-            // Access is data: the log entry that changes it says so to every session. The others have no users yet.
-            (
-                Revocation::Device { .. }
-                | Revocation::User { .. }
-                | Revocation::ApiKey { .. }
-                | Revocation::Access { .. }
-                | Revocation::Replaced { .. },
-                _,
-            ) => {}
+/// Applies a revocation to this node's memory and sockets; without a workspace: to all. Applying it again does nothing.
+fn revoke(app: &App, workspace_id: Option<&WorkspaceId>, revocation: &Revocation) {
+    let (known, hub) = (&app.auth.revocations, &app.hub);
+    match (revocation, workspace_id) {
+        (Revocation::Device { device_id }, Some(workspace_id)) => {
+            known.add_device(workspace_id.clone(), *device_id);
+            hub.revoke_device(workspace_id, *device_id);
         }
+        (Revocation::SignIn { sid, until_ms }, _) => {
+            known.add_sign_in(*sid, *until_ms);
+            hub.end_sign_in_anywhere(|session| session.sid == *sid);
+        }
+        (Revocation::User { user_id, cut_ms }, Some(workspace_id)) => {
+            known.add_user(workspace_id.clone(), *user_id, *cut_ms);
+            hub.end_sign_in(workspace_id, |session| session.user_id == *user_id && session.issued_ms <= *cut_ms);
+        }
+        // Access is data: the log entry that changes it says so to every session. The others have no users yet.
+        (
+            Revocation::Device { .. }
+            | Revocation::User { .. }
+            | Revocation::ApiKey { .. }
+            | Revocation::Access { .. }
+            | Revocation::Replaced { .. },
+            _,
+        ) => {}
     }
 }

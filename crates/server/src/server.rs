@@ -115,7 +115,7 @@ impl Server {
         let listening = http::listen(&app.config.http, http::router(Arc::clone(&app))).await;
         let address = app.config.http.listen();
         let listening = listening.map_err(|source| ServerError::Listen { address, source })?;
-        let nodes = Nodes::start(Arc::clone(&app), is_shared);
+        let nodes = Nodes::start(&app, is_shared);
         let maintenance = Maintenance::start(Arc::clone(&app));
         tracing::info!(event = "started", address = %listening.address, "listening on {}", listening.address);
         Ok(Self { app, listening, publisher, nodes, maintenance, lock })
@@ -145,7 +145,7 @@ impl Server {
             tracing::warn!(event = "drain_cut", "not everything finished in time");
         }
         maintenance.stop().await;
-        nodes.stop().await;
+        nodes.stop();
         app.bus.close().await;
         let closing = tokio::task::spawn_blocking(move || {
             app.writer.stop();
