@@ -241,7 +241,7 @@ impl<'a> Group<'a> {
             self.put_slot(key, record, before);
         }
         self.head.seq = seq;
-        if access_changes(&entry) {
+        if super::access::touches_access(&entry) {
             self.access_by_user.clear();
         }
         let write = LogWrite::new(&self.head.chain, entry)?;
@@ -319,10 +319,6 @@ impl<'a> Group<'a> {
         };
         Ok((writes, entries))
     }
-}
-
-fn access_changes(entry: &LogEntry) -> bool {
-    super::access::touches_access(entry)
 }
 
 fn holds(record: &Record, field: &Name, value: &Value) -> bool {

@@ -9,7 +9,7 @@ use syncline_core::id::{ClientId, DeviceId, RecordId, ScopeId};
 use syncline_core::principal::{DeploymentMode, Grants};
 use syncline_core::protocol::{HeldScope, Hello, Range, SchemaRef, ServerFrame, SyncPlan, WireOp, limits};
 use syncline_core::session::server::{catch_up, fetch, needs_whole, plan_session, render_batch, snapshot_page, verify};
-use syncline_core::storage::{Read, Store};
+use syncline_core::storage::Store;
 
 use crate::world::*;
 
@@ -30,12 +30,6 @@ fn hello(epoch: u32, scopes: Vec<HeldScope>) -> Hello {
 }
 
 impl World {
-    fn view<T>(&self, look: impl FnOnce(&dyn Read) -> T) -> T {
-        self.store.read(&self.workspace, |read| Ok(look(read))).unwrap()
-    }
-    fn head(&self) -> Seq {
-        self.view(|read| read.head().unwrap().seq)
-    }
     fn digest(&self) -> Digest {
         self.view(|read| read.scope_digest(&ScopeId::WORKSPACE).unwrap())
     }

@@ -10,7 +10,7 @@ use syncline_core::principal::Principal;
 use syncline_core::record::Record;
 use syncline_core::schema::Schema;
 use syncline_core::storage::{MemoryStore, Read, Store};
-use syncline_core::{Fields, Name, Value};
+use syncline_core::{Fields, Name, Seq, Value};
 
 pub struct World {
     pub schema: Arc<Schema>,
@@ -129,6 +129,14 @@ impl World {
         };
         let wanted = wanted(&self.schema, &self.workspace, &requests);
         self.store.transact(&self.workspace, &wanted, plan).unwrap()
+    }
+
+    pub fn view<T>(&self, look: impl FnOnce(&dyn Read) -> T) -> T {
+        self.store.read(&self.workspace, |read| Ok(look(read))).unwrap()
+    }
+
+    pub fn head(&self) -> Seq {
+        self.view(|read| read.head().unwrap().seq)
     }
 
     pub fn record(&self, entity: &str, id: RecordId) -> Option<Record> {
