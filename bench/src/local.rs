@@ -34,7 +34,7 @@ pub fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
                 unreachable!("a lead is created")
             };
             ids.push(id);
-            WireOp::Put { entity, id, rv: number as u64 + 1, scope: ScopeId::WORKSPACE, fields }
+            WireOp::Put { entity, id, rv: number as u64 + 1, scope: ScopeId::WORKSPACE, fields: Arc::new(fields) }
         });
         let changes = vec![WireChange { by: None, ops: rows.collect() }];
         let (from, to) = (first as u64, (first + 10_000) as u64);

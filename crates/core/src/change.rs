@@ -1,12 +1,12 @@
 //! What people do to records, and what the server makes of it: ops, mutations, outcomes, and the change log's entries.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ClientId, DeviceId, MutationId, RecordId, ScopeId, UserId};
 use crate::protocol::Code;
-use crate::{Fields, Name, Seq, TimestampMs};
+use crate::{Fields, Name, Seq, SharedFields, TimestampMs};
 
 /// A field-level change of one record as its author meant it (spec MUT-2). `base_rv` is the record's rv in the replica's
 /// base when the op was authored: everything the record's history holds up to there had been seen.
@@ -164,11 +164,11 @@ pub struct Change {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub left: Option<ScopeId>,
     /// New values of the fields that changed (all fields of a put); `null` where cleared. Empty for a deletion.
-    #[serde(default, skip_serializing_if = "Fields::is_empty")]
-    pub fields: Fields,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: SharedFields,
     /// Values before, of the same fields (of a deletion: all fields).
-    #[serde(default, skip_serializing_if = "Fields::is_empty")]
-    pub before: Fields,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub before: SharedFields,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -28,6 +28,8 @@ pub type Name = smol_str::SmolStr;
 
 /// The field values of one record or patch by field name, in name order, so that equal contents encode to equal bytes.
 pub type Fields = std::collections::BTreeMap<Name, Value>;
+/// Fields that several hold at once: a record, the change that made it, and whoever still looks at it. Copied on write.
+pub type SharedFields = std::sync::Arc<Fields>;
 
 /// Milliseconds since the Unix epoch. Always an argument here, never read from a clock.
 pub type TimestampMs = u64;

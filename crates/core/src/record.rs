@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{RecordId, ScopeId};
-use crate::{Fields, Name, Seq, TimestampMs};
+use crate::{Name, Seq, SharedFields, TimestampMs};
 
 /// A live record or its tombstone.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct Record {
     pub entered: Seq,
     pub is_deleted: bool,
     /// Values; of a tombstone the last ones, kept for a restore. No nulls.
-    pub fields: Fields,
+    pub fields: SharedFields,
     pub versions: Versions,
 }
 

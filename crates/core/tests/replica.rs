@@ -50,7 +50,7 @@ fn put(n: u128, rv: u64, scope: &ScopeId) -> WireOp {
         id: rid(n),
         rv,
         scope: scope.clone(),
-        fields: fields(json!({"name": "x"})),
+        fields: Arc::new(fields(json!({"name": "x"}))),
     }
 }
 fn digest(rows: &[(u128, u64)]) -> Digest {

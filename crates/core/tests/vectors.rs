@@ -157,7 +157,7 @@ fn plan_of(case: &MergeCase, schema: &Schema) -> Expected {
         scope: ScopeId::WORKSPACE,
         entered: CREATED,
         is_deleted: false,
-        fields: case.theirs.clone(),
+        fields: std::sync::Arc::new(case.theirs.clone()),
         versions,
     };
     let patch = entity.canonical_update(case.mine.clone()).expect("the author's patch is valid");

@@ -120,6 +120,13 @@ impl Store for Database {
         }
     }
 
+    fn reads_ahead(&self) -> bool {
+        match self {
+            Self::Sqlite(store) => store.reads_ahead(),
+            Self::Postgres(store) => store.reads_ahead(),
+        }
+    }
+
     fn transact<T>(
         &mut self,
         workspace: &WorkspaceId,

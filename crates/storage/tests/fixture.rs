@@ -23,7 +23,7 @@ fn sto_1_format_1_opens_with_everything_in_it() {
     let live = world.record("things", id(2)).unwrap();
     let fields = json!({"code": "C2", "size": 2, "tags": ["all", "t2"], "extra": {"z": [0.1, null], "a": "\u{1f600}"},
         "price": "12.50", "is_hot": true});
-    assert_eq!((live.rv, live.fields), (2, common::fields(fields)));
+    assert_eq!((live.rv, live.fields.as_ref()), (2, &common::fields(fields)));
     let tombstone = world.record("things", id(7)).unwrap();
     assert!(tombstone.is_deleted && !tombstone.is_forgotten() && tombstone.fields["code"] == "C7");
     let all = world.read(|read| read.find("things", "tags", &json!("all"), 9));

@@ -18,7 +18,7 @@ pub(super) fn check_draft(author: &Author<'_>, group: &Group<'_>, draft: &Draft)
             continue;
         }
         let entity = &group.schema.entities[&record.entity];
-        let old = before.filter(|before| !before.is_deleted).map(|before| &before.fields);
+        let old = before.filter(|before| !before.is_deleted).map(|before| &*before.fields);
         check_rules(author, entity, old, record)?;
         if record.is_deleted {
             continue;
@@ -43,7 +43,7 @@ fn check_rules(author: &Author<'_>, entity: &Entity, old: Option<&Fields>, recor
         op,
         id: &id,
         old,
-        new: (!record.is_deleted).then_some(&record.fields),
+        new: (!record.is_deleted).then_some(&*record.fields),
         role: &author.access.role,
         rank: author.access.rank,
         user_id: &user_id,

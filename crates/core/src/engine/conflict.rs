@@ -1,5 +1,7 @@
 //! Conflicts as records: how they come about and how they are resolved (spec §7).
 
+use std::sync::Arc;
+
 use super::decide::{Stop, reject};
 use super::draft::{Draft, Group};
 use super::history::Seen;
@@ -158,7 +160,7 @@ pub(super) fn open(
         scope: new.scope,
         entered: author.seq,
         is_deleted: false,
-        fields: named.map(|(name, value)| (Name::new_static(name), value)).collect(),
+        fields: Arc::new(named.map(|(name, value)| (Name::new_static(name), value)).collect()),
         versions: Versions::new(author.version()),
     };
     author.put(group, draft, record)?;

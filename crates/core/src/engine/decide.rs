@@ -1,5 +1,7 @@
 //! One request: sequence, dedupe, dependencies, and the outcome of each mutation.
 
+use std::sync::Arc;
+
 use super::draft::{Draft, Group};
 use super::ops::Author;
 use super::{PushReply, PushRequest, access};
@@ -218,16 +220,17 @@ fn author_of<'r>(group: &mut Group<'_>, request: &'r PushRequest, mutation: &Mut
 }
 
 /// The author's access at this point of the group (spec PRM-1); computed once until members or teams change.
-fn access_now(group: &mut Group<'_>, request: &PushRequest) -> Result<Option<Access>, Stop> {
+fn access_now(group: &mut Group<'_>, request: &PushRequest) -> Result<Option<Arc<Access>>, Stop> {
     if request.principal.is_server {
         let role = Name::new_static("server");
-        return Ok(Some(Access { role, rank: SERVER_RANK, read_scope: ReadScope::All, grants: Grants::All }));
+        let access = Access { role, rank: SERVER_RANK, read_scope: ReadScope::All, grants: Grants::All };
+        return Ok(Some(Arc::new(access)));
     }
     let user = request.principal.user_id;
     if let Some(access) = group.access_by_user.get(&user) {
         return Ok(access.clone());
     }
-    let access = access_in_group(group, user)?;
+    let access = access_in_group(group, user)?.map(Arc::new);
     group.access_by_user.insert(user, access.clone());
     Ok(access)
 }

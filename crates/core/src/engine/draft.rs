@@ -14,7 +14,7 @@ use crate::storage::{
     ClientState, Departure, Head, LogWrite, Read, RecordWas, RecordWrite, StoreResult, StoredOutcome, WriteSet,
     unique_key,
 };
-use crate::{Fields, Name, Seq, Value};
+use crate::{Fields, Name, Seq, SharedFields, Value};
 
 pub(super) type Key = (Name, RecordId);
 
@@ -39,13 +39,12 @@ pub(super) struct Group<'a> {
     departures: Vec<(ScopeId, Departure)>,
     log: Vec<LogWrite>,
     digests: BTreeMap<ScopeId, Digest>,
-    pub access_by_user: BTreeMap<UserId, Option<Access>>,
-    /// What references have met in the store: many mutations of a group name the same few records.
-    targets: RefCell<BTreeMap<Key, Option<Target>>>,
+    pub access_by_user: BTreeMap<UserId, Option<Arc<Access>>>,
+    /// What has been read from the store so far: the same few records are asked for again and again.
+    stored: RefCell<BTreeMap<Key, Option<Record>>>,
 }
 
 /// What a reference needs to know of the record it names.
-#[derive(Clone)]
 pub(super) struct Target {
     pub scope: ScopeId,
     pub is_deleted: bool,
@@ -86,6 +85,10 @@ impl Draft {
             (record, before.as_ref())
         })
     }
+    /// As [`Self::iter`], in no particular order, to fill in more of the new states.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&mut Record, Option<&Record>)> {
+        self.records.values_mut().map(|(record, before)| (record, before.as_ref()))
+    }
     /// Leaves out what ended where it began, so that nothing is bumped without a change.
     pub fn retain_changed(&mut self) {
         self.records.retain(|_, (record, before)| before.as_ref().is_none_or(|before| is_changed(before, record)));
@@ -118,7 +121,7 @@ impl<'a> Group<'a> {
             log: Vec::new(),
             digests: BTreeMap::new(),
             access_by_user: BTreeMap::new(),
-            targets: RefCell::new(BTreeMap::new()),
+            stored: RefCell::new(BTreeMap::new()),
         })
     }
 
@@ -135,11 +138,22 @@ impl<'a> Group<'a> {
     pub fn committed(&self, key: &Key) -> StoreResult<Option<Record>> {
         match self.slots.get(key) {
             Some(slot) => Ok(Some(slot.record.clone())),
-            None => self.read.record(&key.0, key.1),
+            None => self.stored(key, Option::clone),
         }
     }
 
-    /// As [`Self::record`], only what a reference needs; what the store has is read once for the whole group.
+    /// Looks at what is stored; each record is read once for the whole group.
+    fn stored<T>(&self, key: &Key, look: impl FnOnce(&Option<Record>) -> T) -> StoreResult<T> {
+        if let Some(known) = self.stored.borrow().get(key) {
+            return Ok(look(known));
+        }
+        let record = self.read.record(&key.0, key.1)?;
+        let value = look(&record);
+        self.stored.borrow_mut().insert(key.clone(), record);
+        Ok(value)
+    }
+
+    /// As [`Self::record`], only what a reference needs.
     pub fn target(&self, draft: &Draft, entity: &Name, id: RecordId) -> StoreResult<Option<Target>> {
         let key = (entity.clone(), id);
         if let Some((record, _)) = draft.records.get(&key) {
@@ -148,12 +162,7 @@ impl<'a> Group<'a> {
         if let Some(slot) = self.slots.get(&key) {
             return Ok(Some(Target::of(&slot.record)));
         }
-        if let Some(target) = self.targets.borrow().get(&key) {
-            return Ok(target.clone());
-        }
-        let target = self.read.record(entity, id)?.as_ref().map(Target::of);
-        self.targets.borrow_mut().insert(key, target.clone());
-        Ok(target)
+        self.stored(&key, |record| record.as_ref().map(Target::of))
     }
 
     /// Ids of live records whose `field` equals or contains `value`, at most about `limit`, draft and group included.
@@ -332,14 +341,13 @@ fn holds(record: &Record, field: &Name, value: &Value) -> bool {
 /// What happened to one record, as the log keeps it.
 fn change_of(before: Option<&Record>, after: &Record, left: Option<ScopeId>) -> Change {
     let was_live = before.is_some_and(|before| !before.is_deleted);
-    let empty = Fields::new();
-    let old = before.filter(|_| was_live).map_or(&empty, |before| &before.fields);
+    let old = before.filter(|_| was_live).map(|before| Arc::clone(&before.fields)).unwrap_or_default();
     let (kind, fields, old_values) = match (was_live, after.is_deleted) {
-        (_, true) => (ChangeKind::Del, Fields::new(), old.clone()),
-        (false, false) => (ChangeKind::Put, after.fields.clone(), Fields::new()),
+        (_, true) => (ChangeKind::Del, SharedFields::default(), old),
+        (false, false) => (ChangeKind::Put, Arc::clone(&after.fields), SharedFields::default()),
         (true, false) => {
-            let (fields, old_values) = difference(old, &after.fields);
-            (ChangeKind::Patch, fields, old_values)
+            let (fields, old_values) = difference(&old, &after.fields);
+            (ChangeKind::Patch, Arc::new(fields), Arc::new(old_values))
         }
     };
     Change {

@@ -15,14 +15,14 @@ use crate::protocol::limits;
 use crate::record::Record;
 use crate::schema::Entity;
 use crate::storage::{Read, StoreError, StoreResult};
-use crate::{Fields, Name, Seq, TimestampMs, Value};
+use crate::{Fields, Name, Seq, SharedFields, TimestampMs, Value};
 
 /// The author's view of one record's past. Store errors are kept and come out of [`Seen::into_result`], because the
 /// merge policy that asks is pure.
 pub(super) struct Seen<'g, 's> {
     author: &'g Author<'g>,
     group: &'g Group<'s>,
-    record: Record,
+    record: &'g Record,
     base_rv: Seq,
     error: RefCell<Option<StoreError>>,
     /// Entries looked at, because groups of one record ask for the same ones.
@@ -30,9 +30,9 @@ pub(super) struct Seen<'g, 's> {
 }
 
 impl<'g, 's> Seen<'g, 's> {
-    pub fn new(author: &'g Author<'g>, group: &'g Group<'s>, record: &Record, base_rv: Seq) -> Self {
+    pub fn new(author: &'g Author<'g>, group: &'g Group<'s>, record: &'g Record, base_rv: Seq) -> Self {
         let (error, entries) = (RefCell::new(None), RefCell::new(BTreeMap::new()));
-        Self { author, group, record: record.clone(), base_rv, error, entries }
+        Self { author, group, record, base_rv, error, entries }
     }
 
     /// Errors met while answering; ask before acting on an answer.
@@ -160,8 +160,8 @@ fn change_in<'e>(entry: &'e LogEntry, key: &(Name, RecordId)) -> Option<&'e Chan
 pub struct HistoryItem {
     pub seq: Seq,
     pub kind: ChangeKind,
-    pub fields: Fields,
-    pub before: Fields,
+    pub fields: SharedFields,
+    pub before: SharedFields,
     pub user_id: UserId,
     pub device_id: DeviceId,
     pub client_id: ClientId,

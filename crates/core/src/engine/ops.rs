@@ -1,6 +1,7 @@
 //! The five ops, drafted one after the other (spec §3, §6).
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::conflict::NewConflict;
 use super::decide::{Rejection, Stop, reject};
@@ -21,7 +22,7 @@ pub(super) struct Author<'r> {
     pub principal: &'r Principal,
     pub mutation_id: MutationId,
     pub client_seq: u64,
-    pub access: Access,
+    pub access: Arc<Access>,
     /// Seq the mutation will have if it has effects.
     pub seq: Seq,
     pub authored_ms: TimestampMs,
@@ -156,7 +157,7 @@ impl Author<'_> {
                     scope: ScopeId::WORKSPACE,
                     entered: self.seq,
                     is_deleted: false,
-                    fields,
+                    fields: Arc::new(fields),
                     versions: Versions::new(self.version()),
                 };
                 self.put_scoped(group, draft, entity, record, None)?;
@@ -274,8 +275,9 @@ impl Author<'_> {
 
     /// Writes new values with their versions. A set's added elements get their own.
     pub fn write_fields(&self, entity: &Entity, record: &mut Record, fields: Fields) {
+        let kept = Arc::make_mut(&mut record.fields);
         for (name, value) in fields {
-            let held = record.fields.get(&name);
+            let held = kept.get(&name);
             if entity.field(&name).is_some_and(|field| is_set(&field.kind)) {
                 let before: BTreeSet<&str> = set_items(held);
                 let after: BTreeSet<&str> = set_items(Some(&value));
@@ -290,9 +292,9 @@ impl Author<'_> {
             }
             record.versions.changed.insert(name.clone(), self.version());
             if value.is_null() {
-                record.fields.remove(&name);
+                kept.remove(&name);
             } else {
-                record.fields.insert(name, value);
+                kept.insert(name, value);
             }
         }
     }
@@ -468,34 +470,24 @@ impl Author<'_> {
 
     /// Fills stamped fields of everything that changed.
     fn stamp(&self, group: &Group<'_>, draft: &mut Draft) {
-        let changed: Vec<(Record, Option<Record>)> = draft.iter().map(|(r, b)| (r.clone(), b.cloned())).collect();
-        for (mut record, before) in changed {
+        let received = check::timestamp(self.received_ms);
+        for (record, before) in draft.iter_mut().filter(|(record, _)| !record.is_deleted) {
             let entity = &group.schema.entities[&record.entity];
-            if record.is_deleted {
-                continue;
-            }
-            let is_new =
-                before.as_ref().is_none_or(|before| before.is_deleted && !record.fields.contains_key("created_at"));
-            let stamps = entity.fields.values().filter_map(|field| Some((&field.name, field.stamp?)));
-            let mut is_stamped = false;
-            for (name, stamp) in stamps {
+            let is_new = before.is_none_or(|before| before.is_deleted && !record.fields.contains_key("created_at"));
+            for (name, stamp) in entity.fields.values().filter_map(|field| Some((&field.name, field.stamp?))) {
                 let value = match stamp {
-                    Stamp::Created if is_new => check::timestamp(self.received_ms),
-                    Stamp::Updated => check::timestamp(self.received_ms),
+                    Stamp::Created if is_new => received.clone(),
+                    Stamp::Updated => received.clone(),
                     Stamp::Authored if is_new => check::timestamp(self.authored_ms),
                     Stamp::CreatedBy if is_new && !self.principal.is_server => {
                         Value::String(self.principal.user_id.to_string())
                     }
                     Stamp::Created | Stamp::Authored | Stamp::CreatedBy => continue,
                 };
-                record.fields.insert(name.clone(), value);
+                Arc::make_mut(&mut record.fields).insert(name.clone(), value);
                 if !is_new {
                     record.versions.changed.insert(name.clone(), self.version());
                 }
-                is_stamped = true;
-            }
-            if is_stamped {
-                draft.put(record, before);
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::change::{Mutation, Outcome};
 use crate::digest::Digest;
 use crate::id::{BackendId, ClientId, DeviceId, RecordId, ScopeId};
 use crate::principal::DeploymentMode;
-use crate::{Fields, Name, Seq, TimestampMs};
+use crate::{Name, Seq, SharedFields, TimestampMs};
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -217,7 +217,7 @@ pub struct WireChange {
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum WireOp {
     /// The whole record, replacing what is there.
-    Put { entity: Name, id: RecordId, rv: Seq, scope: ScopeId, fields: Fields },
+    Put { entity: Name, id: RecordId, rv: Seq, scope: ScopeId, fields: SharedFields },
     /// Changed fields with their new whole values (sets too); `null`: no value. `scope` when it changed.
     Patch {
         entity: Name,
@@ -225,7 +225,7 @@ pub enum WireOp {
         rv: Seq,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         scope: Option<ScopeId>,
-        fields: Fields,
+        fields: SharedFields,
     },
     /// Deleted.
     Del { entity: Name, id: RecordId, rv: Seq },

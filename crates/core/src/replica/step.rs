@@ -1,6 +1,7 @@
 //! Changes to the base on their way into one write: with the digests and scope rows that follow from them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::store::{BaseRecord, ReplicaResult, ReplicaStore, ReplicaWrites, ScopeState};
 use crate::digest::Digest;
@@ -59,7 +60,7 @@ impl<'s, S: ReplicaStore> Step<'s, S> {
                 if is_ahead && precedence == Precedence::HigherRv {
                     return Ok(());
                 }
-                let fields = fields.into_iter().filter(|(_, value)| !value.is_null()).collect();
+                let fields = Arc::unwrap_or_clone(fields).into_iter().filter(|(_, value)| !value.is_null()).collect();
                 self.set((entity.clone(), id), held, Some(BaseRecord { entity, id, rv, scope, fields }), at);
             }
             WireOp::Patch { entity, id, rv, scope, fields } => {
@@ -79,7 +80,7 @@ impl<'s, S: ReplicaStore> Step<'s, S> {
                     return Ok(());
                 }
                 record.rv = rv;
-                for (name, value) in fields {
+                for (name, value) in Arc::unwrap_or_clone(fields) {
                     if value.is_null() {
                         record.fields.remove(&name);
                     } else {

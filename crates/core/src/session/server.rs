@@ -14,7 +14,7 @@ use crate::protocol::{
 use crate::record::Record;
 use crate::schema::{Schema, Tier};
 use crate::storage::{ChangedPage, Head, Read, StoreError, StoreResult};
-use crate::{Fields, Name, Seq, Value};
+use crate::{Name, Seq, Value};
 
 /// What a `hello` gets: a plan per granted scope, and the catch-up work it promises.
 #[derive(Clone, PartialEq, Debug)]
@@ -140,7 +140,7 @@ fn catch_up_op(record: Record, held: Seq) -> WireOp {
     }
     let changed = versions.changed.iter().filter(|(_, version)| version.seq() > held);
     let value = |name: &Name| fields.get(name).cloned().unwrap_or(Value::Null);
-    let fields: Fields = changed.map(|(name, _)| (name.clone(), value(name))).collect();
+    let fields = Arc::new(changed.map(|(name, _)| (name.clone(), value(name))).collect());
     WireOp::Patch { entity, id, rv, scope: None, fields }
 }
 

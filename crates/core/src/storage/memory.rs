@@ -252,7 +252,7 @@ impl Workspace {
                 rows.remove(&(record.entity.clone(), record.rv, record.id));
             }
             record.entered = 0;
-            record.fields.clear();
+            record.fields = Arc::default();
             record.versions = Versions::new(Version(record.rv, 0));
         }
         self.head.min_seq = self.head.min_seq.max(upto);
@@ -263,7 +263,7 @@ impl Workspace {
 fn index_rows(schema: &Schema, record: &Record) -> Vec<(Name, Name, String, RecordId)> {
     let Some(entity) = schema.entity(&record.entity) else { return Vec::new() };
     let mut rows = Vec::new();
-    for (name, value) in &record.fields {
+    for (name, value) in &*record.fields {
         let Some(field) = entity.field(name).filter(|field| field.is_indexed) else { continue };
         let row = |value: &Value| (record.entity.clone(), name.clone(), value.to_string(), record.id);
         match (&field.kind, value) {

@@ -243,6 +243,10 @@ pub trait Store {
     fn create_workspace(&mut self, workspace: &WorkspaceId, backend_id: BackendId) -> StoreResult<()>;
     fn workspaces(&self) -> StoreResult<Vec<WorkspaceId>>;
     fn read<T>(&self, workspace: &WorkspaceId, read: impl FnOnce(&dyn Read) -> StoreResult<T>) -> StoreResult<T>;
+    /// Whether a read costs a round trip, so that it pays to say in `wanted` what will be read.
+    fn reads_ahead(&self) -> bool {
+        false
+    }
     fn transact<T>(
         &mut self,
         workspace: &WorkspaceId,

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use syncline_core::change::OutcomeKind;
 use syncline_core::engine::{GroupPlan, PushReply, PushRequest, plan_group, wanted};
 use syncline_core::id::WorkspaceId;
-use syncline_core::storage::{Read, Store, StoreError, StoreResult};
+use syncline_core::storage::{Read, Store, StoreError, StoreResult, Wanted};
 use tokio::sync::oneshot;
 
 use super::job::{Committed, Decision, Precondition, PushJob};
@@ -88,7 +88,10 @@ fn commit<S: Store>(lane: &mut Lane<S>, workspace_id: &WorkspaceId, group: &Grou
     let started = clock::instant();
     let schema = &lane.schema;
     let store = &mut lane.store;
-    let wanted = wanted(schema, workspace_id, &group.requests);
+    let wanted = match store.reads_ahead() {
+        true => wanted(schema, workspace_id, &group.requests),
+        false => Wanted::default(),
+    };
     let work =
         AssertUnwindSafe(|| store.transact(workspace_id, &wanted, |read| plan(schema, workspace_id, read, group)));
     let done = match catch_unwind(work) {

@@ -1,5 +1,7 @@
 //! Rows of the sync tables as what they stand for.
 
+use std::sync::Arc;
+
 use syncline_core::change::LogEntry;
 use syncline_core::digest::Digest;
 use syncline_core::id::{BackendId, ClientId, DeviceId, RecordId, ScopeId, UserId, WorkspaceId};
@@ -85,7 +87,7 @@ pub(super) fn record(table: &Table, row: &Row) -> StoreResult<Record> {
         scope: scope(row, 1)?,
         entered: unsigned(row, 3)?,
         is_deleted,
-        fields,
+        fields: Arc::new(fields),
         versions: json(at(row, 5)?)?,
     })
 }

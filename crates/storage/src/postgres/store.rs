@@ -111,6 +111,10 @@ impl Store for PostgresStore {
         self.reader.read(workspace, read)
     }
 
+    fn reads_ahead(&self) -> bool {
+        true
+    }
+
     fn transact<T>(
         &mut self,
         workspace: &WorkspaceId,

@@ -239,19 +239,18 @@ impl TypedRow<'_> {
     /// The values of all columns in order.
     fn values(&self) -> StoreResult<Vec<ToSqlOutput<'_>>> {
         let Record { entity, id, fields, .. } = self.record;
-        if let Some(field) = fields.keys().find(|field| self.column(field).is_none()) {
-            return Err(corrupt(format!("a plan writes an unknown field {entity}.{field}")));
+        // Columns and fields are both in name order.
+        let mut fields = fields.iter().peekable();
+        let mut values = Vec::with_capacity(self.table.columns.len());
+        for column in &self.table.columns {
+            let value = fields.next_if(|(field, _)| **field == column.field).map(|(_, value)| value);
+            let wrong = || corrupt(format!("a plan writes {entity}.{} of {id} with the wrong type", column.field));
+            values.push(column.kind.encode(value).ok_or_else(wrong)?);
         }
-        let columns = self.table.columns.iter();
-        let values = columns.map(|column| {
-            let value = column.kind.encode(fields.get(&column.field));
-            value.ok_or_else(|| corrupt(format!("a plan writes {entity}.{} of {id} with the wrong type", column.field)))
-        });
-        values.collect()
-    }
-
-    fn column(&self, field: &Name) -> Option<usize> {
-        self.table.columns.binary_search_by(|column| column.field.cmp(field)).ok()
+        match fields.next() {
+            Some((field, _)) => Err(corrupt(format!("a plan writes an unknown field {entity}.{field}"))),
+            None => Ok(values),
+        }
     }
 
     fn write(&self, sql: &str, values: Vec<ToSqlOutput<'_>>) -> StoreResult<()> {

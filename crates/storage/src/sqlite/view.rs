@@ -1,6 +1,7 @@
 //! Reading: one workspace at one moment, inside a transaction that the caller holds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, Row, params};
@@ -11,7 +12,7 @@ use syncline_core::record::Record;
 use syncline_core::storage::{
     ChangedPage, ClientState, Departure, Head, Read, StoreError, StoreResult, StoredOutcome, require_index,
 };
-use syncline_core::{Fields, Name, Seq, Value};
+use syncline_core::{Fields, Name, Seq, SharedFields, Value};
 
 use super::error::{OrFailed, corrupt};
 use super::layout::{Layout, Table};
@@ -115,11 +116,11 @@ impl Read for View<'_> {
             let scope = scope(row.get_ref(0).or_failed()?)?;
             let mut record = sync_row(table, id, scope, row, 1)?;
             if record.is_deleted {
-                record.fields = tombstone_fields(row.get_ref(5).or_failed()?)?;
+                record.fields = Arc::new(tombstone_fields(row.get_ref(5).or_failed()?)?);
             } else if row.get_ref(6).or_failed()? == ValueRef::Null {
                 return Err(missing_row(table, id));
             } else {
-                record.fields = fields_at(table, row, 7)?;
+                record.fields = Arc::new(fields_at(table, row, 7)?);
             }
             Ok(record)
         })
@@ -217,10 +218,10 @@ impl Read for View<'_> {
             }
             let id = record_id(row.get_ref(5).or_failed()?)?;
             let mut record = sync_row(table, id, page.scope.clone(), row, 0)?;
-            record.fields = match record.is_deleted {
+            record.fields = Arc::new(match record.is_deleted {
                 true => tombstone_fields(row.get_ref(4).or_failed()?)?,
                 false => self.live_fields(&mut fields, table, id)?,
-            };
+            });
             records.push(record);
         }
         Ok(records)
@@ -290,7 +291,7 @@ fn sync_row(table: &Table, id: RecordId, scope: ScopeId, row: &Row<'_>, first: u
         scope,
         entered: unsigned(row, first + 1).or_failed()?,
         is_deleted: unsigned(row, first + 2).or_failed()? > 0,
-        fields: Fields::new(),
+        fields: SharedFields::default(),
         versions: json(versions)?,
     })
 }

@@ -153,7 +153,7 @@ impl<'a> Draft<'a> {
         let entered = stayed.map_or(seq, |record| record.entered);
         let (entity, scope) = (Name::new(entity), scope.clone());
         let kind = if is_new { ChangeKind::Put } else { ChangeKind::Patch };
-        self.write(kind, Record { entity, id, rv: seq, scope, entered, is_deleted: false, fields, versions });
+        self.write(kind, Record { entity, id, rv: seq, scope, entered, is_deleted: false, fields: Arc::new(fields), versions });
     }
 
     pub fn delete(&mut self, entity: &str, id: RecordId) {
@@ -203,15 +203,15 @@ impl<'a> Draft<'a> {
             self.writes.departures.push((scope, Departure { seq: rv, entity: entity.clone(), id }));
         }
         let prev_rv = before.as_ref().map_or(0, |old| old.rv);
-        let mut before = before.filter(|old| !old.is_deleted).map(|old| old.fields).unwrap_or_default();
-        let mut fields = if record.is_deleted { Fields::new() } else { record.fields.clone() };
+        let mut before = before.filter(|old| !old.is_deleted).map(|old| Fields::clone(&old.fields)).unwrap_or_default();
+        let mut fields = if record.is_deleted { Fields::new() } else { Fields::clone(&record.fields) };
         if kind == ChangeKind::Patch {
             let cleared = before.keys().filter(|field| !record.fields.contains_key(*field)).cloned();
             fields.extend(cleared.map(|field| (field, Value::Null)).collect::<Fields>());
             fields.retain(|field, value| before.get(field).unwrap_or(&Value::Null) != value);
             before.retain(|field, _| fields.contains_key(field));
         }
-        let change = Change { entity: entity.clone(), id, kind, prev_rv, scope, left, fields, before };
+        let change = Change { entity: entity.clone(), id, kind, prev_rv, scope, left, fields: Arc::new(fields), before: Arc::new(before) };
         let write = self.writes.log.last_mut().expect("a draft starts with a mutation");
         Arc::make_mut(&mut write.entry).changes.push(change);
         let uniques = self.schema.entity(&entity).map_or(&[][..], |entity| &entity.unique);
