@@ -55,13 +55,12 @@ impl FieldType {
 impl Entity {
     /// The fields of a new record: canonical, without nulls, with defaults filled in. Refuses unknown fields, values that
     /// do not fit, and missing required fields. O(fields of the entity), no allocation for values that are canonical.
-    pub fn canonical_create(&self, fields: Fields) -> Result<Fields, Invalid> {
-        let present = fields.into_iter().filter(|(_, value)| !value.is_null());
-        let canonical = present.map(|(name, value)| {
-            let value = self.known(&name)?.canonical_new(self, value).map_err(|message| refuse(&name, message))?;
-            Ok((name, value))
-        });
-        let mut fields: Fields = canonical.collect::<Result<_, Invalid>>()?;
+    pub fn canonical_create(&self, mut fields: Fields) -> Result<Fields, Invalid> {
+        fields.retain(|_, value| !value.is_null());
+        for (name, value) in &mut fields {
+            let canonical = self.known(name)?.canonical_new(self, value.take());
+            *value = canonical.map_err(|message| refuse(name, message))?;
+        }
         let defaults = self.defaults_for(&fields);
         fields.extend(defaults);
         self.check_required(&fields)?;
@@ -71,19 +70,16 @@ impl Entity {
     /// The fields of an update in canonical form. `null` clears and is refused for required fields. Sets become
     /// `{"add": [..], "remove": [..]}` with both members, or stay an array; counters stay `{"inc": n}` or a number; fields
     /// merged by key keep an object whose `null` members remove their key (spec VAL-2).
-    pub fn canonical_update(&self, fields: Fields) -> Result<Fields, Invalid> {
-        let canonical = fields.into_iter().map(|(name, value)| {
-            let field = self.known(&name)?;
-            if value.is_null() {
-                return match field.is_required {
-                    true => Err(refuse(&name, "is required and cannot be cleared".to_owned())),
-                    false => Ok((name, value)),
-                };
+    pub fn canonical_update(&self, mut fields: Fields) -> Result<Fields, Invalid> {
+        for (name, value) in &mut fields {
+            let field = self.known(name)?;
+            if !value.is_null() {
+                *value = field.canonical_patch(self, value.take()).map_err(|message| refuse(name, message))?;
+            } else if field.is_required {
+                return Err(refuse(name, "is required and cannot be cleared".to_owned()));
             }
-            let value = field.canonical_patch(self, value).map_err(|message| refuse(&name, message))?;
-            Ok((name, value))
-        });
-        canonical.collect()
+        }
+        Ok(fields)
     }
 
     /// Whether a merged record may be stored (spec RUL-1): required fields have a value, and what merging can make grow
