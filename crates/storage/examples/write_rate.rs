@@ -143,7 +143,8 @@ impl Case<'_> {
             let unique_keys = unique_keys.collect();
             let was = before.map(|old| RecordWas { rv: old.rv, is_deleted: old.is_deleted, scope: old.scope });
             let versions = Versions::new(Version(seq, seq));
-            let record = Record { entity, id, rv: seq, scope, entered: 1, is_deleted: false, fields: fields.into(), versions };
+            let record =
+                Record { entity, id, rv: seq, scope, entered: 1, is_deleted: false, fields: fields.into(), versions };
             writes.records.push(RecordWrite { record, was, unique_keys });
         }
         writes.clients.push(ClientState { client_id: CLIENT, user_id, device_id, last_client_seq: client_seq });

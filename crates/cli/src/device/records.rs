@@ -57,7 +57,7 @@ pub(super) async fn list(client: &Client, args: &ListArgs, is_json: bool) -> any
 fn columns(entity: &Entity, records: &[Viewed]) -> Vec<Name> {
     let count = |name: &Name| records.iter().filter(|record| record.fields.contains_key(name)).count();
     let mut names: Vec<&Name> =
-        entity.fields.values().filter(|field| field.stamp.is_none()).map(|field| &field.name).collect();
+        entity.fields.values().filter(|field| !field.is_filled()).map(|field| &field.name).collect();
     let rank =
         |name: &Name| (entity.title.as_ref() != Some(name), !entity.fields[name].is_required, usize::MAX - count(name));
     names.retain(|name| count(name) > 0);

@@ -32,26 +32,28 @@ pub(super) fn check_draft(author: &Author<'_>, group: &Group<'_>, draft: &Draft)
 }
 
 fn check_rules(author: &Author<'_>, entity: &Entity, old: Option<&Fields>, record: &Record) -> Result<(), Stop> {
-    let op = match (old, record.is_deleted) {
-        (_, true) => "delete",
-        (None, false) => "create",
-        (Some(_), false) => "update",
-    };
-    let user_id = author.principal.user_id.to_string();
-    let id = record.id.to_string();
-    let context = RuleContext {
-        op,
-        id: &id,
-        old,
-        new: (!record.is_deleted).then_some(&*record.fields),
-        role: &author.access.role,
-        rank: author.access.rank,
-        user_id: &user_id,
-    };
-    match entity.check_rules(&context) {
+    let new = (!record.is_deleted).then_some(&*record.fields);
+    match with_context(author, record.id, (old, new), |context| entity.check_rules(context)) {
         Ok(()) => Ok(()),
         Err(violation) => reject(Code::Rule, violation.to_string()),
     }
+}
+
+/// Asks about a record as it was and as it would be.
+pub(super) fn with_context<T>(
+    author: &Author<'_>,
+    id: RecordId,
+    (old, new): (Option<&Fields>, Option<&Fields>),
+    ask: impl FnOnce(&RuleContext<'_>) -> T,
+) -> T {
+    let op = match (old, new) {
+        (_, None) => "delete",
+        (None, Some(_)) => "create",
+        (Some(_), Some(_)) => "update",
+    };
+    let (id, user_id) = (id.to_string(), author.principal.user_id.to_string());
+    let (role, rank) = (author.access.role.as_str(), author.access.rank);
+    ask(&RuleContext { op, id: &id, old, new, role, rank, user_id: &user_id })
 }
 
 fn check_size(entity: &Entity, record: &Record) -> Result<(), Stop> {

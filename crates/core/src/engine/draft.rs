@@ -8,7 +8,7 @@ use crate::change::{Change, ChangeKind, LogEntry};
 use crate::digest::Digest;
 use crate::id::{ClientId, RecordId, ScopeId, UserId, WorkspaceId};
 use crate::principal::Access;
-use crate::record::Record;
+use crate::record::{Record, Version};
 use crate::schema::{Entity, FieldType, Schema};
 use crate::storage::{
     ClientState, Departure, Head, LogWrite, Read, RecordWas, RecordWrite, StoreResult, StoredOutcome, WriteSet,
@@ -88,6 +88,14 @@ impl Draft {
     /// As [`Self::iter`], in no particular order, to fill in more of the new states.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&mut Record, Option<&Record>)> {
         self.records.values_mut().map(|(record, before)| (record, before.as_ref()))
+    }
+    /// Replaces the fields of a new state. Of a record that was there before, the named fields get new versions.
+    pub fn fill(&mut self, key: Key, fields: SharedFields, changed: impl Iterator<Item = (Name, Version)>) {
+        let Some((record, before)) = self.records.get_mut(&key) else { return };
+        record.fields = fields;
+        if before.as_ref().is_some_and(|before| !before.is_deleted) {
+            record.versions.changed.extend(changed);
+        }
     }
     /// Leaves out what ended where it began, so that nothing is bumped without a change.
     pub fn retain_changed(&mut self) {

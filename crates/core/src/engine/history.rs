@@ -13,7 +13,7 @@ use crate::id::{ClientId, DeviceId, MutationId, RecordId, UserId};
 use crate::merge::SeenHistory;
 use crate::protocol::limits;
 use crate::record::Record;
-use crate::schema::Entity;
+use crate::schema::{Entity, Field};
 use crate::storage::{Read, StoreError, StoreResult};
 use crate::{Fields, Name, Seq, SharedFields, TimestampMs, Value};
 
@@ -48,24 +48,24 @@ impl<'g, 's> Seen<'g, 's> {
         self.with_entry(seq, |entry| entry.user_id)
     }
 
-    /// Present values of the fields changed behind the author's back, `null` where cleared; without stamped fields.
+    /// Present values of the fields changed behind the author's back, `null` where cleared; without what the server fills.
     pub fn unseen_fields(&self, entity: &Entity, record: &Record) -> Fields {
         let is_unseen = |name: &Name| !self.has_seen(record.versions.of(name).seq());
-        let own = entity.fields.values().filter(|field| field.stamp.is_none());
+        let own = entity.fields.values().filter(|field| !field.is_filled());
         let unseen = own.filter(|field| is_unseen(&field.name));
         let value = |name: &Name| record.fields.get(name).cloned().unwrap_or(Value::Null);
         let has_story = |name: &Name| record.fields.contains_key(name) || record.versions.changed.contains_key(name);
         unseen.filter(|field| has_story(&field.name)).map(|field| (field.name.clone(), value(&field.name))).collect()
     }
 
-    /// Whether anything but stamps changed behind the author's back.
+    /// Whether anything but what the server fills changed behind the author's back.
     pub fn has_unseen(&self, record: &Record) -> bool {
         if record.rv <= self.base_rv {
             return false;
         }
         let Some(entity) = self.group.schema.entity(&record.entity) else { return false };
-        let is_stamp = |name: &Name| entity.field(name).is_some_and(|field| field.stamp.is_some());
-        let changed = record.versions.changed.iter().filter(|(name, _)| !is_stamp(name));
+        let is_filled = |name: &Name| entity.field(name).is_some_and(Field::is_filled);
+        let changed = record.versions.changed.iter().filter(|(name, _)| !is_filled(name));
         let mut seqs = changed.map(|(_, version)| version.seq()).chain([record.versions.created.seq()]);
         seqs.any(|seq| !self.has_seen(seq))
     }

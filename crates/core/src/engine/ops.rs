@@ -14,7 +14,7 @@ use crate::merge::{GroupCase, GroupPlan, patched, plan_group};
 use crate::principal::{Access, Principal};
 use crate::protocol::{Code, limits};
 use crate::record::{Record, Version, Versions};
-use crate::schema::{Entity, IdRule, OnDelete, Stamp};
+use crate::schema::{DerivedFrom, DerivedTime, Entity, IdRule, OnDelete, RuleContext, Stamp};
 use crate::{Fields, Name, Seq, TimestampMs, Value};
 
 /// Who writes, and the version their changes get.
@@ -85,6 +85,7 @@ impl Author<'_> {
         }
         draft.retain_changed();
         self.stamp(group, draft);
+        self.derive(group, draft)?;
         check::check_draft(self, group, draft)?;
         Ok(parts)
     }
@@ -112,7 +113,7 @@ impl Author<'_> {
         }
         for (name, value) in fields {
             let Some(field) = entity.field(name) else { continue };
-            if field.is_server_only || field.stamp.is_some() {
+            if field.is_server_only || field.is_filled() {
                 return reject(Code::Forbidden, format!("{}.{name} is written by the server only", entity.name));
             }
             if self.access.rank < field.min_rank {
@@ -466,6 +467,62 @@ impl Author<'_> {
         let before = group.committed(&(record.entity.clone(), record.id))?;
         draft.put(record, before);
         Ok(())
+    }
+
+    /// Fills derived fields of everything that changed.
+    fn derive(&self, group: &Group<'_>, draft: &mut Draft) -> Result<(), Stop> {
+        let mut filled = Vec::new();
+        for (record, before) in draft.iter().filter(|(record, _)| !record.is_deleted) {
+            let entity = &group.schema.entities[&record.entity];
+            let mut fields = Arc::clone(&record.fields);
+            let mut changed = Vec::new();
+            for derived in &entity.derived {
+                let held = fields.get(&derived.field);
+                let old = before.filter(|before| !before.is_deleted).map(|before| &*before.fields);
+                let value = match &derived.source {
+                    DerivedFrom::Follows { reference, field } => {
+                        self.followed(group, draft, entity, (&fields, reference, field))?
+                    }
+                    time => {
+                        let ask = |about: &RuleContext<'_>| entity.derive_time(time, held, about);
+                        match check::with_context(self, record.id, (old, Some(&fields)), ask) {
+                            DerivedTime::Keep => None,
+                            DerivedTime::SetNow => Some(check::timestamp(self.received_ms)),
+                            DerivedTime::Clear => Some(Value::Null),
+                        }
+                    }
+                };
+                let Some(value) = value.filter(|value| held.unwrap_or(&Value::Null) != value) else { continue };
+                let fields = Arc::make_mut(&mut fields);
+                match value {
+                    Value::Null => fields.remove(&derived.field),
+                    value => fields.insert(derived.field.clone(), value),
+                };
+                changed.push(derived.field.clone());
+            }
+            if !changed.is_empty() {
+                filled.push((record.entity.clone(), record.id, fields, changed));
+            }
+        }
+        for (entity, id, fields, changed) in filled {
+            draft.fill((entity, id), fields, changed.into_iter().map(|name| (name, self.version())));
+        }
+        Ok(())
+    }
+
+    /// The value a field follows, if there is one.
+    fn followed(
+        &self,
+        group: &Group<'_>,
+        draft: &Draft,
+        entity: &Entity,
+        (fields, reference, field): (&Fields, &Name, &Name),
+    ) -> Result<Option<Value>, Stop> {
+        let named = entity.field(reference).and_then(|field| field.references.as_ref());
+        let id = fields.get(reference).and_then(Value::as_str).and_then(|id| id.parse().ok());
+        let Some((named, id)) = named.zip(id) else { return Ok(None) };
+        let named = group.record(draft, &named.entity, id)?.filter(|named| !named.is_deleted);
+        Ok(named.and_then(|named| named.fields.get(field).cloned()))
     }
 
     /// Fills stamped fields of everything that changed.

@@ -15,6 +15,7 @@ pub(super) fn check(schema: &Schema, source: &Source<'_>) -> Result<(), SchemaEr
         checker.scope()?;
         checker.unique()?;
         checker.rules()?;
+        checker.derived()?;
     }
     schema.entities.values().try_for_each(|entity| Checker { schema, source, entity }.inherit_cycle())
 }
@@ -59,6 +60,15 @@ impl Checker<'_> {
         if field.is_required || field.default.is_some() || !field.is_server_only {
             let advice = "write `server_only = true` and remove `required` and `default`";
             return Err(self.error(&at("stamp"), format!("the server fills a stamped field; {advice}")));
+        }
+        Ok(())
+    }
+
+    fn derived(&self) -> Result<(), SchemaError> {
+        for (index, derived) in self.entity.derived.iter().enumerate() {
+            if let Some(mistake) = derived.mistake(self.schema, self.entity) {
+                return Err(self.error(&format!("derived.{index}.follows"), mistake));
+            }
         }
         Ok(())
     }

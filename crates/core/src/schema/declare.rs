@@ -110,6 +110,7 @@ pub(super) fn field(name: &Name, node: &Node<'_>, roles: &BTreeMap<Name, u8>) ->
         is_server_only: table.flag("server_only")?,
         min_rank: table.get("min_role").map(|role| rank(&role, roles)).transpose()?.unwrap_or(0),
         stamp: stamp.transpose()?,
+        is_derived: false,
         kind,
     };
     Ok(Declared { field, strategy: strategy(&table)? })

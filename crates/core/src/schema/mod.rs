@@ -5,6 +5,7 @@
 
 mod check;
 mod declare;
+mod derived;
 mod email;
 mod formats;
 mod json;
@@ -19,6 +20,7 @@ mod validate;
 
 use std::collections::BTreeMap;
 
+pub use derived::{Derived, DerivedFrom, DerivedTime};
 pub use pattern::Pattern;
 pub use rules::{Rule, RuleContext, RuleOps, RuleViolation};
 pub use source::SchemaError;
@@ -54,6 +56,7 @@ pub struct Entity {
     pub access: EntityAccess,
     pub unique: Vec<Unique>,
     pub rules: Vec<Rule>,
+    pub derived: Vec<Derived>,
     /// How record ids come about.
     pub id: IdRule,
     /// Records are created and deleted but never updated.
@@ -92,6 +95,15 @@ pub struct Field {
     pub min_rank: u8,
     /// Filled by the server at commit.
     pub stamp: Option<Stamp>,
+    /// Filled by the server from other fields; see [`Entity::derived`].
+    pub is_derived: bool,
+}
+
+impl Field {
+    /// Whether the server fills it by itself, so that nobody means it when they change a record.
+    pub fn is_filled(&self) -> bool {
+        self.stamp.is_some() || self.is_derived
+    }
 }
 
 /// What the server puts into a field at commit. A stamped field is never written by anybody else.

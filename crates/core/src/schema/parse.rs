@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::declare::{self, Declared};
+use super::derived::Derived;
 use super::source::{Node, SchemaError, Source, Table, advice};
 use super::{
     Entity, EntityAccess, Field, FieldType, Group, IdRule, Rule, RuleOps, Schema, ScopeRule, Strategy, Tier, Unique,
@@ -23,6 +24,7 @@ const ENTITY_KEYS: &[&str] = &[
     "groups",
     "unique",
     "rules",
+    "derived",
 ];
 /// Members that every record has beside its fields.
 const IMPLICIT_FIELDS: &[&str] = &["id", "workspace_id"];
@@ -70,7 +72,7 @@ fn roles(node: &Node<'_>) -> Result<BTreeMap<Name, u8>, SchemaError> {
 fn entity(name: Name, node: &Node<'_>, roles: &BTreeMap<Name, u8>) -> Result<Entity, SchemaError> {
     let table = node.table(&format!("entity `{name}`"), ENTITY_KEYS)?;
     let declared = fields(&table, roles)?;
-    let (groups, fields) = groups(&table, declared)?;
+    let (groups, mut fields) = groups(&table, declared)?;
     let is_insert_only = table.flag("insert_only")?;
     let title = table.get("title").map(|node| field_name(&node, &fields)).transpose()?;
     let id = match table.get("id") {
@@ -81,6 +83,8 @@ fn entity(name: Name, node: &Node<'_>, roles: &BTreeMap<Name, u8>) -> Result<Ent
         table.require("scope")?.array()?.iter().map(|node| scope_rule(node, &fields)).collect::<Result<_, _>>()?;
     let unique = elements(&table, "unique")?.iter().map(|node| unique(node, &fields)).collect::<Result<_, _>>()?;
     let rules = elements(&table, "rules")?.iter().map(|node| rule(node, &fields)).collect::<Result<_, _>>()?;
+    let derived = elements(&table, "derived")?;
+    let derived = derived.iter().map(|node| Derived::parse(node, &mut fields)).collect::<Result<_, _>>()?;
     let tier = match table.require("tier")?.word("tier", &["critical", "important", "normal", "background"])? {
         "critical" => Tier::Critical,
         "important" => Tier::Important,
@@ -88,7 +92,7 @@ fn entity(name: Name, node: &Node<'_>, roles: &BTreeMap<Name, u8>) -> Result<Ent
         _ => Tier::Background,
     };
     let access = access(&table, is_insert_only, roles)?;
-    Ok(Entity { name, fields, groups, scope, tier, access, unique, rules, id, is_insert_only, title })
+    Ok(Entity { name, fields, groups, scope, tier, access, unique, rules, derived, id, is_insert_only, title })
 }
 
 fn access(table: &Table<'_>, is_insert_only: bool, roles: &BTreeMap<Name, u8>) -> Result<EntityAccess, SchemaError> {

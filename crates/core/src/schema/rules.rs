@@ -87,13 +87,13 @@ impl Entity {
         if applicable.peek().is_none() {
             return Ok(());
         }
-        let mut root = Context::with_env(environment());
-        root.add_variable_from_value("op", context.op.to_owned());
-        root.add_variable_from_value("id", context.id.to_owned());
-        root.add_variable_from_value("role", context.role.to_owned());
-        root.add_variable_from_value("rank", i64::from(context.rank));
-        root.add_variable_from_value("user_id", context.user_id.to_owned());
+        let root = root(context);
         applicable.try_for_each(|rule| self.check_rule(rule, context, &root))
+    }
+
+    /// Whether a condition holds. What cannot be evaluated does not.
+    pub(super) fn holds(&self, condition: &Expression, about: &RuleContext<'_>) -> bool {
+        condition.evaluate(self, about, &root(about)).unwrap_or(false)
     }
 
     fn check_rule(&self, rule: &Rule, about: &RuleContext<'_>, root: &Context<'_, '_>) -> Result<(), RuleViolation> {
@@ -109,6 +109,17 @@ impl Entity {
         }
         Err(RuleViolation { rule: rule.name.clone(), message: rule.message.clone() })
     }
+}
+
+/// What every expression may name besides fields.
+fn root(about: &RuleContext<'_>) -> Context<'static, 'static> {
+    let mut root = Context::with_env(environment());
+    root.add_variable_from_value("op", about.op.to_owned());
+    root.add_variable_from_value("id", about.id.to_owned());
+    root.add_variable_from_value("role", about.role.to_owned());
+    root.add_variable_from_value("rank", i64::from(about.rank));
+    root.add_variable_from_value("user_id", about.user_id.to_owned());
+    root
 }
 
 /// A compiled expression and the fields it reads, so that only those are converted.

@@ -199,7 +199,7 @@ fn guesses(schema: &Schema, parts: &Parts, folded: &str) -> Vec<Target> {
         for field in fields.filter(|field| synonyms::fold(&field.name) == folded) {
             let is_other = parts.is_pair() && (*part == LEAD) != is_lead_field(&field.name);
             let is_other = is_other && parts.entity(schema, 1 - *part).field(&field.name).is_some();
-            match field.stamp.is_some() {
+            match field.is_filled() {
                 true => guesses.push(Target::Ignored),
                 false if is_other || field.references.is_some() && parts.is_pair() => {}
                 false => guesses.push(Target::Field(*part, field.name.clone())),

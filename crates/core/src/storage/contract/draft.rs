@@ -153,7 +153,10 @@ impl<'a> Draft<'a> {
         let entered = stayed.map_or(seq, |record| record.entered);
         let (entity, scope) = (Name::new(entity), scope.clone());
         let kind = if is_new { ChangeKind::Put } else { ChangeKind::Patch };
-        self.write(kind, Record { entity, id, rv: seq, scope, entered, is_deleted: false, fields: Arc::new(fields), versions });
+        self.write(
+            kind,
+            Record { entity, id, rv: seq, scope, entered, is_deleted: false, fields: Arc::new(fields), versions },
+        );
     }
 
     pub fn delete(&mut self, entity: &str, id: RecordId) {
@@ -211,7 +214,16 @@ impl<'a> Draft<'a> {
             fields.retain(|field, value| before.get(field).unwrap_or(&Value::Null) != value);
             before.retain(|field, _| fields.contains_key(field));
         }
-        let change = Change { entity: entity.clone(), id, kind, prev_rv, scope, left, fields: Arc::new(fields), before: Arc::new(before) };
+        let change = Change {
+            entity: entity.clone(),
+            id,
+            kind,
+            prev_rv,
+            scope,
+            left,
+            fields: Arc::new(fields),
+            before: Arc::new(before),
+        };
         let write = self.writes.log.last_mut().expect("a draft starts with a mutation");
         Arc::make_mut(&mut write.entry).changes.push(change);
         let uniques = self.schema.entity(&entity).map_or(&[][..], |entity| &entity.unique);

@@ -281,7 +281,11 @@ pub(super) fn sto_20_references_in_any_order<S: Store>(world: &mut World<S>) {
         draft.put("parts", id(2), SCOPE, part.clone());
         draft.put("traces", id(4), SCOPE, fields(json!({"thing_id": id(1).to_string()})));
     });
-    assert_eq!(world.record("parts", id(2)).map(|record| Fields::clone(&record.fields)), Some(part), "STO-20: child before parent");
+    assert_eq!(
+        world.record("parts", id(2)).map(|record| Fields::clone(&record.fields)),
+        Some(part),
+        "STO-20: child before parent"
+    );
     world.commit(|draft| {
         draft.mutation();
         draft.delete("parts", id(2));
