@@ -216,6 +216,10 @@ impl Author<'_> {
             if crate::merge::SeenHistory::has_seen(&seen, record.rv) {
                 return reject(Code::Gone, format!("this {} was deleted; restore it first", entity.name));
             }
+            if patch.is_empty() {
+                parts.lost = true;
+                return seen.into_result();
+            }
             let parked = NewConflict::edit_of_deleted(&record, flatten_patch(entity, &record, patch));
             parts.conflict_ids.push(conflict::open(self, group, draft, parked)?);
             parts.in_review = true;

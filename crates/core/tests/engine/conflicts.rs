@@ -147,10 +147,23 @@ fn mrg_12_a_deletion_that_meets_an_unseen_edit_stands_and_offers_it() {
     assert!(world.record("contacts", id).unwrap().is_deleted);
     let conflict = outcome.conflict_ids[0];
     assert_eq!(state(&world, conflict), "open");
+    assert_eq!(world.value(CONFLICTS, conflict, "fields"), json!(["firstname"]));
     let rv = world.rv(CONFLICTS, conflict);
     world.push(&mut ada, vec![resolve(conflict, rv, Resolution::UseTheirs)]);
     assert_eq!(world.value("contacts", id, "firstname"), "B");
     assert!(!world.record("contacts", id).unwrap().is_deleted);
+}
+
+#[test]
+fn mrg_12_an_edit_of_nothing_that_meets_a_deletion_opens_no_conflict() {
+    let mut world = World::new();
+    let mut ada = world.member(1, "agent", "all");
+    let mut bob = world.member(2, "agent", "all");
+    let id = world.contact(&mut ada, json!({"firstname": "A"}));
+    let base = world.rv("contacts", id);
+    world.push(&mut ada, vec![delete("contacts", id, base)]);
+    let outcome = world.push(&mut bob, vec![update("contacts", id, base, json!({}))]);
+    assert_eq!((outcome.outcome, outcome.conflict_ids.len()), (OutcomeKind::Superseded, 0), "{outcome:?}");
 }
 
 #[test]
@@ -176,10 +189,20 @@ fn cnf_2_a_resolution_obeys_the_rights_of_an_update() {
     assert_eq!(outcome.code, Some(Code::Forbidden));
     assert_eq!(world.value("leads", lead, "estimated_value"), "2.00");
     let mut stranger = world.member(4, "agent", "own");
-    let rv = world.rv("leads", lead);
-    let mut ada = world.device_of(syncline_core::id::UserId::from_u128(1), 1);
-    ada.next_seq = 50;
-    let _ = rv;
     let missing = world.push(&mut stranger, vec![resolve(RecordId::from_u128(5), 0, Resolution::UseMine)]);
     assert_eq!(missing.code, Some(Code::Forbidden));
+}
+
+#[test]
+fn cnf_2_nobody_resolves_what_they_cannot_see() {
+    let mut world = World::new();
+    let (mut ada, _, lead, conflict) = parked(&mut world);
+    let owner = json!({"owner_id": ada.principal.user_id});
+    let moved = world.push(&mut ada, vec![update("leads", lead, world.rv("leads", lead), owner)]);
+    assert_eq!(moved.outcome, OutcomeKind::Applied, "{moved:?}");
+    let mut stranger = world.member(4, "agent", "own");
+    let rv = world.rv(CONFLICTS, conflict);
+    let hidden = world.push(&mut stranger, vec![resolve(conflict, rv, Resolution::UseMine)]);
+    assert_eq!(hidden.code, Some(Code::Forbidden), "the conflict moved along with its lead");
+    assert_eq!(state(&world, conflict), "open");
 }

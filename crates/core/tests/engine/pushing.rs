@@ -1,6 +1,6 @@
 //! Sequence, dedupe, atomicity, ids (spec §1, §3, §4, §8, §15).
 
-use serde_json::json;
+use serde_json::{Value, json};
 use syncline_core::change::{Op, OutcomeKind};
 use syncline_core::engine::{PushReply, PushRequest, history};
 use syncline_core::id::{ClientId, RecordId};
@@ -363,4 +363,49 @@ fn history_shows_every_step_with_its_device() {
     assert_eq!(items[0].before["firstname"], "B");
     assert!(items.iter().all(|item| item.client_id == ClientId::from_u128(201)));
     assert_eq!(items.iter().map(|item| item.client_seq).collect::<Vec<_>>(), [3, 2, 1]);
+}
+
+/// The longest body, in bytes, with which a proposal of these values is kept.
+fn longest_body(world: &mut World, boss: &mut Device, values: &Value) -> usize {
+    let (mut kept, mut refused) = (0, 2 * limits::RECORD_BYTES_MAX);
+    while refused - kept > 1 {
+        let middle = usize::midpoint(kept, refused);
+        let mut values = values.clone();
+        // Two bytes a character, so that the limit of characters is not met before.
+        values["body"] = json!("é".repeat(middle / 2) + if middle % 2 == 1 { "e" } else { "" });
+        let id = world.id();
+        let outcome = world.push(boss, vec![create("proposals", id, values)]);
+        match outcome.code {
+            None => kept = middle,
+            Some(Code::TooLarge) => refused = middle,
+            Some(_) => panic!("{outcome:?}"),
+        }
+    }
+    kept
+}
+
+#[test]
+fn lim_1_a_record_is_refused_exactly_where_its_fields_grow_too_large() {
+    let mut world = World::new();
+    let mut boss = world.member(1, "admin", "all");
+    let plain = longest_body(&mut world, &mut boss, &json!({"lines": []}));
+    assert!((limits::RECORD_BYTES_MAX - 1_000..limits::RECORD_BYTES_MAX).contains(&plain), "{plain}");
+    for (values, bytes) in [
+        (json!({"lines": [], "title": "xyz"}), "title".len() + 4 + 5),
+        (json!({"lines": ["abcd"]}), 7),
+        (json!({"lines": [true, null]}), 12),
+        (json!({"lines": [{"qty": 1}]}), 2 + 3 + 4 + 20 + 1),
+    ] {
+        assert_eq!(plain - longest_body(&mut world, &mut boss, &values), bytes, "{values}");
+    }
+}
+
+#[test]
+fn mrg_4_only_sets_have_versions_of_their_elements() {
+    let mut world = World::new();
+    let mut ada = world.member(1, "agent", "all");
+    let id = world.id();
+    world.push(&mut ada, vec![create("proposals", id, json!({"title": "A", "lines": ["a"]}))]);
+    world.push(&mut ada, vec![update("proposals", id, 0, json!({"lines": ["a", "b"]}))]);
+    assert!(world.record("proposals", id).unwrap().versions.elements.is_empty());
 }
