@@ -6,8 +6,10 @@
 
 mod connections;
 mod encoded;
+mod outlet;
 mod publish;
 mod ring;
+mod seat;
 mod signals;
 mod workspace;
 
@@ -17,8 +19,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use connections::{Admission, Connections};
 pub use encoded::Encoded;
+pub use outlet::{Outlet, OutletStream};
 pub use publish::{Publisher, Reach};
 pub use ring::{Frame, Taken};
+pub use seat::Seat;
 pub use signals::{Signals, SignalsReceiver};
 use syncline_core::id::{DeviceId, WorkspaceId};
 use syncline_core::protocol::Code;

@@ -18,7 +18,6 @@ use syncline_core::storage::StoreResult;
 use super::Hub;
 use super::encoded::Encoded;
 use super::ring::{Audience, Frame};
-use super::signals::Signals;
 use super::workspace::{State, WorkspaceHub};
 use crate::db::Db;
 use crate::engine::Committed;
@@ -29,6 +28,8 @@ use crate::observe::Metrics;
 const BACKLOG_MAX: usize = 1_024;
 /// Entries of other nodes that are read and published at a time; a longer stretch sends every session to the store.
 const GAP_ENTRIES_MAX: usize = 2_000;
+/// Groups that are published before their frames are written.
+const FEEDS_AT_ONCE: usize = 64;
 
 /// What the publisher is told.
 enum Feed {
@@ -92,27 +93,64 @@ impl Publisher {
 
 fn run(hub: &Hub, db: &Db, queue: &Receiver<Feed>) {
     while let Ok(feed) = queue.recv() {
-        let (workspace_id, to, committed) = match feed {
-            Feed::Committed(committed) => (committed.workspace_id.clone(), committed.to, Some(committed)),
-            Feed::Reached { workspace_id, seq } => (workspace_id, seq, None),
-            Feed::Stop => return,
-        };
-        if let Some(workspace) = hub.existing(&workspace_id) {
-            advance(&workspace, db, &workspace_id, (to, committed));
+        // What waits already goes out together: one write a socket, however many commits.
+        let mut pushed = Pushed::default();
+        let mut is_stopped = false;
+        for feed in std::iter::once(feed).chain(queue.try_iter()).take(FEEDS_AT_ONCE) {
+            let (workspace_id, to, committed) = match feed {
+                Feed::Committed(committed) => (committed.workspace_id.clone(), committed.to, Some(committed)),
+                Feed::Reached { workspace_id, seq } => (workspace_id, seq, None),
+                Feed::Stop => {
+                    is_stopped = true;
+                    break;
+                }
+            };
+            if let Some(workspace) = hub.existing(&workspace_id) {
+                advance(&workspace, db, &workspace_id, (to, committed), &mut pushed);
+            }
+        }
+        pushed.deliver(&hub.metrics);
+        if is_stopped {
+            return;
+        }
+    }
+}
+
+/// The audiences whose rings hold something new.
+#[derive(Default)]
+struct Pushed(Vec<Arc<Audience>>);
+
+impl Pushed {
+    fn push(&mut self, audience: &Arc<Audience>, frame: &Frame) {
+        audience.push(frame);
+        if !self.0.iter().any(|known| Arc::ptr_eq(known, audience)) {
+            self.0.push(Arc::clone(audience));
+        }
+    }
+
+    fn deliver(self, metrics: &Metrics) {
+        for audience in self.0 {
+            metrics.hub.frames_sent.inc_by(audience.deliver());
         }
     }
 }
 
 /// Publishes up to `to` at least: the group at hand when it is the next one, otherwise what the log holds, for other nodes
 /// write to it too.
-fn advance(workspace: &WorkspaceHub, db: &Db, workspace_id: &WorkspaceId, (to, committed): (Seq, Option<Committed>)) {
+fn advance(
+    workspace: &WorkspaceHub,
+    db: &Db,
+    workspace_id: &WorkspaceId,
+    (to, committed): (Seq, Option<Committed>),
+    pushed: &mut Pushed,
+) {
     let Some(published) = workspace.reach(to).filter(|published| *published < to) else { return };
     if let Some(next) = committed.filter(|committed| committed.from == published) {
-        return publish(workspace, db, &next);
+        return publish(workspace, db, &next, pushed);
     }
     match stretch_after(db, workspace_id, published) {
-        Ok(Some(stretch)) if stretch.entries.is_empty() => send_to_store(workspace, db, &stretch),
-        Ok(Some(stretch)) => publish(workspace, db, &stretch),
+        Ok(Some(stretch)) if stretch.entries.is_empty() => send_to_store(workspace, db, &stretch, pushed),
+        Ok(Some(stretch)) => publish(workspace, db, &stretch, pushed),
         Ok(None) => {}
         Err(error) => {
             tracing::warn!(event = "log_unread", %workspace_id, %error, "what other nodes wrote could not be read; it is tried again");
@@ -141,18 +179,18 @@ fn stretch_after(db: &Db, workspace_id: &WorkspaceId, published: Seq) -> StoreRe
 }
 
 /// Everybody looks into the store for the stretch, and at their access again.
-fn send_to_store(workspace: &WorkspaceHub, db: &Db, stretch: &Committed) {
+fn send_to_store(workspace: &WorkspaceHub, db: &Db, stretch: &Committed, pushed: &mut Pushed) {
     regrant(workspace, db, stretch);
     let mut state = workspace.lock();
     for audience in state.audiences() {
-        audience.push(Frame { from: stretch.from, to: stretch.to, bytes: None });
+        pushed.push(&audience, &Frame { from: stretch.from, to: stretch.to, bytes: None });
     }
     state.published = Some(stretch.to);
 }
 
 /// Order matters: sessions whose access changed are cut off from the live frames first (spec GRT-1), then the rings are
 /// fed.
-fn publish(workspace: &WorkspaceHub, db: &Db, committed: &Committed) {
+fn publish(workspace: &WorkspaceHub, db: &Db, committed: &Committed, pushed: &mut Pushed) {
     if committed.entries.iter().any(|entry| touches_access(entry)) {
         regrant(workspace, db, committed);
     }
@@ -160,7 +198,7 @@ fn publish(workspace: &WorkspaceHub, db: &Db, committed: &Committed) {
     let mut state = workspace.lock();
     for (audience, start) in state.audiences_for(committed.from, committed.to, &scopes) {
         let stretch = Stretch { entries: &committed.entries, from: start, to: committed.to };
-        feed(&audience, &stretch, committed, &workspace.metrics);
+        feed((&audience, &mut *pushed), &stretch, committed, &workspace.metrics);
     }
     state.published = Some(committed.to);
 }
@@ -174,10 +212,15 @@ struct Stretch<'a> {
 
 /// Pushes a stretch as one frame; as several when it is too large for one; and where no live batch can say it, as the
 /// advice to catch up from the store.
-fn feed(audience: &Audience, stretch: &Stretch<'_>, committed: &Committed, metrics: &Metrics) {
+fn feed(
+    (audience, pushed): (&Arc<Audience>, &mut Pushed),
+    stretch: &Stretch<'_>,
+    committed: &Committed,
+    metrics: &Metrics,
+) {
     let Stretch { entries, from, to } = *stretch;
     if needs_whole(entries, &audience.grants) {
-        return audience.push(Frame { from, to, bytes: None });
+        return pushed.push(audience, &Frame { from, to, bytes: None });
     }
     // Digests are those at the end of the group: only the batch that ends there may carry them.
     let none = BTreeMap::new();
@@ -186,14 +229,14 @@ fn feed(audience: &Audience, stretch: &Stretch<'_>, committed: &Committed, metri
     let bytes = Encoded::new(&ServerFrame::Batch(batch));
     metrics.hub.frames_rendered.inc();
     if bytes.payload_len() <= FRAME_BYTES_MAX {
-        return audience.push(Frame { from, to, bytes: Some(bytes) });
+        return pushed.push(audience, &Frame { from, to, bytes: Some(bytes) });
     }
     let (first, second) = entries.split_at(entries.len() / 2);
     let Some(middle) = first.last().map(|entry| entry.seq) else {
-        return audience.push(Frame { from, to, bytes: None });
+        return pushed.push(audience, &Frame { from, to, bytes: None });
     };
-    feed(audience, &Stretch { entries: first, from, to: middle }, committed, metrics);
-    feed(audience, &Stretch { entries: second, from: middle, to }, committed, metrics);
+    feed((audience, &mut *pushed), &Stretch { entries: first, from, to: middle }, committed, metrics);
+    feed((audience, pushed), &Stretch { entries: second, from: middle, to }, committed, metrics);
 }
 
 /// Reads everybody's access anew and tells those whose grants changed.
@@ -235,12 +278,12 @@ fn tell(state: &State, access: &HashMap<UserId, Known>, live_until: Seq) {
         match access.get(&member.info.user_id) {
             Some(Known::Access(None)) => {
                 let reason = "You are not a member of this workspace any more.";
-                member.signals.send_modify(|signals| signals.purge(Code::DeviceRevoked, reason));
+                member.signal(|signals| signals.purge(Code::DeviceRevoked, reason));
             }
             Some(Known::Access(Some(now))) if member.access.as_ref().is_none_or(|was| was != now) => {
-                member.signals.send_modify(|signals| Signals::regrant(signals, live_until));
+                member.signal(|signals| signals.regrant(live_until));
             }
-            Some(Known::Unreadable) => member.signals.send_modify(|signals| Signals::regrant(signals, live_until)),
+            Some(Known::Unreadable) => member.signal(|signals| signals.regrant(live_until)),
             Some(Known::Access(Some(_))) | None => {}
         }
     }

@@ -1,13 +1,15 @@
-//! An audience's ring: encoded frames that every member is sent, until the last of them has taken them.
+//! An audience's ring: the frames that every member is sent, framed once and laid end to end, until all have been sent them.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use bytes::Bytes;
 use syncline_core::Seq;
 use syncline_core::principal::Grants;
-use tokio::sync::watch;
 
 use super::encoded::Encoded;
+use super::outlet::Offered;
+use super::seat::{Place, Seat};
 
 #[derive(Clone, Copy, Debug)]
 pub struct RingLimits {
@@ -24,27 +26,22 @@ pub struct Frame {
     pub bytes: Option<Encoded>,
 }
 
-impl Frame {
-    fn len(&self) -> usize {
-        self.bytes.as_ref().map_or(0, |bytes| bytes.wire().len())
-    }
-}
-
 /// The sessions with equal grants, and what they are sent.
 pub struct Audience {
     pub(super) grants: Grants,
-    ring: Mutex<Ring>,
-    /// Position after the last frame; moves with every push.
-    end: watch::Sender<u64>,
+    ring: RwLock<Ring>,
 }
 
 struct Ring {
     limits: RingLimits,
     frames: VecDeque<Slot>,
-    bytes: usize,
+    /// The frames' bytes, end to end.
+    bytes: VecDeque<u8>,
     /// Position of `frames[0]`; positions count from 0 and are never reused.
     first: u64,
-    members: usize,
+    /// Where `bytes[0]` is in the stream of all bytes ever pushed.
+    first_byte: u64,
+    members: Vec<Arc<Seat>>,
     /// Everything up to here has been pushed or does not concern the audience. `None`: not known yet.
     sent_to: Option<Seq>,
     /// A member needs a frame to end here, once everything up to it has been published.
@@ -52,89 +49,105 @@ struct Ring {
 }
 
 struct Slot {
-    frame: Frame,
-    /// Members that have not taken it yet; at 0 it goes.
-    remaining: usize,
+    from: Seq,
+    to: Seq,
+    /// Where its bytes end in the stream of all bytes.
+    end: u64,
+    /// False: the members are to catch up from the store instead.
+    is_sendable: bool,
 }
 
-/// What a session got from its ring.
+/// What a session that serves itself got from its ring.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// These frames come next, in order; perhaps none.
-    Frames(Vec<Encoded>),
+    /// Whole frames, end to end, that come next; how many.
+    Frames(Bytes, usize),
+    /// Nothing more for now.
+    Nothing,
     /// The ring does not continue where the session is: catch up from the log.
     Behind,
 }
 
+/// Bytes that a session takes, or is written, at a time; one frame may be larger.
+const STRETCH_BYTES_MAX: u64 = 256 * 1024;
+/// After so many seqs that do not concern an audience it gets an empty frame, so that its cursors do not grow old.
+const QUIET_SEQS_MAX: u64 = 1_000;
+
 impl Audience {
     pub(super) fn new(grants: Grants, limits: RingLimits) -> Self {
-        let ring =
-            Ring { limits, frames: VecDeque::new(), bytes: 0, first: 0, members: 0, sent_to: None, wanted_to: 0 };
-        Self { grants, ring: Mutex::new(ring), end: watch::Sender::new(0) }
+        let ring = Ring {
+            limits,
+            frames: VecDeque::new(),
+            bytes: VecDeque::new(),
+            first: 0,
+            first_byte: 0,
+            members: Vec::new(),
+            sent_to: None,
+            wanted_to: 0,
+        };
+        Self { grants, ring: RwLock::new(ring) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Ring> {
+        self.ring.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new member, who has seen nothing of what will be pushed from now on.
-    pub(super) fn join(&self) -> (u64, watch::Receiver<u64>) {
-        let mut ring = self.lock();
-        ring.members += 1;
-        (ring.end(), self.end.subscribe())
+    fn write(&self) -> RwLockWriteGuard<'_, Ring> {
+        self.ring.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A member at `position` goes. Returns whether it was the last.
-    pub(super) fn leave(&self, position: u64) -> bool {
-        let mut ring = self.lock();
-        ring.release(position);
-        ring.members -= 1;
-        ring.members == 0
+    /// A new member, who has seen nothing of what will be pushed from now on. Its session serves itself until it parks.
+    pub(super) fn join(&self, seat: &Arc<Seat>) {
+        let mut ring = self.write();
+        *seat.lock() = Place::at(ring.end());
+        ring.members.push(Arc::clone(seat));
     }
 
-    /// Takes what a member at `position` who has been sent everything up to `cursor` gets next, of frames that end at or
-    /// before `until`, and moves both.
-    pub(super) fn take(&self, position: &mut u64, cursor: &mut Seq, until: Seq) -> Taken {
-        let mut ring = self.lock();
-        if *position < ring.first {
-            return Taken::Behind;
+    /// Returns whether it was the last member.
+    pub(super) fn leave(&self, seat: &Arc<Seat>) -> bool {
+        let mut ring = self.write();
+        seat.unpark();
+        if let Some(index) = ring.members.iter().position(|member| Arc::ptr_eq(member, seat)) {
+            ring.members.swap_remove(index);
         }
-        let mut frames = Vec::new();
-        let mut at = *position;
-        let mut is_behind = false;
-        while let Some(slot) = ring.frames.get((at - ring.first) as usize) {
-            let frame = &slot.frame;
-            if frame.to > until {
-                break;
-            }
-            if frame.to > *cursor {
-                let Some(bytes) = frame.bytes.as_ref().filter(|_| frame.from == *cursor) else {
-                    is_behind = true;
-                    break;
-                };
-                *cursor = frame.to;
-                frames.push(bytes.clone());
-            }
-            at += 1;
+        ring.release();
+        ring.members.is_empty()
+    }
+
+    /// Takes what a member that serves itself gets next, of frames that end at or before `until`.
+    pub(super) fn take(&self, seat: &Seat, until: Seq) -> Taken {
+        let ring = self.read();
+        let mut place = seat.lock();
+        let was_last = place.position <= ring.first;
+        let next = ring.next(&place, until);
+        let taken = match next.frames {
+            0 if next.is_behind => return Taken::Behind,
+            0 => Taken::Nothing,
+            frames => Taken::Frames(ring.copy(next.start, next.end), frames),
+        };
+        place.position = next.position;
+        place.cursor = next.cursor;
+        drop(place);
+        let is_full = !ring.frames.is_empty();
+        drop(ring);
+        if was_last && is_full {
+            self.write().release();
         }
-        ring.take_until(*position, at);
-        *position = at;
-        // At the end everything has been sent, unless frames went by while the member was elsewhere.
-        let is_at_end = at == ring.end();
-        is_behind |= is_at_end && ring.sent_to.is_some_and(|sent_to| sent_to > *cursor && sent_to <= until);
-        if is_behind && frames.is_empty() { Taken::Behind } else { Taken::Frames(frames) }
+        taken
     }
 
     /// A member that was behind goes on from the oldest frame there is; those it has been caught up with are skipped.
-    pub(super) fn resume(&self, position: &mut u64) {
-        *position = (*position).max(self.lock().first);
+    pub(super) fn resume(&self, seat: &Seat) {
+        let ring = self.read();
+        let mut place = seat.lock();
+        place.position = place.position.max(ring.first);
     }
 
     /// What a commit of `(from, to]` means here: `Some(start)` asks for a frame of `(start, to]`, with or without changes.
     pub(super) fn needs(&self, from: Seq, to: Seq, is_touched: bool) -> Option<Seq> {
-        let ring = self.lock();
+        let ring = self.read();
         let start = ring.sent_to.unwrap_or(from);
-        if to <= start || ring.members == 0 {
+        if to <= start || ring.members.is_empty() {
             return None;
         }
         let is_wanted = ring.wanted_to > start && ring.wanted_to <= to;
@@ -142,25 +155,52 @@ impl Audience {
         (is_touched || is_wanted || is_lagging).then_some(start)
     }
 
-    pub(super) fn push(&self, frame: Frame) {
-        let mut ring = self.lock();
+    /// Lays a frame into the ring. Members get it at the next [`Audience::deliver`].
+    pub(super) fn push(&self, frame: &Frame) {
+        let mut ring = self.write();
         ring.sent_to = Some(frame.to);
-        if ring.members == 0 {
+        if ring.members.is_empty() {
             return;
         }
-        ring.bytes += frame.len();
-        let remaining = ring.members;
-        ring.frames.push_back(Slot { frame, remaining });
+        if let Some(encoded) = &frame.bytes {
+            ring.bytes.extend(encoded.wire());
+        }
+        let end = ring.first_byte + ring.bytes.len() as u64;
+        ring.frames.push_back(Slot { from: frame.from, to: frame.to, end, is_sendable: frame.bytes.is_some() });
         ring.trim();
-        let end = ring.end();
+    }
+
+    /// Writes to every parked member what it has not been sent, with one system call each and without waiting for any;
+    /// those that cannot be served so are left to their sessions. Returns how many frames went out.
+    pub(super) fn deliver(&self) -> u64 {
+        let ring = self.read();
+        let (mut sent, mut least) = (0, ring.end());
+        for seat in &ring.members {
+            let mut place = seat.lock();
+            if place.is_served_by_hub() {
+                let next = ring.next(&place, Seq::MAX);
+                if next.frames > 0 {
+                    sent += ring.offer(seat, &mut place, &next);
+                } else if next.is_behind {
+                    seat.hand_back(&mut place);
+                } else {
+                    place.position = next.position;
+                }
+            }
+            least = least.min(place.position);
+        }
+        let is_taken = least > ring.first;
         drop(ring);
-        self.end.send_replace(end);
+        if is_taken {
+            self.write().release_to(least);
+        }
+        sent
     }
 
     /// Makes sure that members at `seq` find a frame that starts there: everything up to `published` has been looked at.
     /// Returns the stretch that an empty frame is to cover now, if one is needed now.
     pub(super) fn want(&self, seq: Seq, published: Option<Seq>) -> Option<(Seq, Seq)> {
-        let mut ring = self.lock();
+        let mut ring = self.write();
         match ring.sent_to {
             None => {
                 ring.sent_to = Some(seq);
@@ -175,48 +215,156 @@ impl Audience {
     }
 }
 
-/// After so many seqs that do not concern an audience it gets an empty frame, so that its cursors do not grow old.
-const QUIET_SEQS_MAX: u64 = 1_000;
+/// What comes next for one member.
+struct Next {
+    /// The bytes to send, in the stream of all bytes.
+    start: u64,
+    end: u64,
+    frames: usize,
+    /// Where the member is afterwards.
+    position: u64,
+    cursor: Seq,
+    /// The ring does not go on from there.
+    is_behind: bool,
+}
 
 impl Ring {
     fn end(&self) -> u64 {
         self.first + self.frames.len() as u64
     }
 
-    /// A member does not need the frames from `position` on any more.
-    fn release(&mut self, position: u64) {
-        let end = self.end();
-        self.take_until(position.max(self.first), end);
+    /// Where a slot's bytes begin in the stream of all bytes.
+    fn start_of(&self, index: usize) -> u64 {
+        index.checked_sub(1).map_or(self.first_byte, |before| self.frames[before].end)
     }
 
-    fn take_until(&mut self, from: u64, to: u64) {
-        for at in from..to {
-            let slot = &mut self.frames[(at - self.first) as usize];
-            slot.remaining = slot.remaining.saturating_sub(1);
+    /// Frames from where a member is, as long as they follow each other and end at or before `until`.
+    fn next(&self, place: &Place, until: Seq) -> Next {
+        let Place { position, cursor, .. } = *place;
+        let mut next = Next { start: 0, end: 0, frames: 0, position, cursor, is_behind: position < self.first };
+        let Some(mut index) = position.checked_sub(self.first).and_then(|index| usize::try_from(index).ok()) else {
+            return next;
+        };
+        while let Some(slot) = self.frames.get(index).filter(|slot| slot.to <= until) {
+            if slot.to > next.cursor {
+                if !slot.is_sendable || slot.from != next.cursor {
+                    next.is_behind = true;
+                    break;
+                }
+                if next.frames == 0 {
+                    next.start = self.start_of(index);
+                } else if slot.end - next.start > STRETCH_BYTES_MAX {
+                    break;
+                }
+                next.end = slot.end;
+                next.cursor = slot.to;
+                next.frames += 1;
+            }
+            index += 1;
+            next.position += 1;
         }
-        while self.frames.front().is_some_and(|slot| slot.remaining == 0) {
+        // At the end everything has been sent, unless frames went by while the member was elsewhere.
+        let is_at_end = next.position == self.end();
+        next.is_behind |= is_at_end && self.sent_to.is_some_and(|sent_to| sent_to > next.cursor && sent_to <= until);
+        next
+    }
+
+    /// A stretch of bytes in the two pieces in which it lies.
+    fn pieces(&self, start: u64, end: u64) -> (&[u8], &[u8]) {
+        let (from, to) = ((start - self.first_byte) as usize, (end - self.first_byte) as usize);
+        let (head, tail) = self.bytes.as_slices();
+        let middle = head.len();
+        (&head[from.min(middle)..to.min(middle)], &tail[from.saturating_sub(middle)..to.saturating_sub(middle)])
+    }
+
+    fn copy(&self, start: u64, end: u64) -> Bytes {
+        let (head, tail) = self.pieces(start, end);
+        Bytes::from([head, tail].concat())
+    }
+
+    /// Writes what comes next to a parked member; returns how many frames.
+    fn offer(&self, seat: &Seat, place: &mut Place, next: &Next) -> u64 {
+        let slots = || self.frames.iter().skip((place.position - self.first) as usize);
+        let end_of = |byte: usize| {
+            let reached = next.start + byte as u64;
+            let cut = slots().find(|slot| slot.end >= reached).map_or(next.end, |slot| slot.end);
+            (cut - next.start) as usize
+        };
+        match seat.outlet.offer(self.pieces(next.start, next.end), end_of) {
+            Ok(Offered::All) => {
+                (place.position, place.cursor) = (next.position, next.cursor);
+                if next.is_behind || next.position < self.end() {
+                    seat.hand_back(place);
+                }
+                next.frames as u64
+            }
+            Ok(Offered::UpTo(end)) => {
+                let end = next.start + end as u64;
+                let (start, mut sent) = (next.start, 0);
+                let at = |position: u64| self.frames.get((position - self.first) as usize);
+                while let Some(slot) = at(place.position).filter(|_| place.position < next.position) {
+                    if slot.end > end || (end == start && slot.to > place.cursor) {
+                        break;
+                    }
+                    sent += u64::from(slot.to > place.cursor);
+                    place.cursor = place.cursor.max(slot.to);
+                    place.position += 1;
+                }
+                seat.hand_back(place);
+                sent
+            }
+            // The session finds out what is wrong when it writes by itself.
+            Err(_) => {
+                seat.hand_back(place);
+                0
+            }
+        }
+    }
+
+    /// Frees what no member needs any more.
+    fn release(&mut self) {
+        if self.frames.is_empty() {
+            return;
+        }
+        let least = self.members.iter().map(|seat| seat.lock().position).min().unwrap_or(self.end());
+        self.release_to(least);
+    }
+
+    fn release_to(&mut self, least: u64) {
+        while self.first < least && !self.frames.is_empty() {
             self.drop_front();
+        }
+        if self.frames.is_empty() && self.bytes.capacity() > IDLE_BYTES_MAX {
+            self.bytes = VecDeque::new();
         }
     }
 
     /// Over the limits the oldest frames go; who has not taken them falls behind.
     fn trim(&mut self) {
-        while self.frames.len() > self.limits.frames_max || self.bytes > self.limits.bytes_max {
+        while self.frames.len() > self.limits.frames_max || self.bytes.len() > self.limits.bytes_max {
             self.drop_front();
         }
     }
 
     fn drop_front(&mut self) {
         if let Some(slot) = self.frames.pop_front() {
-            self.bytes -= slot.frame.len();
+            self.bytes.drain(..(slot.end - self.first_byte) as usize);
+            self.first_byte = slot.end;
             self.first += 1;
         }
     }
 }
 
+/// Room that an empty ring keeps; bytes.
+const IDLE_BYTES_MAX: usize = 4 * 1024;
+
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
+    use crate::hub::outlet::Outlet;
 
     fn audience(frames_max: usize) -> Audience {
         Audience::new(Grants::All, RingLimits { frames_max, bytes_max: 1_000 })
@@ -226,124 +374,241 @@ mod tests {
         Frame { from, to, bytes: Some(Encoded::text(&format!("{from}-{to}"))) }
     }
 
-    fn texts(taken: Taken) -> Vec<String> {
-        match taken {
-            Taken::Frames(frames) => {
-                frames.iter().map(|frame| serde_json::from_slice(frame.payload()).unwrap()).collect()
+    /// A member with a real socket, and its peer.
+    async fn member(audience: &Audience) -> (Arc<Seat>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (tcp, _) = listener.accept().await.unwrap();
+        tcp.writable().await.unwrap();
+        let seat = Arc::new(Seat::new(Arc::new(Outlet::new(tcp))));
+        audience.join(&seat);
+        (seat, peer)
+    }
+
+    fn take(audience: &Audience, seat: &Seat) -> Vec<String> {
+        take_until(audience, seat, Seq::MAX)
+    }
+
+    fn take_until(audience: &Audience, seat: &Seat, until: Seq) -> Vec<String> {
+        match audience.take(seat, until) {
+            Taken::Frames(wire, frames) => {
+                let texts = texts(&wire);
+                assert_eq!(texts.len(), frames);
+                texts
             }
+            Taken::Nothing => Vec::new(),
             Taken::Behind => vec!["behind".to_owned()],
         }
     }
 
-    #[test]
-    fn hub_5_members_take_every_frame_once_and_the_last_one_frees_it() {
-        let audience = audience(10);
-        let (mut a, _) = audience.join();
-        let (mut b, _) = audience.join();
-        let (mut cursor_a, mut cursor_b) = (0, 0);
-        audience.push(frame(0, 1));
-        audience.push(frame(1, 2));
-        assert_eq!(texts(audience.take(&mut a, &mut cursor_a, Seq::MAX)), ["0-1", "1-2"]);
-        assert_eq!(texts(audience.take(&mut a, &mut cursor_a, Seq::MAX)), Vec::<String>::new());
-        assert_eq!(audience.lock().frames.len(), 2);
-        assert_eq!(texts(audience.take(&mut b, &mut cursor_b, Seq::MAX)), ["0-1", "1-2"]);
-        assert_eq!(audience.lock().frames.len(), 0);
-        assert_eq!((cursor_a, cursor_b), (2, 2));
+    /// Short text frames as they lie in a stream of bytes.
+    fn texts(mut wire: &[u8]) -> Vec<String> {
+        let mut texts = Vec::new();
+        while let [0x81, len, rest @ ..] = wire {
+            let (payload, next) = rest.split_at(usize::from(*len));
+            texts.push(serde_json::from_slice(payload).unwrap());
+            wire = next;
+        }
+        texts
     }
 
-    #[test]
-    fn hub_5_who_falls_off_the_ring_is_behind_and_nobody_else() {
+    async fn received(peer: &mut TcpStream, frames: usize) -> Vec<String> {
+        let mut wire = Vec::new();
+        while texts_or_none(&wire).is_none_or(|texts| texts.len() < frames) {
+            assert!(peer.read_buf(&mut wire).await.unwrap() > 0);
+        }
+        texts(&wire)
+    }
+
+    fn texts_or_none(wire: &[u8]) -> Option<Vec<String>> {
+        let mut at = 0;
+        while at < wire.len() {
+            at += 2 + usize::from(*wire.get(at + 1)?);
+        }
+        (at == wire.len()).then(|| texts(wire))
+    }
+
+    #[tokio::test]
+    async fn hub_5_members_get_every_frame_once_and_the_last_one_frees_it() {
+        let audience = audience(10);
+        let ((a, mut peer_a), (b, _peer_b)) = (member(&audience).await, member(&audience).await);
+        assert!(a.park());
+        audience.push(&frame(0, 1));
+        audience.push(&frame(1, 2));
+        assert_eq!(audience.deliver(), 2, "only the parked one is served");
+        assert_eq!(audience.deliver(), 0);
+        assert_eq!(received(&mut peer_a, 2).await, ["0-1", "1-2"]);
+        assert_eq!(audience.read().frames.len(), 2);
+        assert!(!b.park(), "something came while it was busy");
+        assert_eq!(take(&audience, &b), ["0-1", "1-2"]);
+        assert!(b.park());
+        assert_eq!(audience.read().frames.len(), 0);
+        assert_eq!((a.cursor(), b.cursor()), (2, 2));
+    }
+
+    #[tokio::test]
+    async fn hub_5_a_peer_that_takes_nothing_is_left_to_its_session_and_delays_nobody() {
+        let audience = Audience::new(Grants::All, RingLimits { frames_max: 100_000, bytes_max: 100 << 20 });
+        let ((slow, mut peer), (quick, mut other)) = (member(&audience).await, member(&audience).await);
+        assert!(slow.park() && quick.park());
+        let reading = tokio::spawn(async move {
+            let mut bytes = 0;
+            let mut buffer = vec![0; 1 << 16];
+            loop {
+                match other.read(&mut buffer).await.unwrap() {
+                    0 => return bytes,
+                    read => bytes += read,
+                }
+            }
+        });
+        let text = "x".repeat(50_000);
+        let mut seq = 0;
+        let mut wire = 0;
+        let is_stuck = |seat: &Seat| seat.lock().position < audience.read().end();
+        while !is_stuck(&slow) {
+            let bytes = Encoded::text(&text);
+            wire += bytes.wire().len();
+            audience.push(&Frame { from: seq, to: seq + 1, bytes: Some(bytes) });
+            seq += 1;
+            audience.deliver();
+            if !quick.park() || is_stuck(&quick) {
+                quick.outlet.write_all(&[]).await.unwrap();
+                while let Taken::Frames(bytes, _) = audience.take(&quick, Seq::MAX) {
+                    quick.outlet.write_all(&[bytes]).await.unwrap();
+                }
+                quick.park();
+            }
+        }
+        slow.woken().await;
+        assert_eq!(quick.cursor(), seq);
+        assert!(slow.cursor() < seq);
+        // Its session goes on where the hub stopped, and the peer sees every byte once.
+        let sent = tokio::spawn(async move {
+            slow.outlet.write_all(&[]).await.unwrap();
+            let mut last = slow.cursor();
+            while let Taken::Frames(bytes, _) = audience.take(&slow, Seq::MAX) {
+                assert!(slow.cursor() > last);
+                last = slow.cursor();
+                slow.outlet.write_all(&[bytes]).await.unwrap();
+            }
+            assert!(audience.leave(&slow) || audience.leave(&quick));
+        });
+        let mut all = vec![0; wire];
+        peer.read_exact(&mut all).await.unwrap();
+        let one = Encoded::text(&text);
+        assert!(all.chunks(one.wire().len()).all(|frame| frame == &one.wire()[..]));
+        sent.await.unwrap();
+        assert_eq!(reading.await.unwrap(), wire);
+    }
+
+    #[tokio::test]
+    async fn hub_5_who_falls_off_the_ring_is_behind_and_nobody_else() {
         let audience = audience(2);
-        let (mut slow, _) = audience.join();
-        let (mut quick, _) = audience.join();
-        let (mut cursor_slow, mut cursor_quick) = (0, 0);
+        let ((slow, _), (quick, _peer)) = (member(&audience).await, member(&audience).await);
         for seq in 0..3 {
-            audience.push(frame(seq, seq + 1));
-            audience.take(&mut quick, &mut cursor_quick, Seq::MAX);
+            audience.push(&frame(seq, seq + 1));
+            take(&audience, &quick);
         }
-        assert_eq!(cursor_quick, 3);
-        assert_eq!(texts(audience.take(&mut slow, &mut cursor_slow, Seq::MAX)), ["behind"]);
-        audience.resume(&mut slow);
-        cursor_slow = 2;
-        assert_eq!(texts(audience.take(&mut slow, &mut cursor_slow, Seq::MAX)), ["2-3"]);
+        assert_eq!(quick.cursor(), 3);
+        assert_eq!(take(&audience, &slow), ["behind"]);
+        audience.resume(&slow);
+        slow.set_cursor(2);
+        assert_eq!(take(&audience, &slow), ["2-3"]);
         for seq in 3..6 {
-            audience.push(frame(seq, seq + 1));
+            audience.push(&frame(seq, seq + 1));
         }
-        audience.resume(&mut slow);
+        audience.resume(&slow);
         for frames_left in [2, 0] {
-            audience.lock().limits.frames_max = frames_left;
-            audience.lock().trim();
-            assert_eq!(texts(audience.take(&mut slow, &mut cursor_slow, Seq::MAX)), ["behind"], "{frames_left} left");
+            audience.write().limits.frames_max = frames_left;
+            audience.write().trim();
+            assert_eq!(take(&audience, &slow), ["behind"], "{frames_left} left");
         }
-        audience.lock().limits.frames_max = 2;
-        audience.resume(&mut slow);
-        cursor_slow = 6;
-        audience.push(frame(6, 7));
-        assert_eq!(texts(audience.take(&mut slow, &mut cursor_slow, Seq::MAX)), ["6-7"]);
+        audience.write().limits.frames_max = 2;
+        audience.resume(&slow);
+        slow.set_cursor(6);
+        audience.push(&frame(6, 7));
+        assert_eq!(take(&audience, &slow), ["6-7"]);
     }
 
-    #[test]
-    fn bat_1_frames_already_covered_are_skipped_and_a_straddling_one_means_behind() {
+    #[tokio::test]
+    async fn hub_5_a_parked_member_that_is_behind_is_handed_back() {
         let audience = audience(10);
-        let (mut at, _) = audience.join();
-        let mut cursor = 5;
-        audience.push(frame(3, 5));
-        audience.push(frame(5, 6));
-        assert_eq!(texts(audience.take(&mut at, &mut cursor, Seq::MAX)), ["5-6"]);
-        audience.push(frame(6, 9));
-        cursor = 8;
-        assert_eq!(texts(audience.take(&mut at, &mut cursor, Seq::MAX)), ["behind"]);
+        let (seat, _peer) = member(&audience).await;
+        assert!(seat.park());
+        audience.push(&Frame { from: 0, to: 2, bytes: None });
+        audience.deliver();
+        seat.woken().await;
+        assert_eq!(take(&audience, &seat), ["behind"]);
     }
 
-    #[test]
-    fn bat_6_a_stretch_no_live_batch_can_say_sends_everybody_to_the_store() {
+    #[tokio::test]
+    async fn bat_1_frames_already_covered_are_skipped_and_a_straddling_one_means_behind() {
         let audience = audience(10);
-        let (mut at, _) = audience.join();
-        let mut cursor = 0;
-        audience.push(Frame { from: 0, to: 2, bytes: None });
-        audience.push(frame(2, 3));
-        assert_eq!(texts(audience.take(&mut at, &mut cursor, Seq::MAX)), ["behind"]);
-        audience.resume(&mut at);
-        cursor = 2;
-        assert_eq!(texts(audience.take(&mut at, &mut cursor, Seq::MAX)), ["2-3"]);
+        let (seat, mut peer) = member(&audience).await;
+        seat.set_cursor(5);
+        assert!(seat.park());
+        audience.push(&frame(3, 5));
+        audience.push(&frame(5, 6));
+        assert_eq!(audience.deliver(), 1);
+        assert_eq!(received(&mut peer, 1).await, ["5-6"]);
+        audience.push(&frame(6, 9));
+        seat.set_cursor(8);
+        assert_eq!(take(&audience, &seat), ["behind"]);
     }
 
-    #[test]
-    fn grt_1_frames_beyond_a_change_of_grants_are_held_back() {
+    #[tokio::test]
+    async fn bat_6_a_stretch_no_live_batch_can_say_sends_everybody_to_the_store() {
         let audience = audience(10);
-        let (mut at, _) = audience.join();
-        let mut cursor = 0;
-        audience.push(frame(0, 1));
-        audience.push(frame(1, 2));
-        assert_eq!(texts(audience.take(&mut at, &mut cursor, 1)), ["0-1"]);
-        assert_eq!(cursor, 1);
+        let (seat, mut peer) = member(&audience).await;
+        assert!(seat.park());
+        audience.push(&frame(0, 1));
+        audience.push(&Frame { from: 1, to: 2, bytes: None });
+        audience.push(&frame(2, 3));
+        assert_eq!(audience.deliver(), 1);
+        assert_eq!(received(&mut peer, 1).await, ["0-1"]);
+        seat.woken().await;
+        assert_eq!(take(&audience, &seat), ["behind"]);
+        audience.resume(&seat);
+        seat.set_cursor(2);
+        assert_eq!(take(&audience, &seat), ["2-3"]);
     }
 
-    #[test]
-    fn bat_1_an_untouched_stretch_gets_a_frame_only_when_a_member_needs_it() {
+    #[tokio::test]
+    async fn grt_1_frames_beyond_a_change_of_grants_are_held_back() {
         let audience = audience(10);
-        drop(audience.join());
+        let (seat, _peer) = member(&audience).await;
+        audience.push(&frame(0, 1));
+        audience.push(&frame(1, 2));
+        assert_eq!(take_until(&audience, &seat, 1), ["0-1"]);
+        assert_eq!(seat.cursor(), 1);
+    }
+
+    #[tokio::test]
+    async fn bat_1_an_untouched_stretch_gets_a_frame_only_when_a_member_needs_it() {
+        let audience = audience(10);
+        assert_eq!(audience.needs(0, 1, true), None, "nobody is here");
+        let (_seat, _peer) = member(&audience).await;
         assert_eq!(audience.needs(0, 1, false), None);
         assert_eq!(audience.needs(0, 1, true), Some(0));
-        audience.push(frame(0, 1));
+        audience.push(&frame(0, 1));
         assert_eq!(audience.want(4, Some(3)), None, "not published yet");
         assert_eq!(audience.needs(3, 4, false), Some(1), "wanted up to 4");
-        audience.push(frame(1, 4));
+        audience.push(&frame(1, 4));
         assert_eq!(audience.want(6, Some(7)), Some((4, 6)), "published: cover it now");
-        audience.push(frame(4, 6));
+        audience.push(&frame(4, 6));
         assert_eq!(audience.want(6, Some(7)), None);
         assert_eq!(audience.needs(7, 6 + QUIET_SEQS_MAX, false), Some(6), "cursors must not grow old");
     }
 
-    #[test]
-    fn hub_5_a_leaving_member_frees_what_only_it_had_not_taken() {
+    #[tokio::test]
+    async fn hub_5_a_leaving_member_frees_what_only_it_had_not_taken() {
         let audience = audience(10);
-        let (slow, _) = audience.join();
-        let (mut quick, _) = audience.join();
-        audience.push(frame(0, 1));
-        audience.take(&mut quick, &mut 0, Seq::MAX);
-        assert!(!audience.leave(slow));
-        assert_eq!(audience.lock().frames.len(), 0);
-        assert!(audience.leave(quick));
+        let ((slow, _), (quick, _peer)) = (member(&audience).await, member(&audience).await);
+        audience.push(&frame(0, 1));
+        take(&audience, &quick);
+        assert_eq!(audience.read().frames.len(), 1);
+        assert!(!audience.leave(&slow));
+        assert_eq!(audience.read().frames.len(), 0);
+        assert!(audience.leave(&quick));
     }
 }

@@ -11,7 +11,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::encoded::Encoded;
+use super::outlet::Outlet;
 use super::ring::{Audience, Frame, RingLimits, Taken};
+use super::seat::Seat;
 use super::signals::{Signals, SignalsReceiver};
 use crate::observe::Metrics;
 
@@ -53,7 +55,8 @@ pub struct SessionInfo {
 
 pub(super) struct Member {
     pub(super) info: SessionInfo,
-    pub(super) signals: watch::Sender<Signals>,
+    signals: watch::Sender<Signals>,
+    seat: Arc<Seat>,
     /// What it was last told it may do; `None` before `hello`.
     pub(super) access: Option<Access>,
 }
@@ -68,14 +71,16 @@ pub struct Registered {
     hub: Arc<WorkspaceHub>,
     id: u64,
     pub signals: SignalsReceiver,
-    joined: Option<Joined>,
+    pub seat: Arc<Seat>,
+    audience: Option<Arc<Audience>>,
 }
 
-/// A place in an audience.
-pub struct Joined {
-    audience: Arc<Audience>,
-    position: u64,
-    changed: watch::Receiver<u64>,
+impl Member {
+    /// Changes its signals. Who is signalled is served by its session from here on, until that has looked.
+    pub(super) fn signal(&self, change: impl FnOnce(&mut Signals)) {
+        self.signals.send_modify(change);
+        self.seat.unpark();
+    }
 }
 
 impl WorkspaceHub {
@@ -88,27 +93,28 @@ impl WorkspaceHub {
     }
 
     /// Adds a session; an older one of the same client is told to go (spec SES-8).
-    pub fn register(self: &Arc<Self>, info: SessionInfo) -> Result<Registered, ForeignClient> {
+    pub fn register(self: &Arc<Self>, info: SessionInfo, outlet: Arc<Outlet>) -> Result<Registered, ForeignClient> {
         let mut state = self.lock();
         if let Some(former) = state.by_client.get(&info.client_id).and_then(|id| state.sessions.get(id)) {
             if (former.info.user_id, former.info.device_id) != (info.user_id, info.device_id) {
                 return Err(ForeignClient);
             }
-            former.signals.send_modify(Signals::replace);
+            former.signal(Signals::replace);
         }
         let id = state.next_session;
         state.next_session += 1;
         state.by_client.insert(info.client_id, id);
         let (signals, receiver) = watch::channel(Signals::default());
-        state.sessions.insert(id, Member { info, signals, access: None });
-        Ok(Registered { hub: Arc::clone(self), id, signals: receiver, joined: None })
+        let seat = Arc::new(Seat::new(outlet));
+        state.sessions.insert(id, Member { info, signals, seat: Arc::clone(&seat), access: None });
+        Ok(Registered { hub: Arc::clone(self), id, signals: receiver, seat, audience: None })
     }
 
     /// Changes the signals of the sessions that `is_meant`; returns how many.
     pub(super) fn signal(&self, is_meant: impl Fn(&SessionInfo) -> bool, change: impl Fn(&mut Signals)) -> usize {
         let state = self.lock();
         let meant = state.sessions.values().filter(|member| is_meant(&member.info));
-        meant.map(|member| member.signals.send_modify(&change)).count()
+        meant.map(|member| member.signal(&change)).count()
     }
 
     /// Whether publishing has a place to go on from.
@@ -218,8 +224,8 @@ impl Registered {
         });
         self.leave(&mut state);
         let audience = state.audience(&access.grants, hub.limits, &hub.metrics);
-        let (position, changed) = audience.join();
-        self.joined = Some(Joined { audience, position, changed });
+        audience.join(&self.seat);
+        self.audience = Some(audience);
         true
     }
 
@@ -230,53 +236,55 @@ impl Registered {
     }
 
     fn leave(&mut self, state: &mut State) {
-        if let Some(joined) = self.joined.take()
-            && joined.audience.leave(joined.position)
+        if let Some(audience) = self.audience.take()
+            && audience.leave(&self.seat)
         {
-            state.remove_audience(&joined.audience.grants, &self.hub.metrics);
+            state.remove_audience(&audience.grants, &self.hub.metrics);
         }
     }
 
     /// Makes sure that a frame will start at `seq`, where the session is or is going to be.
     pub fn want(&self, seq: Seq) {
-        let Some(joined) = &self.joined else { return };
+        let Some(audience) = &self.audience else { return };
         let state = self.hub.lock();
-        if let Some((from, to)) = joined.audience.want(seq, state.published) {
-            joined.audience.push(Frame { from, to, bytes: Some(empty_batch(from, to)) });
+        if let Some((from, to)) = audience.want(seq, state.published) {
+            audience.push(&Frame { from, to, bytes: Some(empty_batch(from, to)) });
+            drop(state);
+            self.hub.metrics.hub.frames_sent.inc_by(audience.deliver());
         }
     }
 
-    /// Waits for the ring to hold something new (true) or a signal (false). Cancel-safe.
+    /// Leaves the socket to the hub; false: something came meanwhile, take it first. Without an audience nothing comes.
+    pub fn park(&self) -> bool {
+        if self.audience.is_some() && !self.seat.park() {
+            return false;
+        }
+        // A signal that came before is looked at first; one that comes from here on takes the socket back by itself.
+        if self.signals.has_changed().unwrap_or(true) {
+            self.seat.unpark();
+        }
+        true
+    }
+
+    /// Waits until the hub cannot serve the session by itself (true), or for a signal (false). Cancel-safe.
     pub async fn next(&mut self) -> bool {
-        let joined = &mut self.joined;
-        let ring = async {
-            let moved = match joined {
-                Some(joined) => joined.changed.changed().await.is_ok(),
-                None => false,
-            };
-            if !moved {
-                std::future::pending::<()>().await;
-            }
-        };
         tokio::select! {
-            () = ring => true,
+            () = self.seat.woken() => true,
             Ok(()) = self.signals.changed() => false,
         }
     }
 
-    /// Takes the next frames; moves `cursor`, up to which everything has been sent.
-    pub fn take(&mut self, cursor: &mut Seq) -> Taken {
+    /// Takes the next frames, which the session has to send.
+    pub fn take(&self) -> Taken {
         let until = self.signals.borrow().live_until;
-        match &mut self.joined {
-            Some(joined) => joined.audience.take(&mut joined.position, cursor, until),
-            None => Taken::Frames(Vec::new()),
-        }
+        self.audience.as_ref().map_or(Taken::Nothing, |audience| audience.take(&self.seat, until))
     }
 
-    /// After a catch-up from the store the ring goes on from where the session is now.
-    pub fn resume(&mut self) {
-        if let Some(joined) = &mut self.joined {
-            joined.audience.resume(&mut joined.position);
+    /// After a catch-up from the store up to `cursor` the ring goes on from there.
+    pub fn resume(&self, cursor: Seq) {
+        self.seat.set_cursor(cursor);
+        if let Some(audience) = &self.audience {
+            audience.resume(&self.seat);
         }
         self.hub.metrics.hub.fell_behind.inc();
     }

@@ -192,8 +192,8 @@ impl Session {
             self.socket.send_all(&[frame]).await?;
         }
         self.access = Some(access);
-        self.cursor = head;
         if let Some(identity) = &self.identity {
+            identity.registered.seat.set_cursor(head);
             identity.registered.want(head);
         }
         self.send_live().await

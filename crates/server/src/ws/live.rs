@@ -22,18 +22,20 @@ use crate::observe::{Status, SyncOperation};
 const REPLAY_ENTRIES_MAX: usize = 1_000;
 
 impl Session {
-    /// Sends what the ring holds for this session, from the store where the ring does not reach.
+    /// Sends what the hub could not: the rest of a frame that the system did not take whole, what the ring holds, and from
+    /// the store what the ring does not reach.
     pub(super) async fn send_live(&mut self) -> Result<(), End> {
+        self.socket.send_wire(&[]).await?;
         loop {
-            if self.access.is_none() || self.deposit.is_some() {
+            if !self.is_live() {
                 return Ok(());
             }
-            let Some(identity) = &mut self.identity else { return Ok(()) };
-            match identity.registered.take(&mut self.cursor) {
-                Taken::Frames(frames) if frames.is_empty() => return Ok(()),
-                Taken::Frames(frames) => {
-                    self.app.metrics.hub.frames_sent.inc_by(frames.len() as u64);
-                    self.socket.send_all(&frames).await?;
+            let Some(identity) = &self.identity else { return Ok(()) };
+            match identity.registered.take() {
+                Taken::Nothing => return Ok(()),
+                Taken::Frames(bytes, frames) => {
+                    self.app.metrics.hub.frames_sent.inc_by(frames as u64);
+                    self.socket.send_wire(&[bytes]).await?;
                 }
                 Taken::Behind => {
                     let Some(access) = self.access.clone() else { return Ok(()) };
@@ -48,7 +50,7 @@ impl Session {
         let Some(identity) = &self.identity else { return Ok(()) };
         let workspace_id = identity.principal.workspace_id.clone();
         let (schema, workspace, user) = (self.app.schema(), workspace_id.clone(), identity.principal.user_id);
-        let (cursor, expected) = (self.cursor, access.clone());
+        let (cursor, expected) = (identity.registered.seat.cursor(), access.clone());
         let read = move |read: &dyn Read| {
             // Changed meanwhile: the signal is on its way, and its handling catches up under the new access.
             if access_of(&schema, &workspace, read, user)?.as_ref() != Some(&expected) {
@@ -68,9 +70,8 @@ impl Session {
                 for frame in frames {
                     self.socket.send_all(&[frame]).await?;
                 }
-                self.cursor = to;
-                if let Some(identity) = &mut self.identity {
-                    identity.registered.resume();
+                if let Some(identity) = &self.identity {
+                    identity.registered.resume(to);
                     identity.registered.want(to);
                 }
                 self.app.metrics.count_sync(SyncOperation::CatchUp, Status::Ok);

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::upgrade::Upgraded;
-use syncline_core::Seq;
 use syncline_core::id::ClientId;
 use syncline_core::principal::{Access, DeploymentMode, Principal};
 use syncline_core::protocol::{ClientFrame, CloseCode, Code, Problem, ServerFrame};
@@ -54,8 +53,6 @@ pub struct Session {
     pub(super) connection_id: String,
     pub(super) identity: Option<Identity>,
     pub(super) pushes: Pushes,
-    /// Everything up to here has been sent; meaningful while live.
-    pub(super) cursor: Seq,
     pub(super) access: Option<Access>,
     /// Regrants that have been dealt with.
     pub(super) regrants_seen: u64,
@@ -88,7 +85,6 @@ pub async fn run(app: Arc<App>, upgraded: Upgraded, opened: Opened) {
         connection_id,
         identity: None,
         pushes: Pushes::default(),
-        cursor: 0,
         access: None,
         regrants_seen: 0,
         deposit: None,
@@ -138,13 +134,26 @@ impl Session {
     async fn next_event(&mut self) -> Event {
         let deadline = tokio::time::Instant::from_std(self.next_deadline());
         let can_read = !self.pushes.is_full();
-        let registered = self.identity.as_mut().map(|identity| &mut identity.registered);
-        tokio::select! {
-            event = hub_event(registered) => event,
+        let is_live = self.is_live();
+        let mut registered = self.identity.as_mut().map(|identity| &mut identity.registered);
+        if is_live && registered.as_ref().is_some_and(|registered| !registered.park()) {
+            return Event::Live;
+        }
+        let event = tokio::select! {
+            event = hub_event(registered.as_deref_mut()) => event,
             answered = self.pushes.next() => Event::Answered(answered),
             received = self.socket.receive(), if can_read => Event::Received(received),
             () = tokio::time::sleep_until(deadline) => Event::Deadline,
+        };
+        if let Some(registered) = registered {
+            registered.seat.unpark();
         }
+        event
+    }
+
+    /// Whether live batches are for this session: its `hello` was answered, and it is not cut off.
+    pub(super) fn is_live(&self) -> bool {
+        self.access.is_some() && self.deposit.is_none()
     }
 
     /// The next moment at which something is due although nothing happens.
@@ -282,7 +291,7 @@ impl Session {
             sid: claims.sid,
             issued_ms: claims.issued_ms(),
         };
-        let Ok(registered) = self.app.hub.workspace(&claims.workspace_id).register(info) else {
+        let Ok(registered) = self.app.hub.workspace(&claims.workspace_id).register(info, self.socket.outlet()) else {
             let message = "This client id belongs to another user or device: mint a new one for this database.";
             self.socket.send(&ServerFrame::Error { problem: Problem::new(Code::Forbidden, message) }).await?;
             return Err(End::Close(CloseCode::BackendMismatch, "foreign client id"));
@@ -308,8 +317,8 @@ impl Session {
         for frame in &answered.frames {
             self.socket.send(frame).await?;
         }
-        if answered.seq > self.cursor
-            && let Some(identity) = &self.identity
+        if let Some(identity) = &self.identity
+            && answered.seq > identity.registered.seat.cursor()
         {
             identity.registered.want(answered.seq);
         }

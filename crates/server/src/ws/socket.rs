@@ -3,7 +3,7 @@
 //! Reading, control frames and the closing handshake are the library's; what we send is written past its buffers, as the
 //! bytes that the hub framed once. So a connection keeps nothing of what it was sent.
 
-use std::io::IoSlice;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,6 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use syncline_core::protocol::limits::FRAME_BYTES_MAX;
 use syncline_core::protocol::{CloseCode, ServerFrame};
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
@@ -20,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCl
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use crate::hub::{Encoded, SignalsReceiver};
+use crate::hub::{Encoded, Outlet, OutletStream, SignalsReceiver};
 
 /// The peer is gone, or does not take what it is sent.
 #[derive(Debug, thiserror::Error)]
@@ -29,15 +28,14 @@ pub struct Gone;
 
 /// Read buffer of a socket, allocated at once; bytes. A larger frame grows it while it arrives.
 const READ_BUFFER_BYTES: usize = 2 * 1024;
-/// Frames handed to the system at a time.
-const SLICES_MAX: usize = 64;
 /// Time a write may still take once the session is revoked or replaced; milliseconds (spec REV-1: 5 s in all).
 const CUT_OFF_MS: u64 = 1_500;
 /// Time for the closing handshake; milliseconds.
 const CLOSE_MS: u64 = 1_000;
 
 pub struct Socket {
-    stream: WebSocketStream<TcpStream>,
+    stream: WebSocketStream<OutletStream>,
+    outlet: Arc<Outlet>,
     write_timeout: Duration,
     signals: Option<SignalsReceiver>,
 }
@@ -67,8 +65,15 @@ impl Socket {
             .max_message_size(Some(FRAME_BYTES_MAX))
             .max_frame_size(Some(FRAME_BYTES_MAX));
         let (tcp, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-        let stream = WebSocketStream::from_partially_read(tcp, read, Role::Server, Some(config)).await;
-        Ok(Self { stream, write_timeout: Duration::from_millis(write_timeout_ms), signals: None })
+        let outlet = Arc::new(Outlet::new(tcp));
+        let halves = OutletStream(Arc::clone(&outlet));
+        let stream = WebSocketStream::from_partially_read(halves, read, Role::Server, Some(config)).await;
+        Ok(Self { stream, outlet, write_timeout: Duration::from_millis(write_timeout_ms), signals: None })
+    }
+
+    /// The writing half, for the hub.
+    pub fn outlet(&self) -> Arc<Outlet> {
+        Arc::clone(&self.outlet)
     }
 
     /// From now on a write ends soon after the session is cut off.
@@ -95,11 +100,16 @@ impl Socket {
     /// Writes frames in order, as many as possible with one system call.
     pub async fn send_all(&mut self, frames: &[Encoded]) -> Result<(), Gone> {
         let wire: Vec<Bytes> = frames.iter().map(|frame| frame.wire().clone()).collect();
-        let stream = &mut self.stream;
+        self.send_wire(&wire).await
+    }
+
+    /// Writes what is whole frames already, after what is left of one that the system did not take whole.
+    pub async fn send_wire(&mut self, wire: &[Bytes]) -> Result<(), Gone> {
+        let (stream, outlet) = (&mut self.stream, &self.outlet);
         let write = async {
-            // Whatever the library has begun to write (a pong) must end before our bytes begin.
+            // What the library holds back (a pong) is not to wait for its next turn.
             stream.flush().await.map_err(|_| Gone)?;
-            write_all(stream.get_mut(), &wire).await.map_err(|_| Gone)
+            outlet.write_all(wire).await.map_err(|_| Gone)
         };
         tokio::select! {
             done = tokio::time::timeout(self.write_timeout, write) => done.unwrap_or(Err(Gone)),
@@ -135,21 +145,6 @@ impl Socket {
         };
         drop(tokio::time::timeout(Duration::from_millis(CLOSE_MS), closing).await);
     }
-}
-
-async fn write_all(tcp: &mut TcpStream, wire: &[Bytes]) -> std::io::Result<()> {
-    for chunk in wire.chunks(SLICES_MAX) {
-        let mut slices: Vec<IoSlice<'_>> = chunk.iter().map(|bytes| IoSlice::new(bytes)).collect();
-        let mut rest = slices.as_mut_slice();
-        while !rest.is_empty() {
-            let written = tcp.write_vectored(rest).await?;
-            if written == 0 {
-                return Err(std::io::ErrorKind::WriteZero.into());
-            }
-            IoSlice::advance_slices(&mut rest, written);
-        }
-    }
-    Ok(())
 }
 
 /// Resolves a moment after the session is revoked or replaced.
