@@ -1,7 +1,7 @@
 //! Sequence, dedupe, atomicity, ids (spec §1, §3, §4, §8, §15).
 
 use serde_json::{Value, json};
-use syncline_core::change::{Op, OutcomeKind};
+use syncline_core::change::{Mutation, Op, OutcomeKind};
 use syncline_core::engine::{PushReply, PushRequest, history};
 use syncline_core::id::{ClientId, RecordId};
 use syncline_core::protocol::{Code, limits};
@@ -361,6 +361,8 @@ fn history_shows_every_step_with_its_device() {
     let names: Vec<_> = items.iter().map(|item| item.fields["firstname"].clone()).collect();
     assert_eq!(names, ["C", "B", "A"]);
     assert_eq!(items[0].before["firstname"], "B");
+    let newest = world.store.read(&world.workspace, |read| history(read, "contacts", id, 2)).unwrap();
+    assert_eq!(newest, items[..2]);
     assert!(items.iter().all(|item| item.client_id == ClientId::from_u128(201)));
     assert_eq!(items.iter().map(|item| item.client_seq).collect::<Vec<_>>(), [3, 2, 1]);
 }
@@ -408,4 +410,43 @@ fn mrg_4_only_sets_have_versions_of_their_elements() {
     world.push(&mut ada, vec![create("proposals", id, json!({"title": "A", "lines": ["a"]}))]);
     world.push(&mut ada, vec![update("proposals", id, 0, json!({"lines": ["a", "b"]}))]);
     assert!(world.record("proposals", id).unwrap().versions.elements.is_empty());
+}
+
+#[test]
+fn val_2_what_is_stamped_at_the_creation_stays() {
+    let mut world = World::new();
+    let mut ada = world.member(1, "agent", "all");
+    let mut ben = world.member(2, "agent", "all");
+    let contact = world.contact(&mut ada, json!({"firstname": "A"}));
+    let appointment = world.id();
+    let values = json!({"contact_id": contact, "title": "Call", "start_at": "2026-01-01T10:00:00.000Z"});
+    let made = world.push(&mut ada, vec![create("appointments", appointment, values)]);
+    assert_eq!(made.outcome, OutcomeKind::Applied, "{made:?}");
+    let before = (world.value("contacts", contact, "created_at"), world.value("appointments", appointment, "set_by"));
+    assert_eq!(before.1, json!(ada.principal.user_id));
+    let rv = world.rv("contacts", contact);
+    world.push(&mut ben, vec![update("contacts", contact, rv, json!({"firstname": "B"}))]);
+    let rv = world.rv("appointments", appointment);
+    let changed = world.push(&mut ben, vec![update("appointments", appointment, rv, json!({"title": "Meet"}))]);
+    assert_eq!(changed.outcome, OutcomeKind::Applied, "{changed:?}");
+    let after = (world.value("contacts", contact, "created_at"), world.value("appointments", appointment, "set_by"));
+    assert_eq!(before, after);
+    assert_ne!(world.value("contacts", contact, "updated_at"), before.0);
+}
+
+#[test]
+fn clk_2_the_base_of_an_aged_edit_is_read_ahead() {
+    let world = World::new();
+    let ada = world.device_of(syncline_core::id::UserId::from_u128(1), 1);
+    let reads = |age_ms, base_rv| {
+        let op = update("contacts", RecordId::from_u128(7), base_rv, json!({"firstname": "B"}));
+        let mutation_id = syncline_core::id::MutationId::from_u128(1);
+        let mutation = Mutation { mutation_id, client_seq: 1, age_ms, ops: vec![op], depends_on: Vec::new() };
+        let principal = ada.principal.clone();
+        let request = PushRequest { principal, mutations: vec![mutation], received_ms: 0, deposit: None };
+        let wanted = syncline_core::engine::wanted(&world.schema, &world.workspace, &[request]);
+        assert!(wanted.records.contains(&("contacts".into(), RecordId::from_u128(7))));
+        wanted.log.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!([reads(5, 3), reads(0, 3), reads(5, 0)], [vec![3], vec![], vec![]]);
 }
