@@ -5,10 +5,12 @@
 
 mod bare;
 mod clock;
+mod hub;
 mod hydrate;
 mod live;
 mod local;
 mod memory;
+mod process;
 mod push;
 mod report;
 mod stage;
@@ -47,7 +49,7 @@ fn main() -> anyhow::Result<()> {
     let _chosen_before = rustls::crypto::aws_lc_rs::default_provider().install_default().is_err();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let scale = if args.quick { 10 } else { 1 };
-    let known = ["push", "live", "hydrate", "local", "memory"];
+    let known = ["push", "live", "hydrate", "local", "memory", "hub"];
     if let Some(name) = args.names.iter().find(|name| !known.contains(&name.as_str())) {
         anyhow::bail!("there is no benchmark `{name}`: choose from {}", known.join(", "));
     }
@@ -68,6 +70,10 @@ fn main() -> anyhow::Result<()> {
         }
         if is_wanted("memory") {
             memory::run(&mut report, scale).await?;
+        }
+        // Last, because it keeps the program on one processor.
+        if is_wanted("hub") {
+            hub::run(&mut report, scale).await?;
         }
         anyhow::Ok(())
     })?;

@@ -44,7 +44,7 @@ pub async fn run(report: &mut Report, scale: usize, only: Option<(usize, usize)>
 }
 
 /// A contact of somebody else than the pusher, whose device therefore gets no live batch of it: fan-out is measured by itself.
-fn foreign_contact(number: usize) -> Op {
+pub fn foreign_contact(number: usize) -> Op {
     let mut op = contact(number);
     if let Op::Create { fields, .. } = &mut op {
         fields.insert("assigned_to".into(), json!(demo::USERS[1].user_id()));

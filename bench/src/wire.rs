@@ -39,6 +39,28 @@ pub struct Wire {
     socket: Socket,
 }
 
+/// One device's way in, for as many databases as one likes.
+pub struct Pass {
+    url: String,
+    token: String,
+    device_id: String,
+}
+
+impl Pass {
+    /// Signs one of the demo's people in on a new device.
+    pub async fn sign_in(url: &str, user: &demo::DemoUser) -> anyhow::Result<Self> {
+        let device_id = ClientId::v7(clock::wall_ms(), rand::random()).to_string();
+        let body = json!({
+            "email": user.email, "password": demo::PASSWORD,
+            "device": {"device_id": device_id, "name": "bench", "deployment_mode": "local_install"},
+        });
+        let answer = reqwest::Client::new().post(format!("{url}/api/auth/login")).json(&body).send().await?;
+        let answer: Value = answer.error_for_status()?.json().await?;
+        let token = answer["access_token"].as_str().context("an access token")?.to_owned();
+        Ok(Self { url: url.to_owned(), token, device_id })
+    }
+}
+
 impl Wire {
     /// Signs the demo's owner in on a new device and follows live from the present head, without what is there already.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
@@ -47,7 +69,12 @@ impl Wire {
 
     /// As [`Wire::connect`], for one of the demo's people.
     pub async fn connect_as(url: &str, user: &demo::DemoUser) -> anyhow::Result<Self> {
-        let (mut wire, mut hello, welcome) = Self::greet_as(url, user).await?;
+        Self::follow(&Pass::sign_in(url, user).await?).await
+    }
+
+    /// As [`Wire::connect`], for a device that has signed in already, with a new database.
+    pub async fn follow(pass: &Pass) -> anyhow::Result<Self> {
+        let (mut wire, mut hello, welcome) = Self::greet_with(pass).await?;
         // Greet again claiming to hold everything at the head: from here on only live batches come.
         hello.claim(&welcome, welcome.head);
         wire.send(&ClientFrame::Hello(hello)).await?;
@@ -86,18 +113,11 @@ impl Wire {
     }
 
     async fn greet(url: &str) -> anyhow::Result<(Self, Hello, Welcome)> {
-        Self::greet_as(url, &demo::USERS[0]).await
+        Self::greet_with(&Pass::sign_in(url, &demo::USERS[0]).await?).await
     }
 
-    async fn greet_as(url: &str, user: &demo::DemoUser) -> anyhow::Result<(Self, Hello, Welcome)> {
-        let device_id = ClientId::v7(clock::wall_ms(), rand::random()).to_string();
-        let body = json!({
-            "email": user.email, "password": demo::PASSWORD,
-            "device": {"device_id": device_id, "name": "bench", "deployment_mode": "local_install"},
-        });
-        let answer = reqwest::Client::new().post(format!("{url}/api/auth/login")).json(&body).send().await?;
-        let answer: Value = answer.error_for_status()?.json().await?;
-        let token = answer["access_token"].as_str().context("an access token")?;
+    async fn greet_with(pass: &Pass) -> anyhow::Result<(Self, Hello, Welcome)> {
+        let Pass { url, token, device_id } = pass;
         let client_id = ClientId::v7(clock::wall_ms(), rand::random());
         let address = format!("{}/ws/local_install/{client_id}", url.replacen("http", "ws", 1));
         let mut request = address.into_client_request()?;
