@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
 
 mod freezes;
+mod importing;
 mod kills;
 mod live;
 mod network;

@@ -3,9 +3,10 @@
 use anyhow::Context as _;
 use syncline_core::change::{Op, Outcome, OutcomeKind};
 use syncline_core::engine::{GroupPlan, PushReply, plan_group};
-use syncline_core::storage::{Read, Store as _, StoreError, StoreResult, Wanted};
+use syncline_core::storage::{Read, Store as _, StoreError, StoreResult};
 use syncline_storage::{Database, DatabaseReader};
 
+use super::content::RowContent;
 use super::errors::{ErrorFile, ErrorRow};
 use super::plan::{Batch, PlannedRow, Planner, Verdict};
 use super::source::Row;
@@ -13,8 +14,8 @@ use super::state::{Counters, Import, ImportState};
 
 /// Rows of one commit.
 pub const BATCH_ROWS: usize = 500;
-/// The same where planning a row asks a server, while devices wait for the workspace's lock.
-pub const BATCH_ROWS_SHARED: usize = 100;
+/// The same where the database is a server's: devices wait for the workspace's lock meanwhile.
+pub const BATCH_ROWS_SHARED: usize = 200;
 
 /// Rows as they were decided, and what to write.
 struct Decided {
@@ -32,9 +33,11 @@ pub fn commit(
     errors: &mut ErrorFile,
     rows: &[Row],
 ) -> anyhow::Result<()> {
-    let counters = store.transact(planner.workspace, &Wanted::default(), |read| {
+    let contents: Vec<RowContent> = rows.iter().map(|row| planner.content(row)).collect();
+    let wanted = planner.wanted(import, &contents);
+    let counters = store.transact(planner.workspace, &wanted, |read| {
         let mut batch = Batch::default();
-        let decided = decide(planner, import, errors, (read, &mut batch), rows)?;
+        let decided = decide(planner, import, errors, (read, &mut batch), (rows, &contents))?;
         // Before the commit: rows noted twice can be cut off when resuming, rows never noted are lost.
         errors
             .append(import.counters.errors_bytes, &decided.errors)
@@ -53,7 +56,9 @@ pub fn preview(
     (errors, batch): (&ErrorFile, &mut Batch),
     rows: &[Row],
 ) -> anyhow::Result<Vec<(u64, Verdict)>> {
-    let decided = reader.read(planner.workspace, |read| decide(planner, import, errors, (read, batch), rows))?;
+    let contents: Vec<RowContent> = rows.iter().map(|row| planner.content(row)).collect();
+    let decided =
+        reader.read(planner.workspace, |read| decide(planner, import, errors, (read, batch), (rows, &contents)))?;
     import.counters = decided.counters;
     Ok(rows.iter().zip(decided.rows).map(|(row, planned)| (row.line, planned.verdict)).collect())
 }
@@ -63,9 +68,9 @@ fn decide(
     import: &Import,
     errors: &ErrorFile,
     (read, batch): (&dyn Read, &mut Batch),
-    rows: &[Row],
+    (rows, contents): (&[Row], &[RowContent]),
 ) -> StoreResult<Decided> {
-    let planned = rows.iter().map(|row| planner.plan_row(read, batch, row));
+    let planned = contents.iter().map(|content| planner.plan_row(read, batch, content));
     let mut planned: Vec<PlannedRow> = planned.collect::<StoreResult<_>>()?;
     loop {
         let counters = count(&import.counters, &planned);

@@ -64,9 +64,11 @@ impl Owners {
     }
 }
 
+/// A row's values, `None` when there are none; an error is the row's, for a person.
+pub type RowContent = Result<Option<Content>, String>;
+
 impl Reading {
-    /// The row's values, `None` when there are none; an error is the row's, for a person.
-    pub fn content(&self, schema: &Schema, workspace: &WorkspaceId, row: &Row) -> Result<Option<Content>, String> {
+    pub fn content(&self, schema: &Schema, workspace: &WorkspaceId, row: &Row) -> RowContent {
         if let Some(broken) = &row.broken {
             return Err(broken.clone());
         }

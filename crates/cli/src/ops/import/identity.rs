@@ -103,7 +103,7 @@ pub struct Known {
 
 impl Known {
     /// Reads all contacts; `is_own`: the running import made it.
-    pub fn load(read: &dyn Read, is_own: impl Fn(&Record) -> StoreResult<bool>) -> StoreResult<Self> {
+    pub fn load(read: &dyn Read, is_own: impl Fn(&Record) -> bool) -> StoreResult<Self> {
         let mut known = Self::default();
         let mut after = None;
         loop {
@@ -112,7 +112,7 @@ impl Known {
             after = Some(last.id);
             for record in &page {
                 let (email, phones) = keys(&record.fields);
-                if (email.is_none() && phones.is_empty()) || is_own(record)? {
+                if (email.is_none() && phones.is_empty()) || is_own(record) {
                     continue;
                 }
                 if let Some(email) = email {
@@ -123,6 +123,14 @@ impl Known {
                 }
             }
         }
+    }
+
+    /// Ids of the contacts that [`Known::find`] may look at.
+    pub fn candidates(&self, fields: &Fields) -> impl Iterator<Item = RecordId> {
+        let (email, phones) = keys(fields);
+        let by_email = email.and_then(|email| self.emails.get(&short_hash(&email)).copied());
+        let by_phone = phones.into_iter().filter_map(|phone| self.phones.get(&short_hash(&phone)).copied());
+        by_email.into_iter().chain(by_phone)
     }
 
     /// The contact that shares the e-mail address, or else a phone number and nothing that says it is somebody else

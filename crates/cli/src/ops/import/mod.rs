@@ -1,9 +1,9 @@
 //! `syncline import`: rows of a file become records, through the same engine as every other write.
 //!
 //! A file is looked at ([`survey`]), its columns are mapped ([`columns`]), each row is planned on the store as it is
-//! ([`plan`]) and a few hundred rows at a time are committed together with the import's progress ([`commit`]): a kill
-//! loses at most the batch under way, and resuming goes on exactly behind the last one. What identifies a row is in
-//! [`identity`]; undoing is in [`undo`].
+//! ([`plan`]) and a few hundred rows at a time are committed together with the import's progress ([`commit`]), after what they
+//! will read was loaded at once ([`wanted`]): a kill loses at most the batch under way, and resuming goes on exactly behind
+//! the last one. What identifies a row is in [`identity`]; undoing is in [`undo`].
 
 mod columns;
 mod commit;
@@ -21,6 +21,7 @@ mod survey;
 mod synonyms;
 mod undo;
 mod values;
+mod wanted;
 
 use std::path::PathBuf;
 

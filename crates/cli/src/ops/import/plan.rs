@@ -13,7 +13,7 @@ use syncline_core::storage::{Read, StoreResult, unique_key};
 use syncline_core::{Fields, Name, Value};
 
 use super::columns::{CONTACT, LEAD, external_field};
-use super::content::{Content, Reading};
+use super::content::{Content, Reading, RowContent};
 use super::identity::{Kind, Known, RowKey, primary_lead_id, short_hash};
 use super::source::Row;
 
@@ -81,8 +81,13 @@ pub struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    pub fn plan_row(&self, read: &dyn Read, batch: &mut Batch, row: &Row) -> StoreResult<PlannedRow> {
-        let content = match self.reading.content(self.schema, self.workspace, row) {
+    /// What the row says; planning it may be tried several times.
+    pub fn content(&self, row: &Row) -> RowContent {
+        self.reading.content(self.schema, self.workspace, row)
+    }
+
+    pub fn plan_row(&self, read: &dyn Read, batch: &mut Batch, content: &RowContent) -> StoreResult<PlannedRow> {
+        let content = match content {
             Ok(Some(content)) => content,
             Ok(None) => return Ok(PlannedRow::skipped("the row is empty")),
             Err(reason) => return Ok(PlannedRow::failed(reason)),
@@ -99,14 +104,12 @@ impl Planner<'_> {
             return Ok(PlannedRow::skipped("the same row came before in this file"));
         }
         let mut planned = match stored {
-            Some(record) if !record.is_deleted => {
-                self.matched(read, batch, &content, (record, "the same row or id"))?
-            }
-            Some(tombstone) if self.is_undone(read, &tombstone)? => self.create(read, batch, &content, (id, true))?,
+            Some(record) if !record.is_deleted => self.matched(read, batch, content, (record, "the same row or id"))?,
+            Some(tombstone) if self.is_undone(read, &tombstone)? => self.create(read, batch, content, (id, true))?,
             Some(_) => PlannedRow::skipped(format!("its record {id} was deleted here since; it is not brought back")),
-            None => self.unknown(read, batch, &content, id)?,
+            None => self.unknown(read, batch, content, id)?,
         };
-        planned.warning = planned.warning.or(content.warning);
+        planned.warning = planned.warning.or_else(|| content.warning.clone());
         Ok(planned)
     }
 
@@ -177,11 +180,9 @@ impl Planner<'_> {
         Ok(PlannedRow { verdict: Verdict::Created, ops, warning: None })
     }
 
-    fn lead_op(&self, read: &dyn Read, contact: RecordId, mut fields: Fields) -> StoreResult<Option<Op>> {
+    fn lead_op(&self, read: &dyn Read, contact: RecordId, fields: Fields) -> StoreResult<Option<Op>> {
         let entity = self.reading.mapping.parts.0[LEAD].clone();
-        let id = primary_lead_id(self.workspace, contact);
-        fields.insert(Name::new_static("contact_id"), Value::from(contact.to_string()));
-        fields.insert(Name::new_static("is_primary"), Value::Bool(true));
+        let (id, fields) = primary_lead(self.workspace, contact, fields);
         Ok(match read.record(&entity, id)? {
             None => Some(Op::Create { entity, id, fields }),
             Some(tombstone) if tombstone.is_forgotten() => None,
@@ -201,16 +202,11 @@ impl Planner<'_> {
     /// The status option of a label; one that is missing is made with the type its words suggest.
     fn status_option(&self, read: &dyn Read, batch: &mut Batch, label: &str) -> StoreResult<RecordId> {
         let folded = label.to_lowercase();
-        let id = RecordId::natural(self.workspace, "status_options", &format!("import\u{0}lead\u{0}{folded}"));
+        let (id, fields) = new_status_option(self.workspace, label);
         if batch.options.contains_key(&folded) {
             return Ok(id);
         }
         let entity = &self.schema.entities["status_options"];
-        let fields = Fields::from([
-            (Name::new_static("category"), json!("lead")),
-            (Name::new_static("name"), json!(label)),
-            (Name::new_static("type"), json!(status_type(&folded))),
-        ]);
         let unique = entity.unique.iter().find(|unique| unique.name == "name");
         let key = unique.and_then(|unique| Some((&unique.name, unique_key(unique, &fields)?)));
         if let Some((name, key)) = key
@@ -334,6 +330,25 @@ impl CanonicalPartial for Entity {
         });
         canonical.collect()
     }
+}
+
+/// Id and fields of a contact's primary lead.
+pub(super) fn primary_lead(workspace: &WorkspaceId, contact: RecordId, mut fields: Fields) -> (RecordId, Fields) {
+    fields.insert(Name::new_static("contact_id"), Value::from(contact.to_string()));
+    fields.insert(Name::new_static("is_primary"), Value::Bool(true));
+    (primary_lead_id(workspace, contact), fields)
+}
+
+/// Id and fields of the status option that a label becomes when there is none of that name.
+pub(super) fn new_status_option(workspace: &WorkspaceId, label: &str) -> (RecordId, Fields) {
+    let folded = label.to_lowercase();
+    let id = RecordId::natural(workspace, "status_options", &format!("import\u{0}lead\u{0}{folded}"));
+    let fields = Fields::from([
+        (Name::new_static("category"), json!("lead")),
+        (Name::new_static("name"), json!(label)),
+        (Name::new_static("type"), json!(status_type(&folded))),
+    ]);
+    (id, fields)
 }
 
 /// What a status label most likely means to reports.

@@ -97,11 +97,10 @@ impl Job<'_> {
         let has_contacts = reading.mapping.parts.0.iter().any(|part| part == "contacts");
         let client_id = import.client_id;
         let (known, import_clients) = store.read(&self.workspace, |read| {
-            let own = |record: &Record| {
-                let made = read.log_entry(record.versions.created.seq())?;
-                Ok(import.counters.read > 0 && made.is_some_and(|entry| entry.client_id == client_id))
-            };
-            let known = if has_contacts { Known::load(read, own)? } else { Known::default() };
+            // Empty unless an interrupted import goes on.
+            let own = state::seqs(read, client_id)?.into_iter().collect::<BTreeSet<_>>();
+            let is_own = |record: &Record| own.contains(&record.versions.created.seq());
+            let known = if has_contacts { Known::load(read, is_own)? } else { Known::default() };
             let clients = state::all(read)?.iter().map(|record| client_of(record.id)).collect::<BTreeSet<_>>();
             Ok((known, clients))
         })?;

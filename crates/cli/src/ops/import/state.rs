@@ -12,7 +12,7 @@ use syncline_core::principal::Principal;
 use syncline_core::record::Record;
 use syncline_core::schema::Schema;
 use syncline_core::storage::{Read, Store as _, StoreResult, Wanted};
-use syncline_core::{Fields, Name, Value};
+use syncline_core::{Fields, Name, Seq, Value};
 use syncline_storage::Database;
 
 use super::plan::client_of;
@@ -92,6 +92,16 @@ impl Import {
         mutations: impl IntoIterator<Item = Vec<Op>>,
     ) -> StoreResult<PushRequest> {
         let last = read.client(self.client_id)?.map_or(0, |client| client.last_client_seq);
+        Ok(self.push(workspace, last, mutations))
+    }
+
+    /// As [`Import::request`], for mutations that follow the one numbered `last`.
+    pub fn push(
+        &self,
+        workspace: &WorkspaceId,
+        last: u64,
+        mutations: impl IntoIterator<Item = Vec<Op>>,
+    ) -> PushRequest {
         let mutations = mutations.into_iter().zip(last + 1..).map(|(ops, client_seq)| Mutation {
             mutation_id: MutationId(uuid::Uuid::new_v5(&self.id.0, &client_seq.to_be_bytes())),
             client_seq,
@@ -99,7 +109,7 @@ impl Import {
             ops,
             depends_on: Vec::new(),
         });
-        Ok(PushRequest {
+        PushRequest {
             principal: Principal {
                 workspace_id: workspace.clone(),
                 user_id: UserId::NIL,
@@ -110,7 +120,7 @@ impl Import {
             mutations: mutations.collect(),
             received_ms: clock::now_ms(),
             deposit: None,
-        })
+        }
     }
 
     /// Writes ops as one mutation; a rejection is an error.
@@ -151,6 +161,18 @@ impl Import {
 
     pub fn rv(&self, read: &dyn Read) -> StoreResult<u64> {
         Ok(read.record(IMPORTS, self.id)?.map_or(0, |record| record.rv))
+    }
+}
+
+/// Seqs of the entries that an import has written, in order.
+pub fn seqs(read: &dyn Read, client_id: ClientId) -> StoreResult<Vec<Seq>> {
+    let (mut seqs, mut first) = (Vec::new(), 1);
+    loop {
+        let page = read.outcomes_from(client_id, first, 1_000)?;
+        let Some(last) = page.last() else { return Ok(seqs) };
+        first = last.outcome.client_seq + 1;
+        let effective = page.iter().filter(|stored| stored.outcome.outcome != OutcomeKind::Rejected);
+        seqs.extend(effective.map(|stored| stored.outcome.seq));
     }
 }
 

@@ -7,13 +7,13 @@ use serde::Serialize;
 use syncline_core::Value;
 use syncline_core::change::{ChangeKind, Op, OutcomeKind};
 use syncline_core::engine::{PushReply, plan_group};
-use syncline_core::id::{RecordId, WorkspaceId};
-use syncline_core::schema::{OnDelete, Schema};
+use syncline_core::id::{RecordId, ScopeId, WorkspaceId};
+use syncline_core::schema::{Entity, OnDelete, Schema};
 use syncline_core::storage::{Read, Store as _, StoreResult, Wanted};
 use syncline_core::{Name, Seq};
 use syncline_storage::Database;
 
-use super::state::{IMPORTS, Import, ImportState};
+use super::state::{self, IMPORTS, Import, ImportState};
 
 const OPTIONS: &str = "status_options";
 /// Mutations undone in one commit.
@@ -47,14 +47,15 @@ pub struct Undo<'a> {
 impl Undo<'_> {
     /// May be killed and run again: what is gone stays gone, what is left goes.
     pub fn run(&self, store: &mut Database, mut tick: impl FnMut(u64)) -> anyhow::Result<UndoReport> {
-        let seqs = store.read(self.workspace, |read| self.creations(read))?;
+        let seqs = store.read(self.workspace, |read| state::seqs(read, self.import.client_id))?;
         let mut report = UndoReport { import_id: self.import.id, ..UndoReport::default() };
         // Status options last: until then the leads refer to them.
         let rounds =
             [false, true].into_iter().flat_map(|of_options| seqs.rchunks(BATCH).map(move |seqs| (of_options, seqs)));
         for (of_options, seqs) in rounds {
             let before = UndoReport { kept: Vec::new(), ..report.clone() };
-            let part = store.transact(self.workspace, &Wanted::default(), |read| {
+            let wanted = store.read(self.workspace, |read| self.wanted(read, seqs))?;
+            let part = store.transact(self.workspace, &wanted, |read| {
                 let mut part = before.clone();
                 let mutations = self.plan(read, (seqs, of_options), &mut part)?;
                 let request = self.import.request(self.workspace, read, mutations)?;
@@ -78,16 +79,23 @@ impl Undo<'_> {
         Ok(report)
     }
 
-    /// Seqs of the entries in which the import created something, in order.
-    fn creations(&self, read: &dyn Read) -> StoreResult<Vec<Seq>> {
-        let (mut seqs, mut first) = (Vec::new(), 1);
-        loop {
-            let page = read.outcomes_from(self.import.client_id, first, 1_000)?;
-            let Some(last) = page.last() else { return Ok(seqs) };
-            first = last.outcome.client_seq + 1;
-            let effective = page.iter().filter(|stored| stored.outcome.outcome != OutcomeKind::Rejected);
-            seqs.extend(effective.map(|stored| stored.outcome.seq));
+    /// What undoing the entries at `seqs` will read, for a store that is a round trip away.
+    fn wanted(&self, read: &dyn Read, seqs: &[Seq]) -> StoreResult<Wanted> {
+        let (Some(first), Some(last)) = (seqs.first(), seqs.last()) else { return Ok(Wanted::default()) };
+        let mut wanted = Wanted { log: seqs.iter().copied().collect(), ..Wanted::default() };
+        wanted.clients.insert(self.import.client_id);
+        wanted.scopes.insert(ScopeId::WORKSPACE);
+        // An import's entries lie close together: others wrote little in between.
+        let entries = read.log(first - 1, *last, 2 * BATCH)?;
+        let own = entries.iter().filter(|entry| entry.client_id == self.import.client_id);
+        for change in own.flat_map(|entry| &entry.changes).filter(|change| change.kind == ChangeKind::Put) {
+            wanted.records.insert((change.entity.clone(), change.id));
+            let holders = self.holders(&change.entity);
+            wanted
+                .values
+                .extend(holders.map(|(from, field)| (from.name.clone(), field.clone(), change.id.to_string())));
         }
+        Ok(wanted)
     }
 
     /// The deletions that undo the entries at `seqs`, latest first.
@@ -158,6 +166,17 @@ impl Undo<'_> {
         Ok((!ops.is_empty()).then_some(ops))
     }
 
+    /// The fields by which a record of `entity` may be held.
+    fn holders<'s>(&'s self, entity: &'s str) -> impl Iterator<Item = (&'s Entity, &'s Name)> {
+        let referring = self.schema.referrers(entity).filter(|(.., on_delete)| *on_delete != OnDelete::Keep);
+        let referring = referring.map(|(from, field, _)| (from, &field.name));
+        let about = self.schema.entities.values().filter_map(|from| {
+            let field = from.field("subject_id").filter(|field| field.is_indexed)?;
+            Some((from, &field.name))
+        });
+        referring.chain(about)
+    }
+
     /// What somebody else has attached to the record since: deleting it would take that along or leave it dangling.
     fn holder(
         &self,
@@ -167,13 +186,7 @@ impl Undo<'_> {
         together: &BTreeSet<RecordId>,
     ) -> StoreResult<Option<String>> {
         let value = Value::from(id.to_string());
-        let referring = self.schema.referrers(entity).filter(|(.., on_delete)| *on_delete != OnDelete::Keep);
-        let referring = referring.map(|(from, field, _)| (from, &field.name));
-        let about = self.schema.entities.values().filter_map(|from| {
-            let field = from.field("subject_id").filter(|field| field.is_indexed)?;
-            Some((from, &field.name))
-        });
-        for (from, field) in referring.chain(about) {
+        for (from, field) in self.holders(entity) {
             let found = read.find(&from.name, field, &value, together.len() + 1)?;
             for other in found.into_iter().filter(|other| !together.contains(other)) {
                 let Some(record) = read.record(&from.name, other)? else { continue };

@@ -105,7 +105,7 @@ impl Postgres {
         panic!("PostgreSQL does not start: {}", self.log());
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
