@@ -60,7 +60,8 @@ impl FromStr for DatabaseUrl {
             let path = path.strip_prefix("//").unwrap_or(path);
             return if path.is_empty() { Err(InvalidDatabaseUrl(OTHER_SCHEME)) } else { Ok(Self::Sqlite(path.into())) };
         }
-        match text.contains("://") {
+        // A mistyped URL, such as `postgres//…`, is not the name of a file: the password would be in it.
+        match text.contains("://") || text.contains('@') {
             true => Err(InvalidDatabaseUrl(OTHER_SCHEME)),
             false => Ok(Self::Sqlite(text.into())),
         }
@@ -202,6 +203,7 @@ mod tests {
             ("data/a.sqlite", "sqlite:data/a.sqlite"),
             ("sqlite:a b.sqlite", "sqlite:a b.sqlite"),
             ("sqlite:///var/lib/a.sqlite", "sqlite:/var/lib/a.sqlite"),
+            ("sqlite:data/a@b.sqlite", "sqlite:data/a@b.sqlite"),
             ("postgres://u:p@h/db", "postgres://u@h:5432/db"),
             ("postgresql://u@h:6432/db?sslmode=verify-full&application_name=x", "postgres://u@h:6432/db"),
             ("postgres://u:p%40ss%2Fw%3Fx@h/db?sslmode=disable", "postgres://u@h:5432/db"),
@@ -213,7 +215,7 @@ mod tests {
             let url: DatabaseUrl = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!((url.to_string().as_str(), format!("{url:?}").as_str()), (want, want), "{text}");
         }
-        for text in ["", " ", "sqlite:", "mysql://u@h/db", "http://x"] {
+        for text in ["", " ", "sqlite:", "mysql://u@h/db", "http://x", "postgres//u:p@h/db", "postgres:/u:p@h"] {
             assert!(text.parse::<DatabaseUrl>().is_err(), "{text:?}");
         }
     }
@@ -232,6 +234,7 @@ mod tests {
             "postgres://u@h/db?hunter2=1",
             "postgres://u@h/db?sslmode=hunter2",
             "postgres://:hunter2@h/db",
+            "postgres//u:hunter2@h/db",
         ];
         for text in urls {
             let said = match text.parse::<DatabaseUrl>() {
