@@ -45,7 +45,8 @@ impl AsyncTransaction for Simple<'_> {
         &'a mut self,
         queries: T,
     ) -> Result<usize, MigrateError> {
-        self.0.batch_execute("BEGIN").await?;
+        // A table that is there already is nothing a log has to say at every start.
+        self.0.batch_execute("BEGIN; SET LOCAL client_min_messages = warning").await?;
         let mut count = 0;
         for query in queries {
             if let Err(error) = self.0.batch_execute(query).await {
