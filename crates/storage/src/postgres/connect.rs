@@ -1,6 +1,7 @@
 //! Connections: how they are made, the pool of those that read, and the runtime that serves them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, TimeoutType};
 use syncline_core::storage::{StoreError, StoreResult};
@@ -27,6 +28,10 @@ pub(super) struct Server {
     config: Config,
     tls: MakeRustlsConnect,
     pool: Pool,
+    /// Answers that did not come, on any connection. One that is older than the last of them is not trusted again.
+    silences: AtomicU64,
+    /// [`Server::silences`] when the pool was last emptied.
+    emptied_at: AtomicU64,
     /// Taken when this is dropped, which may happen on an async worker: that must not wait for it.
     runtime: Option<Runtime>,
     handle: Handle,
@@ -48,8 +53,7 @@ impl Server {
         let runtime = runtime.map_err(|error| refused(format!("no thread for PostgreSQL: {error}")))?;
         let mut config = url.config().map_err(|error| StartupError::Url(error).into_store_error())?;
         config.ssl_mode(tls::ssl_mode(url.tls)).connect_timeout(options.connect_timeout());
-        // A peer that vanished without a word is noticed within the time that an answer may take.
-        config.keepalives(true).tcp_user_timeout(options.patience());
+        PostgresOptions::watch_peer(&mut config);
         if config.get_application_name().is_none() {
             config.application_name("syncline");
         }
@@ -63,12 +67,20 @@ impl Server {
             .runtime(deadpool_postgres::Runtime::Tokio1);
         let pool = pool.build().map_err(|error| refused(format!("no pool of connections: {error}")))?;
         let handle = runtime.handle().clone();
-        Ok(Arc::new(Self { at: url.to_string(), options, config, tls, pool, runtime: Some(runtime), handle }))
+        let (silences, emptied_at) = (AtomicU64::new(0), AtomicU64::new(0));
+        let runtime = Some(runtime);
+        Ok(Arc::new(Self { at: url.to_string(), options, config, tls, pool, silences, emptied_at, runtime, handle }))
     }
 
     /// The connection as one user sees it.
     pub(super) fn wire<'a>(&'a self, client: &'a Client) -> Wire<'a> {
-        Wire { runtime: &self.handle, client, patience: self.options.patience() }
+        Wire { runtime: &self.handle, client, patience: self.options.patience(), silences: &self.silences }
+    }
+
+    /// How many answers have not come so far. A connection that was made or used before the last of them may be as dead as
+    /// that one was, and finding out takes as long again.
+    pub(super) fn silences(&self) -> u64 {
+        self.silences.load(Ordering::Relaxed)
     }
 
     /// A connection of its own, tried once.
@@ -104,6 +116,10 @@ impl Server {
 
     /// A pooled connection, for as long as the guard lives.
     pub(super) fn pooled(&self) -> StoreResult<Result<Object, Fault>> {
+        let silences = self.silences();
+        if self.emptied_at.swap(silences, Ordering::Relaxed) != silences {
+            self.pool.retain(|_, _| false);
+        }
         match self.handle.block_on(self.pool.get()) {
             Ok(client) => Ok(Ok(client)),
             Err(PoolError::Backend(error)) => {
@@ -127,7 +143,7 @@ impl Server {
                 Err(fault) => fault,
                 Ok(client) => {
                     let transaction = ReadTransaction { server: Arc::clone(self), client: Some(client) };
-                    match transaction.wire().flight(&requests) {
+                    match transaction.wire().beginning(&self.options).flight(&requests) {
                         Ok(mut replies) => return Ok((transaction, replies.pop().unwrap_or_default())),
                         Err(fault) => fault,
                     }

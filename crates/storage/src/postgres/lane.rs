@@ -13,8 +13,9 @@ use super::wire::{Reply, Request, Wire};
 
 pub(super) struct Lane {
     pub(super) server: Arc<Server>,
-    /// Only while no transaction is open on it: whoever panics in between closes it, and the server rolls back.
-    client: Option<Client>,
+    /// Only while no transaction is open on it: whoever panics in between closes it, and the server rolls back. With
+    /// [`Server::silences`] when it last answered.
+    client: Option<(Client, u64)>,
 }
 
 /// How a transaction ended.
@@ -52,11 +53,12 @@ impl Lane {
         let wire = server.wire(&client);
         let begin = Request::Batch(server.options.begin_write());
         let requests: Vec<Request> = std::iter::once(begin).chain(first).collect();
-        let done = wire.flight(&requests).map_err(Trouble::from).and_then(|replies| work(&wire, &replies[1..]));
+        let begun = wire.beginning(&server.options).flight(&requests).map_err(Trouble::from);
+        let done = begun.and_then(|replies| work(&wire, &replies[1..]));
         match done {
             Ok(Work::Commit(value)) => match wire.batch("COMMIT") {
                 Ok(()) => {
-                    self.client = Some(client);
+                    self.keep(client);
                     Ended::Committed(value)
                 }
                 Err(fault) if is_refused_commit(&fault) => self.failed(client, fault.into()),
@@ -64,7 +66,7 @@ impl Lane {
             },
             Ok(Work::Leave(value)) => {
                 if wire.batch("ROLLBACK").is_ok() {
-                    self.client = Some(client);
+                    self.keep(client);
                 }
                 Ended::Committed(value)
             }
@@ -93,14 +95,19 @@ impl Lane {
     fn failed<T>(&mut self, client: Client, trouble: Trouble) -> Ended<T> {
         let is_lost = matches!(&trouble, Trouble::Fault(fault) if fault.severity() == Severity::Lost);
         if !is_lost && self.server.wire(&client).batch("ROLLBACK").is_ok() {
-            self.client = Some(client);
+            self.keep(client);
         }
         Ended::Failed(trouble)
     }
 
+    fn keep(&mut self, client: Client) {
+        self.client = Some((client, self.server.silences()));
+    }
+
     fn take_client(&mut self) -> Result<Client, Trouble> {
-        match self.client.take().filter(|client| !client.is_closed()) {
-            Some(client) => Ok(client),
+        let silences = self.server.silences();
+        match self.client.take().filter(|(client, at)| !client.is_closed() && *at == silences) {
+            Some((client, _)) => Ok(client),
             None => Ok(self.server.connect()??),
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! Every step takes the workspace's lock first, as write sets do, so a plan never sees one half done.
 
+use std::time::Duration;
+
 use syncline_core::Seq;
 use syncline_core::id::{BackendId, ClientId, WorkspaceId};
 use syncline_core::storage::{CHAIN_START, StoreError, StoreResult, epoch_base};
@@ -14,6 +16,9 @@ use super::wire::{Request, Wire, integer, integers, text, uuid, uuids};
 
 /// Rows that one transaction of a compaction touches.
 const COMPACT_STEP_ROWS: i64 = 5_000;
+
+/// How long a statement of a compaction may run: it looks through tables that have no index for it.
+const COMPACT_STATEMENT: Duration = Duration::from_secs(30);
 
 pub(super) fn create_workspace(lane: &mut Lane, workspace: &WorkspaceId, backend_id: BackendId) -> StoreResult<()> {
     // When the answer to a first try is lost, the second finds the workspace there, as this call made it.
@@ -95,7 +100,11 @@ type Forget = fn(&Wire<'_>, &WorkspaceId, i64) -> Result<u64, Trouble>;
 
 /// True: there may be more.
 fn step(lane: &mut Lane, workspace: &WorkspaceId, upto: Seq, forget: Forget) -> StoreResult<bool> {
-    locked(lane, workspace, |wire, Workspace { id, .. }| Ok(forget(wire, id, int(upto))? > 0))
+    locked(lane, workspace, |wire, Workspace { id, .. }| {
+        wire.batch(&format!("SET LOCAL statement_timeout = {}", COMPACT_STATEMENT.as_millis()))?;
+        let wire = Wire { patience: wire.patience.max(2 * COMPACT_STATEMENT), ..*wire };
+        Ok(forget(&wire, id, int(upto))? > 0)
+    })
 }
 
 /// Deletes log entries and moves the chain's anchor along.

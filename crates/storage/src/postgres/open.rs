@@ -40,7 +40,7 @@ pub(super) fn open(server: &Arc<Server>, schema: Arc<Schema>) -> StoreResult<Lay
     for entity in schema.entities.values() {
         check_names(entity)?;
     }
-    let client = server.connect_patiently(&mut Patience::new(server.options.retry_ms))?;
+    let client = server.connect_patiently(&mut Patience::new(server.options.open_wait_ms()))?;
     startup::check_server(&server.wire(&client), &server.at)?;
     let mut patience = Patience::new(ADAPT_WAIT_MS);
     loop {

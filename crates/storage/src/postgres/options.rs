@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use syncline_core::TimestampMs;
+use tokio_postgres::Config;
 
 /// `PostgresOptions::default()` suits one node of a cluster on a server with the usual 100 connections.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,11 +14,14 @@ pub struct PostgresOptions {
     pub pool_wait_ms: u32,
     /// How long connecting and signing in may take; milliseconds.
     pub connect_timeout_ms: u32,
-    /// How long one statement may run; milliseconds.
+    /// How long one statement may run; an answer that has not come two seconds after that never will; milliseconds.
     pub statement_timeout_ms: u32,
-    /// How long a statement waits for a lock that another node holds, a workspace's above all; milliseconds.
+    /// How long a statement waits for a lock that another node holds, a workspace's above all, before it is tried again.
+    /// Short, because a transaction whose beginning is not answered within this time and two seconds counts as lost;
+    /// milliseconds.
     pub lock_timeout_ms: u32,
-    /// How long the server keeps a writing transaction, and its workspace's lock, of a node that fell silent; milliseconds.
+    /// How long the server keeps a writing transaction, and its workspace's lock, of a node that fell silent. Also the longest
+    /// that planning may think between two reads; milliseconds.
     pub idle_write_timeout_ms: u32,
     /// The same for a reading transaction; milliseconds.
     pub idle_read_timeout_ms: u32,
@@ -34,9 +38,9 @@ impl Default for PostgresOptions {
             readers_max: 8,
             pool_wait_ms: 10_000,
             connect_timeout_ms: 5_000,
-            statement_timeout_ms: 30_000,
-            lock_timeout_ms: 5_000,
-            idle_write_timeout_ms: 10_000,
+            statement_timeout_ms: 8_000,
+            lock_timeout_ms: 2_000,
+            idle_write_timeout_ms: 3_000,
             idle_read_timeout_ms: 300_000,
             retry_ms: 20_000,
             opened_ms: 0,
@@ -45,7 +49,15 @@ impl Default for PostgresOptions {
 }
 
 /// Beyond a statement's own timeout, an answer that has not come after this long never will.
-const ANSWER_GRACE: Duration = Duration::from_secs(5);
+const ANSWER_GRACE: Duration = Duration::from_secs(2);
+
+/// How long what was sent may stay unacknowledged, or a connection silent, before the system asks whether the other side is
+/// still there and takes it for gone. A statement may run for longer: the other side's system answers for it.
+const PEER_TIMEOUT: Duration = Duration::from_secs(5);
+const PEER_ASKED_EVERY: Duration = Duration::from_secs(1);
+
+/// How long an unreachable server is waited for at a start, at most: one that is still starting, or failing over.
+const OPEN_WAIT_MS: u32 = 5_000;
 
 impl PostgresOptions {
     pub(super) fn connect_timeout(&self) -> Duration {
@@ -59,6 +71,23 @@ impl PostgresOptions {
     /// How long any answer may take.
     pub(super) fn patience(&self) -> Duration {
         Duration::from_millis(self.statement_timeout_ms.into()) + ANSWER_GRACE
+    }
+
+    /// How long the answer to a transaction's beginning may take, which at most waits for a lock: a silent connection is
+    /// noticed here first.
+    pub(super) fn begin_patience(&self) -> Duration {
+        Duration::from_millis(self.lock_timeout_ms.into()) + ANSWER_GRACE
+    }
+
+    /// How long a start waits for the server; milliseconds.
+    pub(super) fn open_wait_ms(&self) -> u32 {
+        self.retry_ms.min(OPEN_WAIT_MS)
+    }
+
+    /// Has the system notice a peer that vanished without a word.
+    pub(super) fn watch_peer(config: &mut Config) {
+        config.keepalives(true).keepalives_idle(PEER_TIMEOUT).keepalives_interval(PEER_ASKED_EVERY);
+        config.tcp_user_timeout(PEER_TIMEOUT);
     }
 
     /// The commands that begin a transaction that writes. READ COMMITTED is enough where the workspace's row is locked first:

@@ -37,8 +37,8 @@ pub struct PostgresStore {
 
 impl PostgresStore {
     /// Connects and brings the database up to this build and `schema`, online: what is missing is created, nothing is dropped,
-    /// and of several nodes that start at once one does the work. A server that does not answer is waited for `retry_ms`. What
-    /// only an operator can mend is a [`StoreError::Database`] with a [`super::StartupError`] as its source.
+    /// and of several nodes that start at once one does the work. A server that does not answer is waited for five
+    /// seconds, or `retry_ms` if that is less. What only an operator can mend is a [`StoreError::Database`] with a [`super::StartupError`] as its source.
     pub fn open(url: &PostgresUrl, schema: Arc<Schema>, options: PostgresOptions) -> StoreResult<Self> {
         let server = Server::new(url, options)?;
         let layout = Arc::new(open::open(&server, schema)?);

@@ -6,6 +6,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::error::Fault;
+use super::options::PostgresOptions;
 
 /// A value with the type it is sent as.
 pub(super) type Param = (Box<dyn ToSql + Sync + Send>, Type);
@@ -88,15 +90,25 @@ pub(super) struct Wire<'a> {
     pub(super) client: &'a Client,
     /// How long an answer may take before the connection counts as lost.
     pub(super) patience: Duration,
+    /// Counts the answers that did not come.
+    pub(super) silences: &'a AtomicU64,
 }
 
 impl Wire<'_> {
+    /// The same connection for the beginning of a transaction, whose answer is due sooner.
+    pub(super) fn beginning(self, options: &PostgresOptions) -> Self {
+        Self { patience: options.begin_patience().min(self.patience), ..self }
+    }
+
     /// Sends all requests at once and waits for all answers: one round trip. They run in order; the first that fails makes the
     /// rest of a transaction fail too, and its error is the one that is returned.
     pub(super) fn flight(&self, requests: &[Request]) -> Result<Vec<Reply>, Fault> {
         let answers = in_order(requests.iter().map(|request| perform(self.client, request)).collect());
         let answers = async { tokio::time::timeout(self.patience, answers).await };
-        let answers = self.runtime.block_on(answers).map_err(|_| Fault::Silent(self.patience))?;
+        let answers = self.runtime.block_on(answers).map_err(|_| {
+            self.silences.fetch_add(1, Ordering::Relaxed);
+            Fault::Silent(self.patience)
+        })?;
         answers.into_iter().collect()
     }
 

@@ -1,5 +1,7 @@
 //! Connections that break, at the worst moments.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use syncline_core::storage::contract::{self, CLIENT, id, workspace};
 use syncline_core::storage::{Store as _, StoreError, Wanted, WriteSet};
@@ -151,6 +153,34 @@ fn sto_1_a_lock_that_is_not_released_means_try_again_later() {
     assert!(said.contains("unavailable") && said.contains("lock"), "{said}");
     put(&mut patient, 1, json!({"size": 1}));
     assert_eq!(patient.read(assert_consistent), 2);
+}
+
+#[test]
+fn sto_1_a_silent_connection_is_given_up_soon_and_the_others_with_it() {
+    let (database, _direct) = new_world();
+    let proxy = Proxy::start(database.address());
+    let options = PostgresOptions { lock_timeout_ms: 100, ..options() };
+    let url = database.at_port(proxy.port);
+    let mut world = on(PostgresStore::open(&url, contract::schema(), options).unwrap());
+    let reader = world.store.reader();
+    let two_at_once = || reader.read(&workspace(), |_| reader.read(&workspace(), |read| read.head()));
+    two_at_once().unwrap();
+    // Meanwhile both connections are back in their pool.
+    (0..20).for_each(|size| put(&mut world, 1, json!({"size": size})));
+    proxy.silence();
+    let started = now();
+    put(&mut world, 1, json!({"size": 77}));
+    let noticed = started.elapsed();
+    two_at_once().unwrap();
+    assert_eq!(world.read(assert_consistent), 21);
+    let all = started.elapsed();
+    // A hundred milliseconds for a lock and two seconds for the answer; whoever comes after that does not wait as long again.
+    assert!(noticed < Duration::from_secs(4) && all - noticed < Duration::from_secs(1), "{noticed:?}, {all:?}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is tested is how long it takes")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 #[test]

@@ -19,6 +19,8 @@ struct State {
     is_sprung: AtomicBool,
     /// Connections made so far.
     connections: AtomicUsize,
+    /// As many of the first connections carry nothing any more.
+    silenced: AtomicUsize,
     /// `Parse` messages that give a statement a name.
     named_statements: AtomicU64,
 }
@@ -39,13 +41,13 @@ impl Proxy {
         let state = proxy.state.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                state.connections.fetch_add(1, Ordering::SeqCst);
+                let number = state.connections.fetch_add(1, Ordering::SeqCst);
                 let Ok(upstream) = TcpStream::connect(&server) else { continue };
                 let _ = (client.set_nodelay(true), upstream.set_nodelay(true));
                 let (back_from, back_to) = (upstream.try_clone().unwrap(), client.try_clone().unwrap());
-                std::thread::spawn(move || pump(back_from, back_to));
-                let state = state.clone();
-                std::thread::spawn(move || forward(client, upstream, &state));
+                let (state, back_state) = (state.clone(), state.clone());
+                std::thread::spawn(move || pump(back_from, back_to, || back_state.is_silent(number)));
+                std::thread::spawn(move || forward(client, upstream, number, &state));
             }
         });
         proxy
@@ -60,6 +62,11 @@ impl Proxy {
         self.state.is_sprung.load(Ordering::SeqCst)
     }
 
+    /// What is open now stays open and carries nothing any more.
+    pub fn silence(&self) {
+        self.state.silenced.store(self.connections(), Ordering::SeqCst);
+    }
+
     pub fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
     }
@@ -69,11 +76,20 @@ impl Proxy {
     }
 }
 
+impl State {
+    fn is_silent(&self, connection: usize) -> bool {
+        connection < self.silenced.load(Ordering::SeqCst)
+    }
+}
+
 /// Client to server.
-fn forward(mut client: TcpStream, mut server: TcpStream, state: &State) {
+fn forward(mut client: TcpStream, mut server: TcpStream, number: usize, state: &State) {
     let mut buffer = vec![0; 1 << 20];
     while let Ok(count @ 1..) = client.read(&mut buffer) {
         let bytes = &buffer[..count];
+        if state.is_silent(number) {
+            continue;
+        }
         state.named_statements.fetch_add(named_parses(bytes), Ordering::SeqCst);
         let mut trap = state.trap.lock().unwrap();
         let caught = trap.take_if(|trap| bytes.windows(trap.text.len()).any(|window| window == trap.text));
@@ -99,10 +115,10 @@ fn forward(mut client: TcpStream, mut server: TcpStream, state: &State) {
     let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream) {
+fn pump(mut from: TcpStream, mut to: TcpStream, is_silent: impl Fn() -> bool) {
     let mut buffer = vec![0; 1 << 20];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        if to.write_all(&buffer[..count]).is_err() {
+        if !is_silent() && to.write_all(&buffer[..count]).is_err() {
             break;
         }
     }
