@@ -5,6 +5,7 @@ use rusqlite::{Connection, params_from_iter};
 use syncline_server::DATABASE_FILE;
 
 use crate::clock;
+use crate::place::StoreKind;
 use crate::stage;
 
 /// One table's rows in the order they were written, and the statement that writes one.
@@ -16,10 +17,9 @@ struct Copied {
 /// Contacts per second that a bare loop creates: the same rows in the same tables with the same indexes and durability as
 /// the engine writes them, `batch` per transaction. Median of three rounds.
 pub fn create_rate(batch: usize, count: usize) -> anyhow::Result<f64> {
-    let source = tempfile::tempdir()?;
     let model = tokio::task::block_in_place(|| {
         tokio::runtime::Handle::current().block_on(async {
-            let stage = stage::Stage::start_in(source).await?;
+            let stage = stage::Stage::start(StoreKind::Sqlite).await?;
             let mut wire = crate::wire::Wire::connect(&stage.url).await?;
             for first in (0..count).step_by(100) {
                 let numbers = first..(first + 100).min(count);
@@ -31,7 +31,7 @@ pub fn create_rate(batch: usize, count: usize) -> anyhow::Result<f64> {
     })?;
     let mut rates = Vec::new();
     for _ in 0..3 {
-        rates.push(write_again(model.path(), batch, count)?);
+        rates.push(write_again(model.dir.path(), batch, count)?);
     }
     Ok(clock::median(&mut rates))
 }

@@ -62,8 +62,8 @@ type Arrivals = Vec<(Seq, Instant)>;
 async fn measure(subscribers: usize, in_flight: usize, commits: usize) -> anyhow::Result<Run> {
     let dir = tempfile::tempdir()?;
     let server = Process::start(dir.path(), Some(SERVER_CORE), UNLIMITED).await?;
-    let owner = Pass::sign_in(&server.url, &demo::USERS[0]).await?;
-    let pusher = Pass::sign_in(&server.url, &demo::USERS[3]).await?;
+    let owner = Pass::sign_in(&server.url, demo::USERS[0].email).await?;
+    let pusher = Pass::sign_in(&server.url, demo::USERS[3].email).await?;
     let (end, ends) = watch::channel(Seq::MAX);
     let mut listening: JoinSet<anyhow::Result<Arrivals>> = JoinSet::new();
     for _ in 0..subscribers {
@@ -140,7 +140,7 @@ fn batch_end(text: &str) -> Option<Seq> {
 async fn push(mut wire: Wire, author: usize, count: usize) -> anyhow::Result<Vec<(Seq, Instant)>> {
     let mut sent = Vec::with_capacity(count);
     for number in 0..count {
-        let op = foreign_contact(author * 1_000_000 + number);
+        let op = foreign_contact(author * 1_000_000 + number, demo::USERS[1].user_id());
         let at = clock::now();
         wire.send(&ClientFrame::Push { mutations: vec![mutation(number as u64 + 1, vec![op])] }).await?;
         loop {
@@ -157,7 +157,7 @@ async fn idle(report: &mut Report, scale: usize) -> anyhow::Result<()> {
     let count = 10_000 / scale;
     let dir = tempfile::tempdir()?;
     let server = Process::start(dir.path(), Some(SERVER_CORE), UNLIMITED).await?;
-    let owner = Pass::sign_in(&server.url, &demo::USERS[0]).await?;
+    let owner = Pass::sign_in(&server.url, demo::USERS[0].email).await?;
     let warm = Wire::follow(&owner).await?;
     let before = server.resident_mib()?;
     let mut wires = Vec::with_capacity(count);

@@ -7,17 +7,17 @@ use syncline_core::id::RecordId;
 use syncline_server::demo;
 
 use crate::clock;
+use crate::place::StoreKind;
 use crate::report::{Report, figure};
 use crate::stage::{self, Stage, fields, fill, mutation};
 use crate::wire::Wire;
 
-pub async fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
+pub async fn run(report: &mut Report, kind: StoreKind, scale: usize) -> anyhow::Result<()> {
     let count = 100_000 / scale;
     let changed = 1_000 / scale;
-    let stage = Stage::start().await?;
-    let dir = stage.stop().await;
-    let leads = fill(dir.path(), count)?;
-    let stage = Stage::start_in(dir).await?;
+    let place = Stage::start(kind).await?.stop().await;
+    let leads = tokio::task::block_in_place(|| fill(&place, count))?;
+    let stage = Stage::start_in(place, 1).await?;
 
     let mut rates = Vec::new();
     let mut device = tempfile::tempdir()?;

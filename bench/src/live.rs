@@ -9,26 +9,59 @@ use serde_json::json;
 use syncline_core::protocol::{ClientFrame, ServerFrame};
 
 use crate::clock;
+use crate::place::{Place, StoreKind};
 use crate::report::{Report, figure};
 use crate::stage::{Stage, contact, mutation};
 use crate::wire::Wire;
 
-pub async fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
+/// On PostgreSQL also with two nodes and the reader at the other one.
+pub async fn run(report: &mut Report, kind: StoreKind, scale: usize) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     let mut fsync = fsync_ms()?;
     let fsync_p50 = clock::median(&mut fsync);
+    let readers: &[Reader] = match kind {
+        StoreKind::Sqlite => &[Reader::SameNode],
+        StoreKind::Postgres => &[Reader::SameNode, Reader::OtherNode],
+    };
     for per_second in [100, 1_000] {
-        let mut delays = measure(per_second, (per_second * 10 / scale).max(50)).await?;
-        let p50 = clock::percentile(&mut delays, 0.5);
-        rows.push(json!({
-            "edits/s": per_second, "p50 ms": figure(p50), "p99 ms": figure(clock::percentile(&mut delays, 0.99)),
-            "fsync p50 ms": figure(fsync_p50), "p50 over fsync ms": figure(p50 - fsync_p50),
-        }));
+        let mut same_p50 = f64::NAN;
+        for reader in readers {
+            let mut delays = measure(kind, *reader, (per_second, (per_second * 10 / scale).max(50))).await?;
+            let p50 = clock::percentile(&mut delays, 0.5);
+            if *reader == Reader::SameNode {
+                same_p50 = p50;
+            }
+            rows.push(json!({
+                "edits/s": per_second, "reader at": reader.name(), "p50 ms": figure(p50),
+                "p99 ms": figure(clock::percentile(&mut delays, 0.99)), "fsync p50 ms": figure(fsync_p50),
+                "p50 over fsync ms": figure(p50 - fsync_p50), "p50 over same node ms": figure(p50 - same_p50),
+            }));
+        }
     }
-    let title =
-        "Live: push sent on one device → batch read on another, over loopback; fsync: 4 KiB appended and synced";
-    report.section("live", title, &["edits/s", "p50 ms", "p99 ms", "fsync p50 ms", "p50 over fsync ms"], &rows);
+    let columns =
+        ["edits/s", "reader at", "p50 ms", "p99 ms", "fsync p50 ms", "p50 over fsync ms", "p50 over same node ms"];
+    let title = format!(
+        "Live on {}: push sent on one device → batch read on another, over loopback; fsync: 4 KiB appended and synced",
+        kind.name()
+    );
+    report.section("live", &title, &columns, &rows);
     Ok(())
+}
+
+/// Where the device is that waits for the change.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    SameNode,
+    OtherNode,
+}
+
+impl Reader {
+    fn name(self) -> &'static str {
+        match self {
+            Reader::SameNode => "the author's node",
+            Reader::OtherNode => "the other node",
+        }
+    }
 }
 
 /// Milliseconds of 200 durable appends of a page each.
@@ -46,10 +79,11 @@ fn fsync_ms() -> anyhow::Result<Vec<f64>> {
 }
 
 /// Milliseconds from sending each of `count` single mutations, evenly spaced, to their batch on the other device.
-async fn measure(per_second: usize, count: usize) -> anyhow::Result<Vec<f64>> {
-    let stage = Stage::start().await?;
+async fn measure(kind: StoreKind, reader: Reader, (per_second, count): (usize, usize)) -> anyhow::Result<Vec<f64>> {
+    let nodes = if reader == Reader::OtherNode { 2 } else { 1 };
+    let stage = Stage::start_in(Place::new(kind).await?, nodes).await?;
     let mut author = Wire::connect(&stage.url).await?;
-    let mut reader = Wire::connect(&stage.url).await?;
+    let mut reader = Wire::connect(&stage.url_of(nodes - 1)).await?;
     let sent: Arc<Mutex<HashMap<u64, Instant>>> = Arc::default();
     let received = {
         let sent = Arc::clone(&sent);

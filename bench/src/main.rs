@@ -4,12 +4,14 @@
 //! machines are noisy. What limits each figure is written in `bench/README.md`.
 
 mod bare;
+mod bare_postgres;
 mod clock;
 mod hub;
 mod hydrate;
 mod live;
 mod local;
 mod memory;
+mod place;
 mod process;
 mod push;
 mod report;
@@ -17,6 +19,7 @@ mod stage;
 mod wire;
 
 use clap::Parser;
+use place::StoreKind;
 use report::Report;
 
 #[global_allocator]
@@ -25,8 +28,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(about = "Measure Syncline on this machine")]
 struct Args {
-    /// Which to run: push, live, hydrate, local, memory; all when none is named.
+    /// Which to run: push, spread, live, hydrate, local, memory; all when none is named. `spread` is for several nodes and runs
+    /// on PostgreSQL only.
     names: Vec<String>,
+    /// Where servers keep their data. `postgres` needs SYNCLINE_TEST_POSTGRES and SYNCLINE_TEST_REDIS, which
+    /// `cargo xtask bench` sets.
+    #[arg(long, value_enum, default_value_t = StoreKind::Sqlite)]
+    store: StoreKind,
     /// Print one JSON object instead of tables.
     #[arg(long)]
     json: bool,
@@ -49,27 +57,35 @@ fn main() -> anyhow::Result<()> {
     let _chosen_before = rustls::crypto::aws_lc_rs::default_provider().install_default().is_err();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let scale = if args.quick { 10 } else { 1 };
-    let known = ["push", "live", "hydrate", "local", "memory", "hub"];
+    let known = ["push", "spread", "live", "hydrate", "local", "memory", "hub"];
     if let Some(name) = args.names.iter().find(|name| !known.contains(&name.as_str())) {
         anyhow::bail!("there is no benchmark `{name}`: choose from {}", known.join(", "));
     }
-    let is_wanted = |name: &str| args.names.is_empty() || args.names.iter().any(|wanted| wanted == name);
+    let is_named = |name: &str| args.names.iter().any(|wanted| wanted == name);
+    let is_wanted = |name: &str| args.names.is_empty() || is_named(name);
+    let kind = args.store;
+    if is_named("spread") && kind == StoreKind::Sqlite {
+        anyhow::bail!("`spread` compares one node with two: add `--store postgres`");
+    }
     let mut report = Report::new(args.json);
     runtime.block_on(async {
         if is_wanted("push") {
-            push::run(&mut report, scale, args.only).await?;
+            push::run(&mut report, kind, scale, args.only).await?;
+        }
+        if is_wanted("spread") && kind == StoreKind::Postgres {
+            push::spread(&mut report, scale).await?;
         }
         if is_wanted("live") {
-            live::run(&mut report, scale).await?;
+            live::run(&mut report, kind, scale).await?;
         }
         if is_wanted("hydrate") {
-            hydrate::run(&mut report, scale).await?;
+            hydrate::run(&mut report, kind, scale).await?;
         }
         if is_wanted("local") {
             local::run(&mut report, scale)?;
         }
         if is_wanted("memory") {
-            memory::run(&mut report, scale).await?;
+            memory::run(&mut report, kind, scale).await?;
         }
         // Last, because it keeps the program on one processor.
         if is_wanted("hub") {

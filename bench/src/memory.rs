@@ -4,16 +4,18 @@ use serde_json::json;
 use syncline_client::{Client, SignIn};
 use syncline_server::demo;
 
+use crate::place::StoreKind;
 use crate::process::Process;
 use crate::report::{Report, figure};
 use crate::stage::{self, Stage, contact, fill, mutation};
 use crate::wire::Wire;
 
-pub async fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
+pub async fn run(report: &mut Report, kind: StoreKind, scale: usize) -> anyhow::Result<()> {
     let count = 100_000 / scale;
-    let dir = Stage::start().await?.stop().await;
-    fill(dir.path(), count)?;
-    let process = Process::start(dir.path(), None, "").await?;
+    let place = Stage::start(kind).await?.stop().await;
+    tokio::task::block_in_place(|| fill(&place, count))?;
+    let settings = place.database_url().map(|url| format!("[store]\ndatabase_url = \"{url}\"\n")).unwrap_or_default();
+    let process = Process::start(place.dir.path(), None, &settings).await?;
     let url = process.url.clone();
     let mut rows = Vec::new();
     let mut add = |when: &str| {

@@ -53,7 +53,7 @@ impl Process {
     async fn wait_for_demo(&self) -> anyhow::Result<()> {
         let mut last = None;
         for _ in 0..200 {
-            match Pass::sign_in(&self.url, &demo::USERS[0]).await {
+            match Pass::sign_in(&self.url, demo::USERS[0].email).await {
                 Ok(_) => return Ok(()),
                 Err(error) => last = Some(error),
             }

@@ -1,50 +1,59 @@
 //! A server with the demo's people on it, and records to fill it with.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use syncline_client::SyncLimits;
 use syncline_core::change::{Mutation, Op};
-use syncline_core::engine::{PushRequest, plan_group};
+use syncline_core::engine::{PushRequest, plan_group, wanted};
 use syncline_core::id::{ClientId, DeviceId, MutationId, RecordId, UserId, WorkspaceId};
 use syncline_core::principal::Principal;
 use syncline_core::schema::Schema;
-use syncline_core::storage::{Store as _, Wanted, WriteSet};
+use syncline_core::storage::{Store as _, WriteSet};
 use syncline_core::{Fields, Name};
-use syncline_server::{Config, DATABASE_FILE, Server, demo};
-use syncline_storage::{SqliteOptions, SqliteStore};
+use syncline_server::{Server, demo};
+use syncline_storage::{Database, DatabaseOptions};
 
 use crate::clock;
+use crate::place::{Place, StoreKind};
 
+/// Nodes on one place, in this process.
 pub struct Stage {
-    pub server: Server,
+    pub nodes: Vec<Server>,
+    /// Of the first node.
     pub url: String,
-    pub dir: tempfile::TempDir,
+    pub place: Place,
 }
 
 impl Stage {
-    /// A server on a free port. Its only setting that is not the default: clients may send more frames per second, so
-    /// that the engine is measured and not the limit.
-    pub async fn start() -> anyhow::Result<Self> {
-        Self::start_in(tempfile::tempdir()?).await
+    /// One node on new data.
+    pub async fn start(kind: StoreKind) -> anyhow::Result<Self> {
+        Self::start_in(Place::new(kind).await?, 1).await
     }
 
-    pub async fn start_in(dir: tempfile::TempDir) -> anyhow::Result<Self> {
-        let mut config = Config::default();
-        config.http.port = 0;
-        config.store.data_dir = dir.path().to_owned();
-        config.sockets.frames_per_second_max = 100_000;
-        let server = Server::start(config, Arc::new(Schema::crm())).await?;
-        demo::ensure(server.app()).await?;
-        let url = format!("http://{}", server.address());
-        Ok(Self { server, url, dir })
+    /// Several nodes are on PostgreSQL, with a Redis between them.
+    pub async fn start_in(place: Place, nodes: usize) -> anyhow::Result<Self> {
+        let mut servers = Vec::with_capacity(nodes);
+        for _ in 0..nodes {
+            let server = Server::start(place.config(nodes > 1)?, Arc::new(Schema::crm())).await?;
+            demo::ensure(server.app()).await?;
+            servers.push(server);
+        }
+        let url = format!("http://{}", servers[0].address());
+        Ok(Self { nodes: servers, url, place })
     }
 
-    pub async fn stop(self) -> tempfile::TempDir {
-        self.server.stop().await;
-        self.dir
+    /// Where a node is reached.
+    pub fn url_of(&self, node: usize) -> String {
+        format!("http://{}", self.nodes[node].address())
+    }
+
+    pub async fn stop(self) -> Place {
+        for node in self.nodes {
+            node.stop().await;
+        }
+        self.place
     }
 }
 
@@ -99,9 +108,9 @@ pub fn mutation(client_seq: u64, ops: Vec<Op>) -> Mutation {
 
 /// Fills a stopped server's database with leads (each of its own contact on every tenth) through the engine. Returns the
 /// ids of the leads.
-pub fn fill(dir: &Path, leads: usize) -> anyhow::Result<Vec<RecordId>> {
+pub fn fill(place: &Place, leads: usize) -> anyhow::Result<Vec<RecordId>> {
     let schema = Arc::new(Schema::crm());
-    let mut store = SqliteStore::open(dir.join(DATABASE_FILE), schema.clone(), SqliteOptions::default())?;
+    let mut store = Database::open(&place.url()?, schema.clone(), DatabaseOptions::default())?;
     let principal = Principal {
         workspace_id: workspace(),
         user_id: UserId::NIL,
@@ -129,7 +138,8 @@ pub fn fill(dir: &Path, leads: usize) -> anyhow::Result<Vec<RecordId>> {
         }
         let request =
             PushRequest { principal: principal.clone(), mutations, received_ms: clock::wall_ms(), deposit: None };
-        let rejected = store.transact(&workspace(), &Wanted::default(), |read| {
+        let wanted = wanted(&schema, &workspace(), std::slice::from_ref(&request));
+        let rejected = store.transact(&workspace(), &wanted, |read| {
             let plan = plan_group(&schema, &workspace(), read, std::slice::from_ref(&request))?;
             let rejected = plan.writes.outcomes.iter().find_map(|stored| stored.outcome.detail.clone());
             Ok::<(WriteSet, Option<String>), _>((plan.writes, rejected))

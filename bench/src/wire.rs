@@ -47,11 +47,11 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Signs one of the demo's people in on a new device.
-    pub async fn sign_in(url: &str, user: &demo::DemoUser) -> anyhow::Result<Self> {
+    /// Signs somebody with the demo's password in on a new device.
+    pub async fn sign_in(url: &str, email: &str) -> anyhow::Result<Self> {
         let device_id = ClientId::v7(clock::wall_ms(), rand::random()).to_string();
         let body = json!({
-            "email": user.email, "password": demo::PASSWORD,
+            "email": email, "password": demo::PASSWORD,
             "device": {"device_id": device_id, "name": "bench", "deployment_mode": "local_install"},
         });
         let answer = reqwest::Client::new().post(format!("{url}/api/auth/login")).json(&body).send().await?;
@@ -64,12 +64,12 @@ impl Pass {
 impl Wire {
     /// Signs the demo's owner in on a new device and follows live from the present head, without what is there already.
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
-        Self::connect_as(url, &demo::USERS[0]).await
+        Self::connect_as(url, demo::USERS[0].email).await
     }
 
-    /// As [`Wire::connect`], for one of the demo's people.
-    pub async fn connect_as(url: &str, user: &demo::DemoUser) -> anyhow::Result<Self> {
-        Self::follow(&Pass::sign_in(url, user).await?).await
+    /// As [`Wire::connect`], for somebody else with the demo's password.
+    pub async fn connect_as(url: &str, email: &str) -> anyhow::Result<Self> {
+        Self::follow(&Pass::sign_in(url, email).await?).await
     }
 
     /// As [`Wire::connect`], for a device that has signed in already, with a new database.
@@ -113,7 +113,7 @@ impl Wire {
     }
 
     async fn greet(url: &str) -> anyhow::Result<(Self, Hello, Welcome)> {
-        Self::greet_with(&Pass::sign_in(url, &demo::USERS[0]).await?).await
+        Self::greet_with(&Pass::sign_in(url, demo::USERS[0].email).await?).await
     }
 
     async fn greet_with(pass: &Pass) -> anyhow::Result<(Self, Hello, Welcome)> {

@@ -48,9 +48,9 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Benchmarks with an optimised build
+    /// Benchmarks with an optimised build; with `--store postgres` on a PostgreSQL and a Redis of their own
     Bench {
-        /// Passed on to `syncline-bench`, for example `--json` or names of benchmarks
+        /// Passed on to `syncline-bench`, for example `--json`, `--store postgres` or names of benchmarks
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -76,10 +76,18 @@ fn perform(task: Task) -> Result<()> {
         Task::Test => proof::test(),
         Task::Services { command } => services::run(&command),
         Task::Sim { args } => shell::cargo(["run", "--release", "--package", "syncline-sim", "--"]).args(args).run(),
-        Task::Bench { args } => {
-            shell::cargo(["run", "--release", "--package", "syncline-bench", "--"]).args(args).run()
-        }
+        Task::Bench { args } => bench(&args),
         Task::Tidy => tidy::report(&shell::root()),
         Task::Config => tidy::write_config(&shell::root()),
     }
+}
+
+fn bench(args: &[String]) -> Result<()> {
+    let bench = shell::cargo(["run", "--release", "--package", "syncline-bench", "--"]).args(args);
+    let is_on_postgres =
+        args.windows(2).any(|pair| pair == ["--store", "postgres"]) || args.iter().any(|arg| arg == "--store=postgres");
+    if !is_on_postgres {
+        return bench.run();
+    }
+    services::Services::start()?.tell(bench).run()
 }
