@@ -10,7 +10,7 @@ use crate::{services, shell, tidy};
 /// Seeds the simulation replays: fixed, so that the same commit always gives the same answer.
 const SIM_SEEDS: &str = "60";
 
-/// Names the store that the server's tests run on; by default the embedded one.
+/// Names the store that the server's tests and the stories run on; by default the embedded one.
 const STORE: &str = "SYNCLINE_TEST_STORE";
 
 /// What became of a step.
@@ -90,7 +90,7 @@ fn clippy() -> Result<Done> {
 }
 
 /// With a PostgreSQL, a Redis and a Redis Cluster of their own, which end with this step: everything, and then the server's
-/// tests once more on PostgreSQL.
+/// tests and the stories once more on PostgreSQL.
 fn tests() -> Result<Done> {
     let services = services::Services::start()?;
     let has_nextest = shell::cargo(["nextest", "--version"]).works();
@@ -99,8 +99,10 @@ fn tests() -> Result<Done> {
     }
     let runner = || if has_nextest { shell::cargo(["nextest", "run"]) } else { shell::cargo(["test"]) };
     services.tell(runner().args(["--workspace"])).run()?;
-    let server = runner().args(["--package", "syncline-server", "--test", "server"]);
-    services.tell(server.env(STORE, "postgres")).run().context("this was on PostgreSQL")?;
+    for (package, test) in [("syncline-server", "server"), ("syncline-cli", "scenario")] {
+        let again = runner().args(["--package", package, "--test", test]);
+        services.tell(again.env(STORE, "postgres")).run().context("this was on PostgreSQL")?;
+    }
     Ok(Done::Passed)
 }
 
