@@ -1,5 +1,6 @@
 //! A deployment of one test: nodes on a PostgreSQL and a Redis of its own, and how to wait.
 
+pub mod bus;
 pub mod crew;
 pub mod node;
 pub mod postgres;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use bus::Bus;
 use node::Node;
 use postgres::Postgres;
 
@@ -24,11 +26,11 @@ pub const PASSWORD: &str = "syncline-demo";
 /// Longest wait for anything, on a machine that does other things too.
 pub const SOON: Duration = Duration::from_secs(90);
 
-/// Nodes on one PostgreSQL and, where wanted, one Redis.
+/// Nodes on one PostgreSQL and, where wanted, one Redis or Redis Cluster.
 pub struct Deployment {
     pub nodes: Vec<Node>,
     pub postgres: Postgres,
-    pub redis: Option<redis::Server>,
+    pub redis: Option<Bus>,
     pub folder: TempDir,
 }
 
@@ -60,7 +62,7 @@ impl Deployment {
 
     pub fn databases(has_redis: bool) -> Self {
         let _chosen_before = rustls::crypto::aws_lc_rs::default_provider().install_default().is_err();
-        let redis = has_redis.then(|| redis::Server::start(&[]));
+        let redis = has_redis.then(Bus::start);
         let folder = tempfile::tempdir().unwrap();
         Self { nodes: Vec::new(), postgres: Postgres::start(), redis, folder }
     }
@@ -80,7 +82,7 @@ impl Deployment {
         }
     }
 
-    pub fn redis(&mut self) -> &mut redis::Server {
+    pub fn redis(&mut self) -> &mut Bus {
         self.redis.as_mut().expect("a deployment with Redis")
     }
 
