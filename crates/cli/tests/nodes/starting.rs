@@ -32,6 +32,15 @@ async fn sto_1_two_nodes_start_at_once_on_an_empty_database() {
 async fn ops_4_a_database_url_that_cannot_be_right_is_one_clear_sentence() {
     let postgres = Postgres::start();
     let port = postgres.port;
+    for sql in [
+        "CREATE DATABASE standby",
+        "ALTER DATABASE standby SET default_transaction_read_only = on",
+        "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+        &format!("CREATE ROLE guest LOGIN PASSWORD '{PASSWORD}'"),
+    ] {
+        postgres.query(sql);
+    }
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     let stranger = AsyncListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let strange = stranger.local_addr().unwrap().port();
@@ -45,6 +54,9 @@ async fn ops_4_a_database_url_that_cannot_be_right_is_one_clear_sentence() {
         ("a wrong password", format!("postgres://postgres:not-{PASSWORD}@127.0.0.1:{port}/postgres"), "password"),
         ("a port nobody listens at", format!("postgres://postgres:{PASSWORD}@127.0.0.1:{closed}/postgres"), "reached"),
         ("a database that is not there", format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/nowhere"), "exist"),
+        ("one that is read-only", format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/standby"), "read-only"),
+        ("another encoding", format!("postgres://postgres:{PASSWORD}@127.0.0.1:{port}/latin"), "UTF8"),
+        ("missing rights", format!("postgres://guest:{PASSWORD}@127.0.0.1:{port}/postgres"), "GRANT CREATE"),
         ("no PostgreSQL", format!("postgres://postgres:{PASSWORD}@127.0.0.1:{strange}/postgres"), ""),
         (
             "a host that is not there",
@@ -60,6 +72,7 @@ async fn ops_4_a_database_url_that_cannot_be_right_is_one_clear_sentence() {
         let (output, took) = attempt.await.unwrap();
         let error = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         println!("{what}, after {took:.1?}: {error}");
+        assert!(took < SAID, "{what}: said after {took:?}");
         let all = format!("{error}{}", String::from_utf8_lossy(&output.stdout));
         assert!(!output.status.success(), "{what}: {}", output.status);
         assert!(!all.contains(PASSWORD), "{what}: the password is never repeated");
@@ -71,6 +84,9 @@ async fn ops_4_a_database_url_that_cannot_be_right_is_one_clear_sentence() {
     }
     speaking.abort();
 }
+
+/// Longest until it is said, on a machine that does other things too: a server that does not answer is waited for 5 s.
+const SAID: Duration = Duration::from_secs(15);
 
 /// Runs a node that must end by itself, and how long that took: one that cannot reach its database tries for a while.
 async fn serve(url: String) -> (Output, Duration) {
