@@ -142,7 +142,8 @@ impl Server {
             let fault = match self.pooled()? {
                 Err(fault) => fault,
                 Ok(client) => {
-                    let transaction = ReadTransaction { server: Arc::clone(self), client: Some(client) };
+                    let (server, silences) = (Arc::clone(self), self.silences());
+                    let transaction = ReadTransaction { server, client: Some(client), silences };
                     match transaction.wire().beginning(&self.options).flight(&requests) {
                         Ok(mut replies) => return Ok((transaction, replies.pop().unwrap_or_default())),
                         Err(fault) => fault,
@@ -167,6 +168,8 @@ impl Server {
 pub(super) struct ReadTransaction {
     server: Arc<Server>,
     client: Option<Object>,
+    /// [`Server::silences`] when it began.
+    silences: u64,
 }
 
 impl ReadTransaction {
@@ -179,7 +182,11 @@ impl ReadTransaction {
 impl Drop for ReadTransaction {
     fn drop(&mut self) {
         let Some(client) = self.client.take() else { return };
-        let patience = self.server.options.patience();
+        // Waiting for an answer that never comes would keep a place in the pool that others wait for.
+        if self.silences != self.server.silences() {
+            return drop(Object::take(client));
+        }
+        let patience = self.server.options.begin_patience();
         self.server.handle.spawn(async move {
             let ended = tokio::time::timeout(patience, client.batch_execute("ROLLBACK")).await;
             // A connection whose state is not known is not used again.

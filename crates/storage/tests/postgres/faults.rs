@@ -156,6 +156,27 @@ fn sto_1_a_lock_that_is_not_released_means_try_again_later() {
 }
 
 #[test]
+fn sto_1_a_node_that_stands_still_in_a_transaction_holds_the_others_up_for_seconds_only() {
+    let (database, _world) = new_world();
+    let node = || on(PostgresStore::open(&database.url, contract::schema(), PostgresOptions::default()).unwrap());
+    let (mut frozen, mut other, mut waited) = (node(), node(), None);
+    frozen.commit(|draft| {
+        draft.mutation();
+        draft.put("things", id(1), SCOPE, fields(json!({"size": 1})));
+        // It has the workspace's lock, and does nothing until the other one has had it.
+        waited.get_or_insert_with(|| {
+            let started = now();
+            put(&mut other, 2, json!({"size": 1}));
+            started.elapsed()
+        });
+    });
+    let waited = waited.unwrap();
+    assert!(waited < Duration::from_secs(5), "the other one waited for {waited:?}");
+    println!("the other one waited for {waited:?}");
+    assert_eq!(frozen.read(assert_consistent), 2, "what it was about to write is begun anew");
+}
+
+#[test]
 fn sto_1_a_silent_connection_is_given_up_soon_and_the_others_with_it() {
     let (database, _direct) = new_world();
     let proxy = Proxy::start(database.address());
@@ -176,6 +197,20 @@ fn sto_1_a_silent_connection_is_given_up_soon_and_the_others_with_it() {
     let all = started.elapsed();
     // A hundred milliseconds for a lock and two seconds for the answer; whoever comes after that does not wait as long again.
     assert!(noticed < Duration::from_secs(4) && all - noticed < Duration::from_secs(1), "{noticed:?}, {all:?}");
+}
+
+#[test]
+fn sto_1_a_silent_reader_gives_its_place_in_the_pool_back() {
+    let (database, _direct) = new_world();
+    let proxy = Proxy::start(database.address());
+    let options = PostgresOptions { lock_timeout_ms: 100, readers_max: 1, ..options() };
+    let url = database.at_port(proxy.port);
+    let world = on(PostgresStore::open(&url, contract::schema(), options).unwrap());
+    world.head();
+    proxy.silence();
+    let started = now();
+    world.head();
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
 }
 
 #[expect(clippy::disallowed_methods, reason = "what is tested is how long it takes")]
