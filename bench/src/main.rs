@@ -28,8 +28,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(about = "Measure Syncline on this machine")]
 struct Args {
-    /// Which to run: push, spread, live, hydrate, local, memory; all when none is named. `spread` is for several nodes and runs
-    /// on PostgreSQL only.
+    /// Which to run: push, spread, live, hydrate, local, memory, hub; all when none is named. `spread` is for several nodes and runs
+    /// on PostgreSQL only, `hub` on the embedded database only.
     names: Vec<String>,
     /// Where servers keep their data. `postgres` needs SYNCLINE_TEST_POSTGRES and SYNCLINE_TEST_REDIS, which
     /// `cargo xtask bench` sets.
