@@ -53,6 +53,10 @@ export function classOf(code: Code): ErrorClass {
 export const ALL_CODES: ReadonlyMap<string, ErrorClass> = new Map(Object.entries(CODES));
 
 /** WebSocket close codes (spec/CODES.md). The range says what to do; these few need more than their range says. */
+/** From here: reconnect at once and say `hello`. */
+export const CLOSE_RESYNC_MIN = 4500;
+/** From here: stop. */
+export const CLOSE_FINAL_MIN = 4600;
 export const CLOSE_AUTH_TIMEOUT = 4401;
 export const CLOSE_UNAUTHENTICATED = 4406;
 export const CLOSE_PROTO_UNSUPPORTED = 4600;

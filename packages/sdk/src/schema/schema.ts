@@ -118,7 +118,9 @@ function readEntity(name: string, declaration: EntityDeclaration): Entity {
   const groups = new Map<string, Group>();
   for (const group of Object.values(declaration.groups ?? {})) {
     const read: Group = { fields: [...group.fields].sort(), strategy: readStrategy(group, "text") };
-    read.fields.forEach((field) => groups.set(field, read));
+    for (const field of read.fields) {
+      groups.set(field, read);
+    }
   }
   const fields = Object.entries(declaration.fields).map(([field, declared]): [string, Field] => {
     const kind = readKind(field, declared);

@@ -1,0 +1,315 @@
+/** A device: its replica, who is signed in on it, and the loop that keeps it in step with the server. */
+
+import { type Fields, jsonEquals, member } from "../json.ts";
+import { CONFLICTS, type DeploymentMode, type Resolution } from "../protocol/frames.ts";
+import {
+  type Drafted,
+  discardRejected,
+  type Edit,
+  type LocalError,
+  localError,
+  mutate,
+  resendRejected,
+  type Stamp,
+} from "../replica/edit.ts";
+import { Replica } from "../replica/replica.ts";
+import { type Rejected, type ReplicaMeta, type ReplicaStore, StoreError } from "../replica/store.ts";
+import { type Viewed, viewOf } from "../replica/view.ts";
+import { err, ok, type Result } from "../result.ts";
+import type { SchemaDeclaration } from "../schema/declaration.ts";
+import { readSchema, type Schema } from "../schema/schema.ts";
+import type { SessionEvent } from "../session/state.ts";
+import type { LiveQuery } from "../views/live.ts";
+import type { Query } from "../views/query.ts";
+import { Views } from "../views/views.ts";
+import { Auth, type Credentials, type Failure, type SignIn } from "./auth.ts";
+import { EntityApi, type EntityTypes } from "./entity.ts";
+import { SyncLoop } from "./loop.ts";
+import { mintId, type Platform, platformWith } from "./platform.ts";
+import { Serial } from "./serial.ts";
+
+export interface ClientOptions {
+  /** Base address of the server, `https://crm.example.com`. */
+  readonly server: string;
+  readonly schema: SchemaDeclaration;
+  /** Opens the local store, for example `indexedDb({ name: "crm" })`. */
+  readonly store: (schema: Schema) => Promise<ReplicaStore>;
+  readonly mode: DeploymentMode;
+  /** How the device is called in the list of devices, 1 to 100 characters. */
+  readonly deviceName: string;
+  readonly platform?: Partial<Platform>;
+}
+
+/** What a client tells its listeners. */
+export type ClientEvent = SessionEvent | { readonly event: "store_failed"; readonly error: StoreError };
+
+/** Whether and how far the device is in step with the server. */
+export interface Status {
+  readonly phase: SyncLoop["phase"];
+  /** Who this replica is and how far it has come; absent until somebody has signed in. */
+  readonly meta?: ReplicaMeta;
+  readonly pending: number;
+  readonly rejected: number;
+  /** The device was offline longer than it may be: nothing is shown until the server is heard. */
+  readonly isLocked: boolean;
+}
+
+/** Typed access to every entity of the schema: `db.leads.update(id, { priority: "high" })`. */
+export type Db<Types> = {
+  readonly [Name in keyof Types]: Types[Name] extends EntityTypes ? EntityApi<Types[Name]> : never;
+};
+
+/** What exists once somebody has signed in. */
+interface Opened {
+  readonly replica: Replica;
+  readonly views: Views;
+  readonly loop: SyncLoop;
+}
+
+/** Under this key the store keeps the id of the device. */
+const DEVICE_KEY = "device_id";
+
+export class Client<Types = Record<string, EntityTypes>> {
+  readonly db: Db<Types>;
+  readonly #options: ClientOptions;
+  readonly #platform: Platform;
+  readonly #schema: Schema;
+  readonly #store: ReplicaStore;
+  readonly #auth: Auth;
+  readonly #serial = new Serial();
+  readonly #listeners = new Set<(event: ClientEvent) => void>();
+  #opened: Opened | undefined;
+
+  private constructor(
+    options: ClientOptions,
+    parts: { platform: Platform; schema: Schema; store: ReplicaStore; auth: Auth },
+  ) {
+    this.#options = options;
+    this.#platform = parts.platform;
+    this.#schema = parts.schema;
+    this.#store = parts.store;
+    this.#auth = parts.auth;
+    const apis = [...parts.schema.entities.keys()].map((name) => [name, new EntityApi(this, name)]);
+    this.db = Object.fromEntries(apis) as Db<Types>;
+  }
+
+  /** Opens the device in its store. Needs no network. Throws {@link StoreError}, and on a server that is no address. */
+  static async open<Types = Record<string, EntityTypes>>(options: ClientOptions): Promise<Client<Types>> {
+    const server = addressOf(options.server);
+    const platform = platformWith(options.platform ?? {});
+    const schema = readSchema(options.schema);
+    const store = await options.store(schema);
+    const auth = await Auth.open(server, platform, store);
+    const client = new Client<Types>({ ...options, server }, { platform, schema, store, auth });
+    const replica = await Replica.open(store, schema);
+    if (replica !== undefined) {
+      client.#opened = client.#begin(replica);
+    }
+    return client;
+  }
+
+  /** Who is signed in; `undefined`: nobody. */
+  get credentials(): Credentials | undefined {
+    return this.#auth.credentials;
+  }
+
+  /** Signs in, and makes an empty store this person's device. On one that holds data, its owner is signed in again. */
+  async signIn(signIn: SignIn): Promise<Result<Credentials, Failure>> {
+    const device = { id: await this.#deviceId(), name: this.#options.deviceName, mode: this.#options.mode };
+    const signed = await this.#auth.signIn(signIn, device);
+    if (!signed.ok) {
+      return signed;
+    }
+    const { workspaceId, userId, deviceId } = signed.value;
+    const held = this.#opened?.replica.meta;
+    if (held !== undefined && (held.userId !== userId || held.workspaceId !== workspaceId)) {
+      const message = `this store belongs to user ${held.userId} of workspace ${held.workspaceId}: use another one`;
+      return err({ failure: "refused", problem: { code: "forbidden", class: "rejected", message } });
+    }
+    await this.#auth.keep(signed.value);
+    if (this.#opened === undefined) {
+      const identity = { workspaceId, userId, deviceId, clientId: this.mintId() };
+      const replica = await this.#serial.run(() => Replica.open(this.#store, this.#schema, identity));
+      this.#opened = replica && this.#begin(replica);
+    }
+    return signed;
+  }
+
+  /** Begins to sync and goes on until {@link pause} or {@link close}: reconnects by itself, as often as needed. */
+  async start(): Promise<void> {
+    await this.#opened?.loop.feed({ input: "online" });
+  }
+
+  /** Ends the connection. Edits go on and wait in the outbox. */
+  async pause(): Promise<void> {
+    await this.#opened?.loop.feed({ input: "pause" });
+  }
+
+  /** Resolves with true when replica and server are the same as far as both know, with false after `timeoutMs`. */
+  async untilSynced(timeoutMs: number): Promise<boolean> {
+    return (await this.#opened?.loop.untilQuiescent(timeoutMs)) ?? false;
+  }
+
+  /** Ends connection and timers and closes the store. The client is not used afterwards. */
+  async close(): Promise<void> {
+    this.#opened?.loop.close();
+    await this.#serial.run(() => this.#store.close());
+  }
+
+  /** Applies the edits as one mutation: visible and durable when this resolves. Needs no network. */
+  mutate(edits: readonly Edit[]): Promise<Result<Drafted, LocalError>> {
+    return this.#edit((replica, stamp) => mutate(replica, edits, stamp));
+  }
+
+  /** The record as the person sees it, with what is pending. */
+  get(entity: string, id: string): Promise<Viewed | undefined> {
+    return this.#read(undefined, ({ replica }) => viewOf(replica, [entity, id]));
+  }
+
+  /** Records that match, with what is pending. */
+  select(entity: string, query: Query): Promise<readonly Viewed[]> {
+    return this.#read<readonly Viewed[]>([], ({ views }) => views.select(entity, query));
+  }
+
+  /** A query that stays true while somebody listens. Throws until somebody has signed in. */
+  live(entity: string, query: Query): LiveQuery {
+    if (this.#opened === undefined) {
+      throw new Error("nobody has signed in on this device: call signIn first");
+    }
+    return this.#opened.views.live(entity, query, (work) => void this.#serial.run(work));
+  }
+
+  /** Decides a conflict, or decides it anew. `fields`: the values of a `custom` resolution. */
+  resolve(conflict: string, resolution: Resolution, fields: Fields = {}): Promise<Result<Drafted, LocalError>> {
+    return this.mutate([{ edit: "resolve", conflict, resolution, fields }]);
+  }
+
+  /** Takes back how a conflict was decided: the other side is put in place (spec CNF-3). Returns what it is decided as now. */
+  async undo(conflict: string): Promise<Result<Resolution, LocalError>> {
+    const found = await this.get(CONFLICTS, conflict);
+    if (found === undefined) {
+      return err(localError("not_found", `there is no conflict ${conflict} on this device`));
+    }
+    const decided = member(found.fields, "resolution");
+    const isMine =
+      decided === null
+        ? jsonEquals(member(found.fields, "result"), member(found.fields, "mine"))
+        : decided !== "use_theirs";
+    const resolution = isMine ? "use_theirs" : "use_mine";
+    const drafted = await this.resolve(conflict, resolution);
+    return drafted.ok ? ok(resolution) : drafted;
+  }
+
+  /** Mutations the server refused, oldest first. */
+  rejected(): Promise<readonly Rejected[]> {
+    return this.#serial.run(() => this.#store.rejected());
+  }
+
+  discardRejected(clientSeq: number): Promise<Result<undefined, LocalError>> {
+    return this.#edit((replica) => discardRejected(replica, clientSeq));
+  }
+
+  /** Sends a rejected mutation again, with other values for some fields of its first op. */
+  resendRejected(clientSeq: number, changes: Fields): Promise<Result<Drafted, LocalError>> {
+    return this.#edit((replica, stamp) => resendRejected(replica, clientSeq, changes, stamp));
+  }
+
+  async status(): Promise<Status> {
+    return this.#serial.run(async () => {
+      const opened = this.#opened;
+      return {
+        phase: opened?.loop.phase ?? "signed_out",
+        pending: await this.#store.outboxCount(),
+        rejected: (await this.#store.rejected()).length,
+        isLocked: opened?.replica.isLocked(this.#platform.wallMs()) ?? false,
+        ...(opened !== undefined && { meta: opened.replica.meta }),
+      };
+    });
+  }
+
+  /** Calls `listener` with what happens until the function it returns is called. */
+  onEvent(listener: (event: ClientEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Mints the id of a new record. */
+  mintId(): string {
+    return mintId(this.#platform);
+  }
+
+  #begin(replica: Replica): Opened {
+    const views = new Views(replica);
+    replica.onTouched((touched) => views.touched(touched));
+    const loop = new SyncLoop({
+      server: this.#options.server,
+      mode: this.#options.mode,
+      platform: this.#platform,
+      auth: this.#auth,
+      replica,
+      serial: this.#serial,
+      listener: {
+        event: (event) => this.#tell(event),
+        storeFailed: (error) => this.#tell({ event: "store_failed", error }),
+      },
+    });
+    return { replica, views, loop };
+  }
+
+  #tell(event: ClientEvent): void {
+    for (const listener of [...this.#listeners]) {
+      listener(event);
+    }
+  }
+
+  /** The id of the device: minted once, kept with the store. */
+  async #deviceId(): Promise<string> {
+    const held = this.#opened?.replica.meta.deviceId ?? (await this.#store.local(DEVICE_KEY));
+    if (typeof held === "string") {
+      return held;
+    }
+    const minted = this.mintId();
+    await this.#store.write({ localPut: [[DEVICE_KEY, minted]] });
+    return minted;
+  }
+
+  /** A local change, in the replica's sequence of steps; the loop is told when it was taken. */
+  async #edit<T>(
+    work: (replica: Replica, stamp: Stamp) => Promise<Result<T, LocalError>>,
+  ): Promise<Result<T, LocalError>> {
+    const opened = this.#opened;
+    if (opened === undefined) {
+      return err(localError("unauthenticated", "nobody has signed in on this device: call signIn first"));
+    }
+    const stamp = { mutationId: this.mintId(), nowMs: this.#platform.wallMs() };
+    try {
+      const done = await this.#serial.run(() => work(opened.replica, stamp));
+      if (done.ok) {
+        void opened.loop.feed({ input: "local_change" });
+      }
+      return done;
+    } catch (error) {
+      if (error instanceof StoreError) {
+        return err(localError(error.code, error.message));
+      }
+      throw error;
+    }
+  }
+
+  /** Nothing is shown while the copy is locked, because the server was not heard for the length of the offline lease. */
+  async #read<T>(nothing: T, work: (opened: Opened) => Promise<T>): Promise<T> {
+    const opened = this.#opened;
+    return this.#serial.run(async () =>
+      opened === undefined || opened.replica.isLocked(this.#platform.wallMs()) ? nothing : work(opened),
+    );
+  }
+}
+
+/** The address of a server without a slash at the end. */
+function addressOf(text: string): string {
+  const url = URL.canParse(text.trim()) ? new URL(text.trim()) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.search !== "" || url.hash !== "") {
+    throw new Error(`${text} is not the address of a server: write one like https://crm.example.com`);
+  }
+  return url.href.replace(/\/+$/, "");
+}

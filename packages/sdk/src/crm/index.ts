@@ -1,0 +1,2 @@
+export { crmSchema } from "./schema.ts";
+export type * from "./types.ts";

@@ -1,0 +1,17 @@
+export type { Credentials, Failure, SignIn } from "./client/auth.ts";
+export { Client, type ClientEvent, type ClientOptions, type Db, type Status } from "./client/client.ts";
+export type { EntityApi, EntityTypes, LiveOf, QueryOf, RecordOf } from "./client/entity.ts";
+export type { Platform } from "./client/platform.ts";
+export type { Fields, Json } from "./json.ts";
+export type { Code, ErrorClass, Problem } from "./protocol/codes.ts";
+export type { DeploymentMode, Outcome, OutcomeKind, Resolution } from "./protocol/frames.ts";
+export type { Drafted, Edit, LocalError } from "./replica/edit.ts";
+export type { Rejected, ReplicaMeta, ReplicaStore, ReplicaWrites, StoreFailure } from "./replica/store.ts";
+export { StoreError } from "./replica/store.ts";
+export type { Viewed } from "./replica/view.ts";
+export type { Result } from "./result.ts";
+export type { SchemaDeclaration } from "./schema/declaration.ts";
+export type { Schema } from "./schema/schema.ts";
+export { memory } from "./storage/memory.ts";
+export { LiveQuery, type LiveState } from "./views/live.ts";
+export type { Query } from "./views/query.ts";

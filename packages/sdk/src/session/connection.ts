@@ -1,0 +1,141 @@
+/** Coming and going: connecting, greeting, waiting, stopping (spec §9, §16). */
+
+import { idV7 } from "../ids.ts";
+import {
+  CLOSE_AUTH_TIMEOUT,
+  CLOSE_BACKEND_MISMATCH,
+  CLOSE_DEVICE_REVOKED,
+  CLOSE_FINAL_MIN,
+  CLOSE_PROTO_UNSUPPORTED,
+  CLOSE_RESYNC_MIN,
+  CLOSE_UNAUTHENTICATED,
+} from "../protocol/codes.ts";
+import { BACKOFF_MAX_MS, BACKOFF_MIN_MS } from "../protocol/limits.ts";
+import { rekey as rekeyReplica } from "../replica/outcomes.ts";
+import { purge } from "../replica/scopes.ts";
+import { notify, type SessionState, send, type Turn } from "./state.ts";
+
+export function goOnline(turn: Turn): void {
+  const { session } = turn;
+  switch (session.phase.at) {
+    case "paused":
+    case "waiting":
+    case "signed_out":
+      session.attempts = 0;
+      connect(turn);
+      return;
+    case "connecting":
+    case "greeting":
+    case "live":
+    case "depositing":
+    case "stopped":
+      return;
+  }
+}
+
+export function pause(turn: Turn): void {
+  if (turn.session.phase.at !== "stopped") {
+    dropConnection(turn.session);
+    turn.session.phase = { at: "paused" };
+    turn.effects.push({ effect: "disconnect" });
+  }
+}
+
+export function connect({ session, now, effects }: Turn): void {
+  session.phase = { at: "connecting", sinceMs: now.monotonicMs };
+  effects.push({ effect: "connect" });
+}
+
+/** Opens the session, or opens it anew on the same connection (spec SES-2). */
+export async function greet(turn: Turn): Promise<void> {
+  const { session, replica, now } = turn;
+  const { at } = session.phase;
+  if (at === "paused" || at === "signed_out" || at === "stopped") {
+    return;
+  }
+  const hello = await replica.hello(session.mode, now.wallMs);
+  session.staged = undefined;
+  session.walk = undefined;
+  session.greetings += 1;
+  session.lastHeardMs = now.monotonicMs;
+  session.phase = { at: "greeting", sinceMs: now.monotonicMs };
+  send(turn, hello);
+}
+
+/** Forgets what belongs to a connection. */
+export function dropConnection(session: SessionState): void {
+  session.inFlight = [];
+  session.upload = { how: "streaming" };
+  session.staged = undefined;
+  session.snapshot = undefined;
+  session.walk = undefined;
+  session.owesAck = false;
+  session.greetings = 0;
+  session.stalled = undefined;
+  session.awaitingSinceMs = undefined;
+  session.reloadAtMs = undefined;
+}
+
+/** Full-jitter back-off (spec LIV-1); the server's wish wins. */
+export function reconnectLater(turn: Turn, retryMs?: number): void {
+  const { session, now } = turn;
+  dropConnection(session);
+  const bound = Math.min(BACKOFF_MIN_MS * 2 ** Math.min(session.attempts, 16), BACKOFF_MAX_MS);
+  session.attempts += 1;
+  const waitMs = retryMs ?? Math.floor(fraction(now.random) * (bound + 1));
+  session.phase = { at: "waiting", untilMs: now.monotonicMs + waitMs };
+  turn.effects.push({ effect: "disconnect" });
+  notify(turn, { event: "disconnected" });
+}
+
+export function stop(turn: Turn, code: string): void {
+  dropConnection(turn.session);
+  turn.session.phase = { at: "stopped", code };
+  turn.effects.push({ effect: "disconnect" });
+  notify(turn, { event: "stopped", code });
+}
+
+export async function onDisconnected(turn: Turn, code: number | undefined): Promise<void> {
+  const { at } = turn.session.phase;
+  if (at === "paused" || at === "signed_out" || at === "stopped" || at === "waiting") {
+    return;
+  }
+  switch (code) {
+    case CLOSE_DEVICE_REVOKED:
+      await finishPurge(turn, "device_revoked");
+      return;
+    case CLOSE_PROTO_UNSUPPORTED:
+      stop(turn, "proto_unsupported");
+      return;
+    case CLOSE_BACKEND_MISMATCH:
+      stop(turn, "backend_mismatch");
+      return;
+    case CLOSE_AUTH_TIMEOUT:
+    case CLOSE_UNAUTHENTICATED:
+      turn.effects.push({ effect: "renew_token" });
+      break;
+  }
+  // The server wants a new `hello` at once; one that says so again and again gets back-off like any other.
+  const isResync = code !== undefined && code >= CLOSE_RESYNC_MIN && code < CLOSE_FINAL_MIN;
+  reconnectLater(turn, isResync && turn.session.attempts === 0 ? 0 : undefined);
+}
+
+/** Gives the database a new client id and connects again, because a connection is the client's that opened it. */
+export async function rekey(turn: Turn, knownUpto: number): Promise<void> {
+  const clientId = idV7(turn.now.wallMs, turn.now.random.subarray(6));
+  await rekeyReplica(turn.replica, clientId, knownUpto);
+  reconnectLater(turn);
+}
+
+export async function finishPurge(turn: Turn, code: string): Promise<void> {
+  await purge(turn.replica, code);
+  dropConnection(turn.session);
+  turn.session.phase = { at: "stopped", code };
+  turn.effects.push({ effect: "disconnect" });
+  notify(turn, { event: "purged", code });
+}
+
+/** A number from 0 up to 1 out of six random bytes. */
+function fraction(random: Uint8Array): number {
+  return random.subarray(0, 6).reduce((sum, byte) => (sum + byte) / 256, 0);
+}

@@ -1,0 +1,338 @@
+/** A replica store in memory: for tests, for pages that need not outlive themselves, and as the image of key-value stores. */
+
+import { compareText, isArray, type Json } from "../json.ts";
+import { partitionPoint } from "../order.ts";
+import { type RecordKey, targetOf } from "../protocol/frames.ts";
+import { SEQ_END } from "../protocol/limits.ts";
+import {
+  type BaseRecord,
+  type BaseRow,
+  type Pending,
+  type Rejected,
+  type ReplicaMeta,
+  type ReplicaStore,
+  type ReplicaWrites,
+  type ScopeState,
+  StoreError,
+} from "../replica/store.ts";
+import type { Schema } from "../schema/schema.ts";
+
+/** Records of one entity, with their ids in order as soon as somebody asks for it. */
+class Table {
+  readonly records = new Map<string, BaseRecord>();
+  #ordered: string[] | undefined;
+
+  set(record: BaseRecord): void {
+    if (!this.records.has(record.id)) {
+      this.#ordered = undefined;
+    }
+    this.records.set(record.id, record);
+  }
+
+  delete(id: string): BaseRecord | undefined {
+    const record = this.records.get(id);
+    if (record !== undefined) {
+      this.records.delete(id);
+      this.#ordered = undefined;
+    }
+    return record;
+  }
+
+  ordered(): readonly string[] {
+    this.#ordered ??= [...this.records.keys()].sort(compareText);
+    return this.#ordered;
+  }
+}
+
+/** Mutations by `client_seq`, in its order. New ones mostly come last, so keeping the order costs next to nothing. */
+class Mutations {
+  readonly #bySeq = new Map<number, Pending>();
+  readonly #seqs: number[] = [];
+
+  get size(): number {
+    return this.#seqs.length;
+  }
+
+  get(clientSeq: number): Pending | undefined {
+    return this.#bySeq.get(clientSeq);
+  }
+
+  set(pending: Pending): void {
+    const clientSeq = pending.mutation.client_seq;
+    if (!this.#bySeq.has(clientSeq)) {
+      this.#seqs.splice(this.#indexOf(clientSeq), 0, clientSeq);
+    }
+    this.#bySeq.set(clientSeq, pending);
+  }
+
+  delete(clientSeq: number): void {
+    if (this.#bySeq.delete(clientSeq)) {
+      this.#seqs.splice(this.#indexOf(clientSeq), 1);
+    }
+  }
+
+  /** Forgets those below `clientSeq`. */
+  trim(clientSeq: number): void {
+    for (const seq of this.#seqs.splice(0, this.#indexOf(clientSeq))) {
+      this.#bySeq.delete(seq);
+    }
+  }
+
+  from(first: number, limit = this.size): Pending[] {
+    const start = this.#indexOf(first);
+    return this.#seqs.slice(start, start + limit).flatMap((clientSeq) => this.#bySeq.get(clientSeq) ?? []);
+  }
+
+  clear(): void {
+    this.trim(SEQ_END);
+  }
+
+  /** Where a number stands or would stand. */
+  #indexOf(clientSeq: number): number {
+    return partitionPoint(this.#seqs, (seq) => seq < clientSeq);
+  }
+}
+
+export class MemoryStore implements ReplicaStore {
+  readonly #schema: Schema;
+  #meta: ReplicaMeta | undefined;
+  readonly #base = new Map<string, Table>();
+  /** Ids by entity, field and the canonical value as JSON. */
+  readonly #byValue = new Map<string, Set<string>>();
+  readonly #byScope = new Map<string, Map<string, BaseRow>>();
+  readonly #scopes = new Map<string, ScopeState>();
+  readonly #outbox = new Mutations();
+  /** `client_seq` by entity and id of the records that mutations of the outbox touch. */
+  readonly #touched = new Map<string, Map<string, Set<number>>>();
+  readonly #rejected = new Map<string, Rejected>();
+  readonly #acknowledged = new Mutations();
+  readonly #local = new Map<string, Json>();
+
+  constructor(schema: Schema) {
+    this.#schema = schema;
+  }
+
+  async meta(): Promise<ReplicaMeta | undefined> {
+    return this.#meta;
+  }
+
+  async base(keys: readonly RecordKey[]): Promise<(BaseRecord | undefined)[]> {
+    return keys.map(([entity, id]) => this.#base.get(entity)?.records.get(id));
+  }
+
+  async baseFind(entity: string, field: string, value: Json, limit: number): Promise<string[]> {
+    requireIndex(this.#schema, entity, field);
+    const ids = this.#byValue.get(valueKey(entity, field, value)) ?? [];
+    return [...ids].sort(compareText).slice(0, limit);
+  }
+
+  async baseScan(entity: string, after: string | undefined, limit: number): Promise<BaseRecord[]> {
+    const table = this.#base.get(entity);
+    const ids = table?.ordered() ?? [];
+    const start = after === undefined ? 0 : partitionPoint(ids, (id) => id <= after);
+    return ids.slice(start, start + limit).flatMap((id) => table?.records.get(id) ?? []);
+  }
+
+  async baseCount(entity: string): Promise<number> {
+    return this.#base.get(entity)?.records.size ?? 0;
+  }
+
+  async baseRows(scope: string): Promise<BaseRow[]> {
+    const rows = [...(this.#byScope.get(scope)?.values() ?? [])];
+    return rows.sort((a, b) => compareText(a[0], b[0]) || compareText(a[1], b[1]));
+  }
+
+  async scopes(): Promise<Map<string, ScopeState>> {
+    return new Map(this.#scopes);
+  }
+
+  async outbox(first: number, limit: number): Promise<Pending[]> {
+    return this.#outbox.from(first, limit);
+  }
+
+  async outboxCount(): Promise<number> {
+    return this.#outbox.size;
+  }
+
+  async pendingFor(entity: string, id: string): Promise<Pending[]> {
+    const seqs = [...(this.#touched.get(entity)?.get(id) ?? [])].sort((a, b) => a - b);
+    return seqs.flatMap((clientSeq) => this.#outbox.get(clientSeq) ?? []);
+  }
+
+  async pendingIds(entity: string): Promise<string[]> {
+    return [...(this.#touched.get(entity)?.keys() ?? [])].sort(compareText);
+  }
+
+  async rejected(): Promise<Rejected[]> {
+    const order = (a: Rejected, b: Rejected): number =>
+      a.mutation.client_seq - b.mutation.client_seq || compareText(a.mutation.mutation_id, b.mutation.mutation_id);
+    return [...this.#rejected.values()].sort(order);
+  }
+
+  async acknowledged(first: number): Promise<Pending[]> {
+    return this.#acknowledged.from(first);
+  }
+
+  async local(key: string): Promise<Json | undefined> {
+    return this.#local.get(key);
+  }
+
+  async write(writes: ReplicaWrites): Promise<void> {
+    this.apply(writes);
+  }
+
+  async close(): Promise<void> {}
+
+  /** {@link write} without waiting. Refused writes leave nothing. */
+  apply(writes: ReplicaWrites): void {
+    checkNumbers(writes);
+    if (writes.wipe === true) {
+      this.#wipe();
+    }
+    for (const scope of writes.dropScopes ?? []) {
+      for (const [id, entity] of [...(this.#byScope.get(scope)?.values() ?? [])]) {
+        this.#deleteBase(entity, id);
+      }
+      this.#scopes.delete(scope);
+    }
+    this.#meta = writes.meta ?? this.#meta;
+    for (const [scope, state] of writes.scopes ?? []) {
+      this.#scopes.set(scope, state);
+    }
+    for (const record of writes.basePut ?? []) {
+      this.#putBase(record);
+    }
+    for (const [entity, id] of writes.baseDelete ?? []) {
+      this.#deleteBase(entity, id);
+    }
+    this.#applyMutations(writes);
+    for (const [key, value] of writes.localPut ?? []) {
+      if (value === null) {
+        this.#local.delete(key);
+      } else {
+        this.#local.set(key, value);
+      }
+    }
+  }
+
+  #applyMutations(writes: ReplicaWrites): void {
+    for (const pending of writes.outboxPut ?? []) {
+      this.#deleteOutbox(pending.mutation.client_seq);
+      this.#putOutbox(pending);
+    }
+    for (const clientSeq of writes.outboxDelete ?? []) {
+      this.#deleteOutbox(clientSeq);
+    }
+    for (const rejected of writes.rejectedPut ?? []) {
+      this.#rejected.set(rejected.mutation.mutation_id, rejected);
+    }
+    for (const mutationId of writes.rejectedDelete ?? []) {
+      this.#rejected.delete(mutationId);
+    }
+    for (const pending of writes.acknowledgedPut ?? []) {
+      this.#acknowledged.set(pending);
+    }
+    this.#acknowledged.trim(writes.acknowledgedTrim ?? 0);
+    if (writes.acknowledgedClear === true) {
+      this.#acknowledged.clear();
+    }
+  }
+
+  #wipe(): void {
+    const all = [this.#base, this.#byValue, this.#byScope, this.#scopes, this.#outbox, this.#touched];
+    for (const map of [...all, this.#rejected, this.#acknowledged, this.#local]) {
+      map.clear();
+    }
+  }
+
+  #putBase(record: BaseRecord): void {
+    this.#deleteBase(record.entity, record.id);
+    for (const key of indexKeys(this.#schema, record)) {
+      entry(this.#byValue, key, () => new Set()).add(record.id);
+    }
+    const rows = entry(this.#byScope, record.scope, () => new Map());
+    rows.set(`${record.entity} ${record.id}`, [record.id, record.entity, record.rv]);
+    entry(this.#base, record.entity, () => new Table()).set(record);
+  }
+
+  #deleteBase(entity: string, id: string): void {
+    const record = this.#base.get(entity)?.delete(id);
+    if (record === undefined) {
+      return;
+    }
+    for (const key of indexKeys(this.#schema, record)) {
+      const ids = this.#byValue.get(key);
+      ids?.delete(id);
+      if (ids?.size === 0) {
+        this.#byValue.delete(key);
+      }
+    }
+    this.#byScope.get(record.scope)?.delete(`${entity} ${id}`);
+  }
+
+  #putOutbox(pending: Pending): void {
+    for (const [entity, id] of pending.mutation.ops.map(targetOf)) {
+      const records = entry(this.#touched, entity, () => new Map());
+      entry(records, id, () => new Set<number>()).add(pending.mutation.client_seq);
+    }
+    this.#outbox.set(pending);
+  }
+
+  #deleteOutbox(clientSeq: number): void {
+    for (const [entity, id] of this.#outbox.get(clientSeq)?.mutation.ops.map(targetOf) ?? []) {
+      const seqs = this.#touched.get(entity)?.get(id);
+      seqs?.delete(clientSeq);
+      if (seqs?.size === 0) {
+        this.#touched.get(entity)?.delete(id);
+      }
+    }
+    this.#outbox.delete(clientSeq);
+  }
+}
+
+/** Index entries of a record: scalars as they are, sets by element. */
+export function indexKeys(schema: Schema, record: BaseRecord): string[] {
+  const keys: string[] = [];
+  for (const field of schema.entities.get(record.entity)?.fields.values() ?? []) {
+    const value = field.isIndexed ? (record.fields[field.name] ?? null) : null;
+    const values = field.kind.type === "set" && isArray(value) ? value : value === null ? [] : [value];
+    keys.push(...values.map((item) => valueKey(record.entity, field.name, item)));
+  }
+  return keys;
+}
+
+/** The key under which an index knows a value of a field. */
+export function valueKey(entity: string, field: string, value: Json): string {
+  return `${entity} ${field} ${JSON.stringify(value)}`;
+}
+
+export function requireIndex(schema: Schema, entity: string, field: string): void {
+  if (schema.entities.get(entity)?.fields.get(field)?.isIndexed !== true) {
+    throw new StoreError("corrupt_local", `${entity}.${field} has no index`);
+  }
+}
+
+/** Refuses numbers that no store and no wire can hold (spec ID-5), before anything is written. */
+export function checkNumbers(writes: ReplicaWrites): void {
+  const mutations = [...(writes.outboxPut ?? []), ...(writes.acknowledgedPut ?? []), ...(writes.rejectedPut ?? [])];
+  const seqs = mutations.map(({ mutation }) => mutation.client_seq);
+  const rvs = (writes.basePut ?? []).map((record) => record.rv);
+  const bad = [...seqs, ...rvs].find((number) => !(number < SEQ_END));
+  if (bad !== undefined) {
+    throw new StoreError("corrupt_local", `${bad} is not below 2^53`);
+  }
+}
+
+function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
+}
+
+/** A store that lives as long as the page or process, for `ClientOptions.store`. */
+export function memory(): (schema: Schema) => Promise<ReplicaStore> {
+  return async (schema) => new MemoryStore(schema);
+}

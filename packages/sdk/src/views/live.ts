@@ -1,0 +1,114 @@
+/** Queries whose answer stays true: every step of the replica moves it on by what the step touched. */
+
+import { partitionPoint } from "../order.ts";
+import type { Viewed } from "../replica/view.ts";
+import { matches, orderOf, type Query } from "./query.ts";
+import type { RowChange, Table } from "./table.ts";
+
+/** What a live query shows. A new object for every change, the same one in between. */
+export type LiveState =
+  /** The local store is being read for the first time. */
+  | { readonly state: "loading"; readonly rows: readonly Viewed[] }
+  | { readonly state: "ready"; readonly rows: readonly Viewed[] };
+
+/** Changes of one step beyond which asking anew is cheaper than moving rows one by one. */
+const CHANGES_ONE_BY_ONE_MAX = 500;
+
+const LOADING: LiveState = { state: "loading", rows: [] };
+
+export class LiveQuery {
+  readonly entity: string;
+  readonly #query: Query;
+  readonly #listeners = new Set<() => void>();
+  readonly #open: (live: LiveQuery) => void;
+  readonly #close: (live: LiveQuery) => void;
+  #table: Table | undefined;
+  /** All that match, in order; what is shown are the first of them. */
+  #matching: Viewed[] = [];
+  #state: LiveState = LOADING;
+
+  /** `open` is called when the first listener comes, `close` when the last one has gone. */
+  constructor(
+    entity: string,
+    query: Query,
+    { open, close }: { open: (live: LiveQuery) => void; close: (live: LiveQuery) => void },
+  ) {
+    this.entity = entity;
+    this.#query = query;
+    this.#open = open;
+    this.#close = close;
+  }
+
+  /** What to show now. Stable between changes, as `useSyncExternalStore` wants it. */
+  readonly snapshot = (): LiveState => this.#state;
+
+  /** Calls `listener` after every change until the function it returns is called. */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    // One function may be given twice: each subscription is its own.
+    const call = (): void => listener();
+    this.#listeners.add(call);
+    if (this.#listeners.size === 1) {
+      this.#open(this);
+    }
+    return () => {
+      if (this.#listeners.delete(call) && this.#listeners.size === 0) {
+        this.#close(this);
+        this.#table = undefined;
+        this.#matching = [];
+        this.#state = LOADING;
+      }
+    };
+  };
+
+  /** Takes the whole answer from a table. */
+  reload(table: Table): void {
+    if (this.#listeners.size === 0) {
+      return;
+    }
+    this.#table = table;
+    this.#matching = table.select(this.#query);
+    this.#show();
+  }
+
+  /** Takes in what one step changed in the table of the query. */
+  applyChanges(changes: readonly RowChange[]): void {
+    if (this.#table === undefined) {
+      return;
+    }
+    if (changes.length > CHANGES_ONE_BY_ONE_MAX) {
+      this.reload(this.#table);
+      return;
+    }
+    const order = orderOf(this.#table.entity, this.#query);
+    const placeOf = (row: Viewed): number => partitionPoint(this.#matching, (held) => order(held, row) < 0);
+    let isChanged = false;
+    for (const { before, after } of changes) {
+      if (before !== undefined && matches(this.#query, before)) {
+        this.#matching.splice(placeOf(before), 1);
+        isChanged = true;
+      }
+      if (after !== undefined && matches(this.#query, after)) {
+        this.#matching.splice(placeOf(after), 0, after);
+        isChanged = true;
+      }
+    }
+    if (isChanged) {
+      this.#show();
+    }
+  }
+
+  #show(): void {
+    const { limit } = this.#query;
+    const rows = this.#matching.slice(0, limit);
+    const { rows: shown } = this.#state;
+    const isSame =
+      this.#state.state === "ready" && shown.length === rows.length && rows.every((row, index) => row === shown[index]);
+    if (isSame) {
+      return;
+    }
+    this.#state = { state: "ready", rows };
+    for (const listener of [...this.#listeners]) {
+      listener();
+    }
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * What screens read: tables of the entities that were asked about, kept true by every step of the replica.
+ *
+ * An entity's records are read into memory with the first question about it and stay there while a live query is open on
+ * it; an answer to a single question leaves them for the next one. 100,000 records take tens of megabytes.
+ */
+
+import type { Replica, Touched } from "../replica/replica.ts";
+import { synced, type Viewed, viewsOf } from "../replica/view.ts";
+import { LiveQuery } from "./live.ts";
+import type { Query } from "./query.ts";
+import { type RowChange, Table } from "./table.ts";
+
+/** Base records read at once. */
+const SCAN_PAGE = 5_000;
+
+export class Views {
+  readonly #replica: Replica;
+  readonly #tables = new Map<string, Table>();
+  readonly #live = new Map<string, Set<LiveQuery>>();
+
+  constructor(replica: Replica) {
+    this.#replica = replica;
+  }
+
+  /** Records that match now. Part of the replica's sequence of steps. */
+  async select(entity: string, query: Query): Promise<Viewed[]> {
+    return (await this.#table(entity)).select(query).slice(0, query.limit);
+  }
+
+  /** A query that stays true while somebody listens. `run` puts work into the replica's sequence of steps. */
+  live(entity: string, query: Query, run: (work: () => Promise<void>) => void): LiveQuery {
+    return new LiveQuery(entity, query, {
+      open: (live) => {
+        const open = this.#live.get(entity) ?? new Set();
+        this.#live.set(entity, open.add(live));
+        run(async () => {
+          if (this.#live.get(entity)?.has(live)) {
+            live.reload(await this.#table(entity));
+          }
+        });
+      },
+      close: (live) => {
+        this.#live.get(entity)?.delete(live);
+      },
+    });
+  }
+
+  /** Takes in a step of the replica. */
+  async touched({ keys, isWide }: Touched): Promise<void> {
+    if (isWide) {
+      await this.#reloadAll();
+      return;
+    }
+    const asked = new Map(
+      keys.filter(([entity]) => this.#tables.has(entity)).map((key) => [key.join(" "), key] as const),
+    );
+    if (asked.size === 0) {
+      return;
+    }
+    const wanted = [...asked.values()];
+    const views = await viewsOf(this.#replica, wanted);
+    const changes = new Map<string, RowChange[]>();
+    for (const [index, [entity, id]] of wanted.entries()) {
+      const change = this.#tables.get(entity)?.set(id, views[index]);
+      if (change !== undefined) {
+        const changed = changes.get(entity) ?? [];
+        changed.push(change);
+        changes.set(entity, changed);
+      }
+    }
+    for (const [entity, changed] of changes) {
+      for (const live of this.#live.get(entity) ?? []) {
+        live.applyChanges(changed);
+      }
+    }
+  }
+
+  /** Anything may have gone: tables nobody watches are dropped, the others read anew. */
+  async #reloadAll(): Promise<void> {
+    const entities = [...this.#tables.keys()];
+    this.#tables.clear();
+    for (const entity of entities) {
+      const open = this.#live.get(entity);
+      if (open !== undefined && open.size > 0) {
+        const table = await this.#table(entity);
+        for (const live of open) {
+          live.reload(table);
+        }
+      }
+    }
+  }
+
+  async #table(entity: string): Promise<Table> {
+    let table = this.#tables.get(entity);
+    if (table === undefined) {
+      table = new Table(this.#replica.schema.entities.get(entity), await this.#read(entity));
+      this.#tables.set(entity, table);
+    }
+    return table;
+  }
+
+  async #read(entity: string): Promise<Viewed[]> {
+    const { store } = this.#replica;
+    const pending = await store.pendingIds(entity);
+    const rows = new Map<string, Viewed>();
+    let after: string | undefined;
+    for (;;) {
+      const page = await store.baseScan(entity, after, SCAN_PAGE);
+      for (const record of page) {
+        rows.set(record.id, synced(record));
+      }
+      after = page.at(-1)?.id;
+      if (page.length < SCAN_PAGE) {
+        break;
+      }
+    }
+    const overlaid = await viewsOf(
+      this.#replica,
+      pending.map((id) => [entity, id] as const),
+    );
+    for (const [index, id] of pending.entries()) {
+      const view = overlaid[index];
+      if (view === undefined) {
+        rows.delete(id);
+      } else {
+        rows.set(id, view);
+      }
+    }
+    return [...rows.values()];
+  }
+}
