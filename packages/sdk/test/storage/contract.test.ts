@@ -1,0 +1,19 @@
+import "fake-indexeddb/auto";
+import { IDBFactory } from "fake-indexeddb";
+import { beforeEach, describe, it } from "vitest";
+import { cases, type StoreUnderTest } from "../../src/storage/contract.ts";
+import { indexedDb } from "../../src/storage/indexeddb.ts";
+import { memory } from "../../src/storage/memory.ts";
+
+const ADAPTERS: Record<string, () => StoreUnderTest> = {
+  memory: () => ({ open: memory(), isDurable: false }),
+  IndexedDB: () => ({ open: indexedDb({ name: "contract" }), isDurable: true }),
+};
+
+beforeEach(() => {
+  globalThis.indexedDB = new IDBFactory();
+});
+
+describe.each(Object.entries(ADAPTERS))("[inv 11] %s passes the contract", (_, make) => {
+  it.each(cases())("$name", ({ run }) => run(make));
+});
