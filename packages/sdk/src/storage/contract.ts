@@ -271,7 +271,14 @@ const CASES: Readonly<Record<string, (store: ReplicaStore) => Promise<void>>> = 
     };
     const written = record("things", 1, SEQ_MAX, fields, TEAM);
     await put(store, written);
-    same(await store.base([["people", id(1)], ["things", id(1)]]), [undefined, written], "RPL-3: a record reads back");
+    same(
+      await store.base([
+        ["people", id(1)],
+        ["things", id(1)],
+      ]),
+      [undefined, written],
+      "RPL-3: a record reads back",
+    );
     same(await store.baseScan("things", undefined, 1), [written], "RPL-3: also in a scan");
     const ops: Op[] = [
       { op: "create", entity: "things", id: id(1), fields: { code: "x" } },
@@ -295,7 +302,11 @@ const CASES: Readonly<Record<string, (store: ReplicaStore) => Promise<void>>> = 
     same(await store.base([["things", id(1)]]), [replaced], "RPL-4: a put replaces every field, rv and scope");
     same(await store.baseRows(WORKSPACE), [[id(1), "people", 5]], "RPL-4: it left its former scope");
     await store.write({
-      baseDelete: [["things", id(1)], ["things", id(9)], ["people", id(9)]],
+      baseDelete: [
+        ["things", id(1)],
+        ["things", id(9)],
+        ["people", id(9)],
+      ],
       outboxDelete: [9],
       rejectedDelete: [id(9)],
       localPut: [["never", null]],
@@ -319,7 +330,11 @@ const CASES: Readonly<Record<string, (store: ReplicaStore) => Promise<void>>> = 
   "[RPL-5] rows of a scope are ordered": async (store) => {
     await put(store, record("things", 2, 5, {}), record("things", 1, 6, {}), record("people", 2, 7, {}));
     await put(store, record("things", 3, 8, {}, TEAM));
-    const rows = [[id(1), "things", 6], [id(2), "people", 7], [id(2), "things", 5]];
+    const rows = [
+      [id(1), "things", 6],
+      [id(2), "people", 7],
+      [id(2), "things", 5],
+    ];
     same(await store.baseRows(WORKSPACE), rows, "RPL-5: rows by id, then entity");
     same(await store.baseRows(TEAM), [[id(3), "things", 8]], "RPL-5: rows are by scope");
   },
@@ -348,7 +363,12 @@ const CASES: Readonly<Record<string, (store: ReplicaStore) => Promise<void>>> = 
   },
 
   "[RPL-6] finding needs an index": async (store) => {
-    for (const [entity, field] of [["things", "note"], ["things", "words"], ["things", "nothing"], ["nothing", "code"]]) {
+    for (const [entity, field] of [
+      ["things", "note"],
+      ["things", "words"],
+      ["things", "nothing"],
+      ["nothing", "code"],
+    ]) {
       await refuses(async () => store.baseFind(entity ?? "", field ?? "", "x", 1), `RPL-6: ${entity}.${field}`);
     }
   },
@@ -356,7 +376,10 @@ const CASES: Readonly<Record<string, (store: ReplicaStore) => Promise<void>>> = 
   "[RPL-7] dropping a scope takes only its records": async (store) => {
     const state: ScopeState = { seq: 5, digest: EMPTY_DIGEST };
     await store.write({
-      scopes: [[WORKSPACE, state], [TEAM, state]],
+      scopes: [
+        [WORKSPACE, state],
+        [TEAM, state],
+      ],
       basePut: [
         record("things", 1, 5, { size: 3, tags: ["a"] }, TEAM),
         record("people", 2, 5, {}, TEAM),
@@ -365,7 +388,10 @@ const CASES: Readonly<Record<string, (store: ReplicaStore) => Promise<void>>> = 
       outboxPut: [pending(1, [update(1)])],
     });
     await store.write({ dropScopes: [TEAM, "team:00000000-0000-0000-0000-0000000000bb"] });
-    const held = await store.base([["things", id(1)], ["people", id(2)]]);
+    const held = await store.base([
+      ["things", id(1)],
+      ["people", id(2)],
+    ]);
     same(held, [undefined, undefined], "RPL-7: its records are gone, of every entity");
     same(await find(store, "size", 3), [id(3)], "RPL-7: also from scalar indexes");
     same(await find(store, "tags", "a"), [id(3)], "RPL-7: also from set indexes");
@@ -443,9 +469,19 @@ const CASES: Readonly<Record<string, (store: ReplicaStore) => Promise<void>>> = 
   },
 
   "[RPL-11] values of the device are kept by key": async (store) => {
-    await store.write({ localPut: [["a", { deep: [1, null] }], ["b", "x"]] });
+    await store.write({
+      localPut: [
+        ["a", { deep: [1, null] }],
+        ["b", "x"],
+      ],
+    });
     same(await store.local("a"), { deep: [1, null] }, "RPL-11: a value reads back");
-    await store.write({ localPut: [["a", 7], ["b", null]] });
+    await store.write({
+      localPut: [
+        ["a", 7],
+        ["b", null],
+      ],
+    });
     same(await store.local("a"), 7, "RPL-11: a value is replaced");
     same(await store.local("b"), undefined, "RPL-11: null deletes");
   },

@@ -387,6 +387,8 @@ function storeError(error: unknown): unknown {
     return error;
   }
   return error.name === "QuotaExceededError"
-    ? new StoreError("storage_full", "the browser has no room left: free some space, nothing was lost", { cause: error })
+    ? new StoreError("storage_full", "the browser has no room left: free some space, nothing was lost", {
+        cause: error,
+      })
     : new StoreError("corrupt_local", `the local store failed: ${error.message}`, { cause: error });
 }

@@ -64,7 +64,9 @@ it("[INV-5] the last to open the database owns it, and nobody before can write a
   const first = await open();
   await first.write({ localPut: [["k", 1]] });
   const second = await open();
-  await expect(first.write({ basePut: [LEAD], localPut: [["k", 2]] })).rejects.toMatchObject({ code: "storage_locked" });
+  await expect(first.write({ basePut: [LEAD], localPut: [["k", 2]] })).rejects.toMatchObject({
+    code: "storage_locked",
+  });
   expect(await second.local("k")).toBe(1);
   expect(await second.baseCount("leads")).toBe(0);
   await second.write({ localPut: [["k", 3]] });
