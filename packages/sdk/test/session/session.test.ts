@@ -224,6 +224,25 @@ describe("what screens show", () => {
     }
   });
 
+  it("[VEW-2] a mutation leaves the overlay when the cursor reaches its outcome, whatever brings it there", async () => {
+    for (const how of ["catch-up", "batch of others", "welcome"] as const) {
+      const bed = await Bed.live10();
+      await bed.edit(create(1));
+      await bed.outcomes(outcome(1, "superseded", 12));
+      expect(await bed.pending()).toBe(1);
+      if (how === "welcome") {
+        await bed.go({ input: "disconnected" });
+        await bed.go({ input: "online" });
+        await bed.go({ input: "connected" });
+        await bed.frame(bed.welcome(12, [[WORKSPACE, RESUME]], { applied_client_seq: 1 }));
+      } else {
+        await bed.frame(batch(10, 12, [], how === "catch-up" ? { catch_up: true } : {}));
+      }
+      expect(await bed.pending(), how).toBe(0);
+      expect(await bed.view(1), how).toBeUndefined();
+    }
+  });
+
   it("[VEW-2] a rejected mutation leaves at once and keeps its values", async () => {
     const bed = await Bed.live10();
     await bed.edit(create(1, { name: "no" }));
@@ -362,6 +381,15 @@ describe("pushing", () => {
       await bed.frame(batch(seq, seq + 1, []));
     }
     expect(isStuck).toBe(true);
+  });
+
+  it("[LIV-2] a catch-up that never ends is dropped", async () => {
+    const bed = await Bed.live10();
+    await bed.frame(batch(10, 20, [], { catch_up: true, more: true }));
+    expect(bed.session.nextWakeupMs()).toBeLessThanOrEqual(bed.timeMs + 30_000);
+    expect(told(await bed.tick(29_000), "stuck")).toBe(false);
+    await bed.frame(batch(10, 20, [], { catch_up: true, more: true }));
+    expect(told(await bed.tick(1_000), "stuck")).toBe(true);
   });
 
   it("[VEW-3] an outcome whose effects do not arrive makes the client say hello again", async () => {
