@@ -12,6 +12,5 @@ export type { Viewed } from "./replica/view.ts";
 export type { Result } from "./result.ts";
 export type { SchemaDeclaration } from "./schema/declaration.ts";
 export type { Schema } from "./schema/schema.ts";
-export { memory } from "./storage/memory.ts";
 export { LiveQuery, type LiveState } from "./views/live.ts";
 export type { Query } from "./views/query.ts";

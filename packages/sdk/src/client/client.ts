@@ -17,7 +17,7 @@ import { type Rejected, type ReplicaMeta, type ReplicaStore, StoreError } from "
 import { type Viewed, viewOf } from "../replica/view.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { SchemaDeclaration } from "../schema/declaration.ts";
-import { readSchema, type Schema } from "../schema/schema.ts";
+import { type Formats, readSchema, type Schema } from "../schema/schema.ts";
 import type { SessionEvent } from "../session/state.ts";
 import type { LiveQuery } from "../views/live.ts";
 import type { Query } from "../views/query.ts";
@@ -32,6 +32,8 @@ export interface ClientOptions {
   /** Base address of the server, `https://crm.example.com`. */
   readonly server: string;
   readonly schema: SchemaDeclaration;
+  /** Checks of text formats on the device; without them the server alone checks formats. */
+  readonly formats?: Formats;
   /** Opens the local store, for example `indexedDb({ name: "crm" })`. */
   readonly store: (schema: Schema) => Promise<ReplicaStore>;
   readonly mode: DeploymentMode;
@@ -41,7 +43,15 @@ export interface ClientOptions {
 }
 
 /** What a client tells its listeners. */
-export type ClientEvent = SessionEvent | { readonly event: "store_failed"; readonly error: StoreError };
+export type ClientEvent =
+  | SessionEvent
+  /** Somebody signed in: there is a replica now. */
+  | { readonly event: "signed_in" }
+  /** A local mutation was taken into the outbox. */
+  | { readonly event: "local_change" }
+  /** A message of the server that is of a later version or does not follow the spec was ignored. */
+  | { readonly event: "frame_ignored" }
+  | { readonly event: "store_failed"; readonly error: StoreError };
 
 /** Whether and how far the device is in step with the server. */
 export interface Status {
@@ -97,7 +107,7 @@ export class Client<Types = Record<string, EntityTypes>> {
   static async open<Types = Record<string, EntityTypes>>(options: ClientOptions): Promise<Client<Types>> {
     const server = addressOf(options.server);
     const platform = platformWith(options.platform ?? {});
-    const schema = readSchema(options.schema);
+    const schema = readSchema(options.schema, options.formats);
     const store = await options.store(schema);
     const auth = await Auth.open(server, platform, store);
     const client = new Client<Types>({ ...options, server }, { platform, schema, store, auth });
@@ -111,6 +121,11 @@ export class Client<Types = Record<string, EntityTypes>> {
   /** Who is signed in; `undefined`: nobody. */
   get credentials(): Credentials | undefined {
     return this.#auth.credentials;
+  }
+
+  /** Whether there is a replica: somebody has signed in on this device, now or in an earlier run. */
+  get isReady(): boolean {
+    return this.#opened !== undefined;
   }
 
   /** Signs in, and makes an empty store this person's device. On one that holds data, its owner is signed in again. */
@@ -132,6 +147,7 @@ export class Client<Types = Record<string, EntityTypes>> {
       const replica = await this.#serial.run(() => Replica.open(this.#store, this.#schema, identity));
       this.#opened = replica && this.#begin(replica);
     }
+    this.#tell({ event: "signed_in" });
     return signed;
   }
 
@@ -250,6 +266,7 @@ export class Client<Types = Record<string, EntityTypes>> {
       serial: this.#serial,
       listener: {
         event: (event) => this.#tell(event),
+        frameIgnored: () => this.#tell({ event: "frame_ignored" }),
         storeFailed: (error) => this.#tell({ event: "store_failed", error }),
       },
     });
@@ -285,6 +302,7 @@ export class Client<Types = Record<string, EntityTypes>> {
     try {
       const done = await this.#serial.run(() => work(opened.replica, stamp));
       if (done.ok) {
+        this.#tell({ event: "local_change" });
         void opened.loop.feed({ input: "local_change" });
       }
       return done;

@@ -20,6 +20,8 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 
 export interface LoopListener {
   event(event: SessionEvent): void;
+  /** A message of the server that is of a later version or does not follow the spec was ignored. */
+  frameIgnored(): void;
   /** A step of the store failed; the connection was dropped and is made again. */
   storeFailed(error: StoreError): void;
 }
@@ -165,7 +167,7 @@ export class SyncLoop {
         this.#renew = isRevoked ? "always" : this.#renew;
         tell({ input: failure.failure === "sign_in_needed" ? "signed_out" : "disconnected" });
       },
-      ignored: () => undefined,
+      ignored: () => this.#options.listener.frameIgnored(),
     });
     this.#socket = socket;
   }

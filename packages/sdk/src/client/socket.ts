@@ -13,7 +13,7 @@ export interface SocketListener {
   /** No token is to be had without a person, or the server cannot be asked for one. Nothing comes after it. */
   refused(failure: Failure): void;
   /** A message that does not follow the spec, or a type of a later version; it was ignored. */
-  ignored(message: string): void;
+  ignored(): void;
 }
 
 export interface SocketOptions {
@@ -85,15 +85,10 @@ export class Socket {
       return;
     }
     const decoded = decodeFrame(data);
-    switch (decoded.kind) {
-      case "frame":
-        this.#listener.frame(decoded.frame);
-        return;
-      case "unknown":
-        this.#listener.ignored(`a frame of type ${decoded.type}`);
-        return;
-      case "malformed":
-        this.#listener.ignored(decoded.message);
+    if (decoded.kind === "frame") {
+      this.#listener.frame(decoded.frame);
+    } else {
+      this.#listener.ignored();
     }
   }
 

@@ -6,58 +6,44 @@
 import { isArray, isObject, type Json, member } from "../json.ts";
 import type { ServerFrame, WireOp } from "./frames.ts";
 
-/** Says what is wrong with a value at `path`, or nothing. */
-type Check = (value: Json, path: string) => string | undefined;
+/** Whether a value has a form. */
+type Check = (value: Json) => boolean;
 
-const text: Check = (value, path) => (typeof value === "string" ? undefined : `${path} is not a text`);
-const flag: Check = (value, path) => (typeof value === "boolean" ? undefined : `${path} is not true or false`);
+const text: Check = (value) => typeof value === "string";
+const flag: Check = (value) => typeof value === "boolean";
 /** A whole number from 0, below 2^53 (spec ID-5). */
-const count: Check = (value, path) =>
-  Number.isSafeInteger(value) && Number(value) >= 0 ? undefined : `${path} is not a whole number from 0`;
-const fields: Check = (value, path) => (isObject(value) ? undefined : `${path} is not an object`);
-const sum: Check = (value, path) =>
-  typeof value === "string" && /^[0-9a-f]{16}$/.test(value) ? undefined : `${path} is not 16 hex digits`;
+const count: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
+const fields: Check = isObject;
+const sum: Check = (value) => typeof value === "string" && /^[0-9a-f]{16}$/.test(value);
 
 function list(item: Check): Check {
-  return (value, path) =>
-    isArray(value) ? first(value.map((held, index) => item(held, `${path}.${index}`))) : `${path} is not an array`;
+  return (value) => isArray(value) && value.every(item);
 }
 
 function tuple(...items: readonly Check[]): Check {
-  return (value, path) =>
-    isArray(value) && value.length === items.length
-      ? first(items.map((item, index) => item(value[index] ?? null, `${path}.${index}`)))
-      : `${path} is not an array of ${items.length}`;
+  return (value) =>
+    isArray(value) && value.length === items.length && items.every((item, index) => item(value[index] ?? null));
+}
+
+function word(...words: readonly string[]): Check {
+  return (value) => words.includes(String(value));
 }
 
 /** An object with these members; a name that ends in `?` may be absent. */
 function shape(members: Readonly<Record<string, Check>>): Check {
-  const checks = Object.entries(members);
-  return (value, path) => {
-    if (!isObject(value)) {
-      return `${path} is not an object`;
-    }
-    return first(
-      checks.map(([name, check]) => {
-        const isOptional = name.endsWith("?");
-        const held = member(value, isOptional ? name.slice(0, -1) : name);
-        return isOptional && held === null ? undefined : check(held, `${path}.${name.replace("?", "")}`);
-      }),
-    );
-  };
+  const checks = Object.entries(members).map(([name, check]): readonly [string, Check] => {
+    const isOptional = name.endsWith("?");
+    return isOptional ? [name.slice(0, -1), (value) => value === null || check(value)] : [name, check];
+  });
+  return (value) => isObject(value) && checks.every(([name, check]) => check(member(value, name)));
 }
 
 /** One of several shapes, told apart by a member. */
 function tagged(tag: string, shapes: Readonly<Record<string, Check>>): Check {
-  return (value, path) => {
-    const word = isObject(value) ? member(value, tag) : null;
-    const check = typeof word === "string" && Object.hasOwn(shapes, word) ? shapes[word] : undefined;
-    return check === undefined ? `${path}.${tag} is ${JSON.stringify(word)}` : check(value, path);
+  return (value) => {
+    const name = isObject(value) ? member(value, tag) : null;
+    return typeof name === "string" && Object.hasOwn(shapes, name) && shapes[name]?.(value) === true;
   };
-}
-
-function first(problems: readonly (string | undefined)[]): string | undefined {
-  return problems.find((problem) => problem !== undefined);
 }
 
 const digest = shape({ count, sum });
@@ -77,10 +63,7 @@ const plan = tagged("how", {
 const outcome = shape({
   client_seq: count,
   mutation_id: text,
-  outcome: (value, path) =>
-    ["applied", "merged", "superseded", "in_review", "rejected"].includes(String(value))
-      ? undefined
-      : `${path} is ${JSON.stringify(value)}`,
+  outcome: word("applied", "merged", "superseded", "in_review", "rejected"),
   "code?": text,
   "detail?": text,
   "conflict_ids?": list(text),
@@ -104,7 +87,7 @@ const FRAMES: Readonly<Record<string, Check>> = {
     user_id: text,
     role: text,
   }),
-  grant: shape({ scope: text, action: tagOf("add", "remove"), reason: text }),
+  grant: shape({ scope: text, action: word("add", "remove"), reason: text }),
   batch: shape({
     from: count,
     to: count,
@@ -141,32 +124,26 @@ const FRAMES: Readonly<Record<string, Check>> = {
   }),
 };
 
-function tagOf(...words: readonly string[]): Check {
-  return (value, path) => (words.includes(String(value)) ? undefined : `${path} is ${JSON.stringify(value)}`);
-}
-
 /** What a message of the server is. */
 export type Decoded =
   | { readonly kind: "frame"; readonly frame: ServerFrame }
   /** A type of a later server; it sends nothing vital that way. */
-  | { readonly kind: "unknown"; readonly type: string }
-  | { readonly kind: "malformed"; readonly message: string };
+  | { readonly kind: "unknown" }
+  /** Not a frame, or one that lacks something. */
+  | { readonly kind: "malformed" };
 
 /** Reads one message. O(size of the message); the frame is the parsed JSON itself, not a copy. */
 export function decodeFrame(message: string): Decoded {
   const value = parse(message);
   const type = isObject(value) ? member(value, "type") : null;
   if (typeof type !== "string") {
-    return { kind: "malformed", message: "a frame is a JSON object with a type" };
+    return { kind: "malformed" };
   }
   const check = Object.hasOwn(FRAMES, type) ? FRAMES[type] : undefined;
   if (check === undefined) {
-    return { kind: "unknown", type };
+    return { kind: "unknown" };
   }
-  const problem = check(value ?? null, type);
-  return problem === undefined
-    ? { kind: "frame", frame: value as unknown as ServerFrame }
-    : { kind: "malformed", message: problem };
+  return check(value ?? null) ? { kind: "frame", frame: value as unknown as ServerFrame } : { kind: "malformed" };
 }
 
 /** A line of a snapshot (spec SNP-1). */
@@ -184,17 +161,13 @@ export function decodeSnapshotLine(line: string): SnapshotLine {
   }
   // Rows outnumber everything else ten thousand to one.
   if (Object.hasOwn(value, "op")) {
-    return wireOp(value, "row") === undefined
-      ? { kind: "row", row: value as unknown as WireOp }
-      : { kind: "malformed" };
+    return wireOp(value) ? { kind: "row", row: value as unknown as WireOp } : { kind: "malformed" };
   }
   const [resume, seq] = [member(value, "resume"), member(value, "seq")];
   if (typeof resume === "string") {
     return { kind: "page", resume };
   }
-  return member(value, "end") === true && count(seq, "seq") === undefined
-    ? { kind: "end", seq: Number(seq) }
-    : { kind: "malformed" };
+  return member(value, "end") === true && count(seq) ? { kind: "end", seq: Number(seq) } : { kind: "malformed" };
 }
 
 function parse(text: string): Json | undefined {

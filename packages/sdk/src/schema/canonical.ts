@@ -3,10 +3,10 @@
 import { type Fields, isArray, isObject, type Json, jsonEquals, member, objectOf, unreachable } from "../json.ts";
 import { err, ok, type Result } from "../result.ts";
 import { Unfit } from "./expect.ts";
-import { canonicalText } from "./formats.ts";
 import { canonicalJson, flags, requireObject, setOf, setPatch, uuid, withoutNullMembers } from "./json.ts";
 import { decimal, integer, wholeNumber } from "./number.ts";
 import { type Entity, EXACT_MAX, type Field, type FieldKind } from "./schema.ts";
+import { canonicalText } from "./text.ts";
 import { date, timestamp } from "./time.ts";
 
 /** A value, or the lack of one, that the schema refuses. */

@@ -1,48 +1,20 @@
-/** Formats of text fields. Each returns the canonical text or throws what is expected. */
+/**
+ * Formats of text fields (`spec/vectors/values.json`): early warning on the device, for `ClientOptions.formats`. The server
+ * checks them in any case; without them a text is kept as it was written until the server has seen it.
+ */
 
-import type { Json } from "../json.ts";
 import { canonicalEmail, isDomain, isIpv6 } from "./email.ts";
 import { Unfit } from "./expect.ts";
-import type { FieldKind } from "./schema.ts";
+import type { Formats } from "./schema.ts";
 import { hasSpace, isBlank } from "./space.ts";
 import { zoneName } from "./time.ts";
-
-type TextKind = Extract<FieldKind, { type: "text" }>;
 
 const CONTROL = /\p{Cc}/u;
 /** Digits of any of the scripts people write phone numbers in. */
 const PHONE_DIGIT = /[0-9\u0660-\u0669\u06f0-\u06f9\u0966-\u096f\uff10-\uff19]/gu;
 
-/** The canonical form of a text field's value. */
-export function canonicalText(kind: TextKind, value: Json): string {
-  if (typeof value !== "string") {
-    throw new Unfit("expected text");
-  }
-  const text = wellFormed(value);
-  // A character is one or two units: counting is needed only for longer texts.
-  if (text.length > kind.maxLength && [...text].length > kind.maxLength) {
-    throw new Unfit(`expected at most ${kind.maxLength} characters`);
-  }
-  if (kind.pattern !== undefined && !matchesWhole(kind.pattern.source, text)) {
-    throw new Unfit(kind.pattern.message);
-  }
-  return kind.format === undefined ? text : (FORMATS[kind.format]?.(text) ?? text);
-}
-
-/** A text that every other language can hold: no U+0000, and no half of a character. */
-export function wellFormed(text: string): string {
-  if (text.includes("\u0000")) {
-    throw new Unfit("text must not contain the character U+0000");
-  }
-  // A lone surrogate is no character and has no UTF-8 form: a frame with one in it could not be read by anybody.
-  if (/\p{Surrogate}/u.test(text)) {
-    throw new Unfit("text must not contain half of a character (a lone surrogate)");
-  }
-  return text;
-}
-
-/** A format of a later version is the server's to check, like the rules. */
-const FORMATS: Readonly<Record<string, (text: string) => string>> = {
+/** Each returns the canonical text or throws what is expected. */
+export const formats: Formats = {
   email: canonicalEmail,
   timezone: (text) => zoneName(text) ?? refuse("expected an IANA time zone like Europe/Berlin"),
   hostname: (text) => {
@@ -118,13 +90,4 @@ function isLanguage(text: string): boolean {
   const tail =
     "(?:-[a-z]{4})?(?:-(?:[a-z]{2}|[0-9]{3}))?(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*(?:-[a-wyz0-9](?:-[a-z0-9]{2,8})+)*(?:-x(?:-[a-z0-9]{1,8})+)?";
   return new RegExp(`^(?:${language}${tail}|x(?:-[a-z0-9]{1,8})+)$`, "i").test(text);
-}
-
-/** Whether the expression matches the whole text; one that this platform cannot read is the server's to check. */
-function matchesWhole(source: string, text: string): boolean {
-  try {
-    return new RegExp(`^(?:${source})$`, "u").test(text);
-  } catch {
-    return true;
-  }
 }

@@ -2,9 +2,9 @@
 
 import { compareText, encodedBytes, isArray, isObject, type Json, type JsonObject, member, objectOf } from "../json.ts";
 import { Unfit } from "./expect.ts";
-import { wellFormed } from "./formats.ts";
 import { EXACT_MAX, type SetItem } from "./schema.ts";
 import { isBlank, trimmed } from "./space.ts";
+import { wellFormed } from "./text.ts";
 
 /** Nesting of arrays and objects; a plain value has none. */
 const DEPTH_MAX = 16;

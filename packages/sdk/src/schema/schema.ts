@@ -41,7 +41,7 @@ export interface Group {
 
 /** What a field holds; `crates/core/src/schema/types.rs` and `spec/vectors/values.json` say what is canonical. */
 export type FieldKind =
-  | { readonly type: "text"; readonly maxLength: number; readonly format?: string; readonly pattern?: Pattern }
+  | { readonly type: "text"; readonly maxLength: number; readonly format?: Format; readonly pattern?: Pattern }
   | { readonly type: "choice"; readonly choices: readonly string[] }
   | { readonly type: "integer"; readonly min: number; readonly max: number }
   | {
@@ -54,6 +54,12 @@ export type FieldKind =
   | { readonly type: "json"; readonly maxBytes: number }
   | { readonly type: "set"; readonly items: SetItem; readonly maxItems: number; readonly maxLength: number }
   | { readonly type: "boolean" | "date" | "timestamp" | "uuid" | "counter" };
+
+/** Brings a text to the canonical form of a format, or throws what is expected. */
+export type Format = (text: string) => string;
+
+/** Formats by the name a declaration gives them. */
+export type Formats = Readonly<Record<string, Format>>;
 
 export type SetItem = "text" | "folded_text" | "uuid";
 
@@ -103,10 +109,11 @@ const SET_LENGTH_DEFAULT = 100;
 
 /**
  * Reads a declaration. Throws when it names a type or strategy this version does not know: the server refuses mistakes
- * in a declaration with their line, so what arrives here is either right or of a later version.
+ * in a declaration with their line, so what arrives here is either right or of a later version. A format that is not among
+ * `formats` is left to the server.
  */
-export function readSchema(declaration: SchemaDeclaration): Schema {
-  const entities = Object.entries(declaration.entities).map(([name, entity]) => readEntity(name, entity));
+export function readSchema(declaration: SchemaDeclaration, formats: Formats = {}): Schema {
+  const entities = Object.entries(declaration.entities).map(([name, entity]) => readEntity(name, entity, formats));
   return {
     version: declaration.version,
     hash: declaration.hash ?? "",
@@ -114,7 +121,7 @@ export function readSchema(declaration: SchemaDeclaration): Schema {
   };
 }
 
-function readEntity(name: string, declaration: EntityDeclaration): Entity {
+function readEntity(name: string, declaration: EntityDeclaration, formats: Formats): Entity {
   const groups = new Map<string, Group>();
   for (const group of Object.values(declaration.groups ?? {})) {
     const read: Group = { fields: [...group.fields].sort(), strategy: readStrategy(group, "text") };
@@ -123,7 +130,7 @@ function readEntity(name: string, declaration: EntityDeclaration): Entity {
     }
   }
   const fields = Object.entries(declaration.fields).map(([field, declared]): [string, Field] => {
-    const kind = readKind(field, declared);
+    const kind = readKind(field, declared, formats);
     const group = groups.get(field) ?? { fields: [field], strategy: readStrategy(declared, kind.type) };
     return [field, readField(field, declared, kind, group)];
   });
@@ -149,17 +156,19 @@ function readField(name: string, declared: FieldDeclaration, kind: FieldKind, gr
   };
 }
 
-function readKind(field: string, declared: FieldDeclaration): FieldKind {
+function readKind(field: string, declared: FieldDeclaration, formats: Formats): FieldKind {
   switch (declared.type) {
-    case "text":
+    case "text": {
+      const format = formats[declared.format ?? ""];
       return {
         type: "text",
         maxLength: declared.max_len ?? TEXT_LENGTH[declared.format ?? ""] ?? TEXT_LENGTH_DEFAULT,
-        ...(declared.format !== undefined && { format: declared.format }),
+        ...(format !== undefined && { format }),
         ...(declared.pattern !== undefined && {
           pattern: { source: declared.pattern, message: declared.pattern_message ?? "" },
         }),
       };
+    }
     case "choice":
       return { type: "choice", choices: declared.choices ?? [] };
     case "integer":

@@ -22,7 +22,7 @@ import {
   StoreError,
 } from "../replica/store.ts";
 import type { Schema } from "../schema/schema.ts";
-import { checkNumbers, indexKeys, requireIndex, valueKey } from "./memory.ts";
+import { checkNumbers, indexKeys, requireIndex, valueKey } from "./keys.ts";
 
 export interface IndexedDbOptions {
   /** Name of the database. One database is one device of one person. */

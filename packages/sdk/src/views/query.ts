@@ -7,6 +7,8 @@ import type { Entity } from "../schema/schema.ts";
 
 /** All conditions must hold. */
 export interface Query {
+  /** The record of this id alone. */
+  readonly id?: string;
   /** Equalities: a scalar equals, a set contains; `null`: no value. */
   readonly where?: Readonly<Record<string, Json>>;
   /** Anything else a program wants to ask. Called for every record the equalities leave; must not throw. */
@@ -19,6 +21,9 @@ export interface Query {
 }
 
 export function matches(query: Query, record: Viewed): boolean {
+  if (query.id !== undefined && query.id !== record.id) {
+    return false;
+  }
   for (const [field, wanted] of Object.entries(query.where ?? {})) {
     const held = record.fields[field] ?? null;
     const isMatch = isArray(held) && !isArray(wanted) ? held.includes(wanted) : jsonEquals(held, wanted);

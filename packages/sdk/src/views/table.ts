@@ -73,6 +73,11 @@ export class Table {
   }
 
   *#candidates(query: Query): Iterable<Viewed> {
+    if (query.id !== undefined) {
+      const row = this.#rows.get(query.id);
+      yield* row === undefined ? [] : [row];
+      return;
+    }
     let rarest: Set<string> | undefined;
     for (const [field, value] of Object.entries(query.where ?? {})) {
       if (value === null || typeof value === "object") {

@@ -10,11 +10,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import WebSocket from "ws";
-import { type CrmEntities, crmSchema } from "../../src/crm/index.ts";
+import { type CrmEntities, crm, crmSchema } from "../../src/crm/index.ts";
 import { DigestSum } from "../../src/digest.ts";
-import { Client, memory, type ReplicaStore, type Result, type Viewed } from "../../src/index.ts";
+import { Client, type ReplicaStore, type Result, type Viewed } from "../../src/index.ts";
 import type { Schema } from "../../src/schema/schema.ts";
 import { indexedDb } from "../../src/storage/indexeddb.ts";
+import { memory } from "../../src/storage/memory.ts";
 import { Random } from "../random.ts";
 import { PASSWORD, type Server, startServer, until } from "./server.ts";
 
@@ -72,7 +73,7 @@ class Device {
   async start(): Promise<void> {
     this.client = await Client.open<CrmEntities>({
       server: server.url,
-      schema: crmSchema,
+      ...crm,
       store: async (schema) => {
         this.store = await this.#open(schema);
         return this.store;

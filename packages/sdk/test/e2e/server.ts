@@ -7,8 +7,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
-import { type CrmEntities, crmSchema } from "../../src/crm/index.ts";
-import { Client, type ClientOptions, memory } from "../../src/index.ts";
+import { type CrmEntities, crm } from "../../src/crm/index.ts";
+import { Client, type ClientOptions } from "../../src/index.ts";
+import { memory } from "../../src/storage/memory.ts";
 
 /** The built server: `SYNCLINE_BIN`, else what `cargo build` leaves. */
 const PROGRAM =
@@ -78,7 +79,7 @@ export async function signedIn(
 ): Promise<Client<CrmEntities>> {
   const client = await Client.open<CrmEntities>({
     server: server.url,
-    schema: crmSchema,
+    ...crm,
     store: memory(),
     mode: "web_app",
     deviceName: `test of ${email}`,

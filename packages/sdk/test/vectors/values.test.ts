@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { type Fields, type Json, jsonEquals, member } from "../../src/json.ts";
 import { canonicalCreate, canonicalUpdate } from "../../src/schema/canonical.ts";
 import type { FieldDeclaration } from "../../src/schema/declaration.ts";
+import { formats } from "../../src/schema/formats.ts";
 import { readSchema } from "../../src/schema/schema.ts";
 import { vectors } from "./vectors.ts";
 
@@ -21,7 +22,7 @@ it("the file has the cases it is known to have", () => {
 });
 
 it.each(cases)("[VAL-1] $name", (about) => {
-  const schema = readSchema({ version: 1, roles: {}, entities: { e: { fields: { f: about.type } } } });
+  const schema = readSchema({ version: 1, roles: {}, entities: { e: { fields: { f: about.type } } } }, formats);
   const entity = schema.entities.get("e");
   if (entity === undefined) {
     throw new Error("the schema has the entity it declares");
