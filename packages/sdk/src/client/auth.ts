@@ -97,9 +97,8 @@ export class Auth {
     this.#credentials = credentials;
   }
 
-  /** Forgets who was signed in, also in the store. */
-  async forget(): Promise<void> {
-    await this.#store.write({ localPut: [[CREDENTIALS_KEY, null]] });
+  /** Forgets who was signed in. The store was wiped by whoever calls this. */
+  forget(): void {
     this.#credentials = undefined;
   }
 

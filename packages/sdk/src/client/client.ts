@@ -76,9 +76,6 @@ interface Opened {
   readonly loop: SyncLoop;
 }
 
-/** Under this key the store keeps the id of the device. */
-const DEVICE_KEY = "device_id";
-
 export class Client<Types = Record<string, EntityTypes>> {
   readonly db: Db<Types>;
   readonly #options: ClientOptions;
@@ -130,23 +127,24 @@ export class Client<Types = Record<string, EntityTypes>> {
 
   /** Signs in, and makes an empty store this person's device. On one that holds data, its owner is signed in again. */
   async signIn(signIn: SignIn): Promise<Result<Credentials, Failure>> {
-    const device = { id: await this.#deviceId(), name: this.#options.deviceName, mode: this.#options.mode };
+    const id = this.#heldMeta()?.deviceId ?? this.mintId();
+    const device = { id, name: this.#options.deviceName, mode: this.#options.mode };
     const signed = await this.#auth.signIn(signIn, device);
     if (!signed.ok) {
       return signed;
     }
     const { workspaceId, userId, deviceId } = signed.value;
-    const held = this.#opened?.replica.meta;
+    const held = this.#heldMeta();
     if (held !== undefined && (held.userId !== userId || held.workspaceId !== workspaceId)) {
       const message = `this store belongs to user ${held.userId} of workspace ${held.workspaceId}: use another one`;
       return err({ failure: "refused", problem: { code: "forbidden", class: "rejected", message } });
     }
-    await this.#auth.keep(signed.value);
-    if (this.#opened === undefined) {
+    if (held === undefined) {
       const identity = { workspaceId, userId, deviceId, clientId: this.mintId() };
-      const replica = await this.#serial.run(() => Replica.open(this.#store, this.#schema, identity));
-      this.#opened = replica && this.#begin(replica);
+      this.#opened?.loop.close();
+      this.#opened = this.#begin(await this.#serial.run(() => Replica.create(this.#store, this.#schema, identity)));
     }
+    await this.#auth.keep(signed.value);
     this.#tell({ event: "signed_in" });
     return signed;
   }
@@ -265,7 +263,12 @@ export class Client<Types = Record<string, EntityTypes>> {
       replica,
       serial: this.#serial,
       listener: {
-        event: (event) => this.#tell(event),
+        event: (event) => {
+          if (event.event === "purged") {
+            this.#auth.forget();
+          }
+          this.#tell(event);
+        },
         frameIgnored: () => this.#tell({ event: "frame_ignored" }),
         storeFailed: (error) => this.#tell({ event: "store_failed", error }),
       },
@@ -279,15 +282,10 @@ export class Client<Types = Record<string, EntityTypes>> {
     }
   }
 
-  /** The id of the device: minted once, kept with the store. */
-  async #deviceId(): Promise<string> {
-    const held = this.#opened?.replica.meta.deviceId ?? (await this.#store.local(DEVICE_KEY));
-    if (typeof held === "string") {
-      return held;
-    }
-    const minted = this.mintId();
-    await this.#store.write({ localPut: [[DEVICE_KEY, minted]] });
-    return minted;
+  /** Whose data the store holds; `undefined`: nobody's, or it was deleted because access was withdrawn. */
+  #heldMeta(): ReplicaMeta | undefined {
+    const meta = this.#opened?.replica.meta;
+    return meta?.purged === undefined ? meta : undefined;
   }
 
   /** A local change, in the replica's sequence of steps; the loop is told when it was taken. */

@@ -16,7 +16,7 @@ export interface ReplicaIdentity {
   readonly workspaceId: string;
   readonly userId: string;
   readonly deviceId: string;
-  /** For a store that is new: minted by the caller. */
+  /** Minted by the caller. */
   readonly clientId: string;
 }
 
@@ -39,15 +39,14 @@ export class Replica {
     this.#meta = meta;
   }
 
-  /** Opens the replica in `store`, making it when the store is new. Without `identity`: only if it exists. */
-  static async open(store: ReplicaStore, schema: Schema, identity?: ReplicaIdentity): Promise<Replica | undefined> {
+  /** Opens the replica in `store`; `undefined`: the store is new. */
+  static async open(store: ReplicaStore, schema: Schema): Promise<Replica | undefined> {
     const held = await store.meta();
-    if (held !== undefined) {
-      return new Replica(store, schema, held);
-    }
-    if (identity === undefined) {
-      return undefined;
-    }
+    return held && new Replica(store, schema, held);
+  }
+
+  /** Makes the store somebody's replica. Whatever it held is deleted. */
+  static async create(store: ReplicaStore, schema: Schema, identity: ReplicaIdentity): Promise<Replica> {
     const meta: ReplicaMeta = {
       ...identity,
       cursor: 0,
@@ -57,7 +56,7 @@ export class Replica {
       leaseUntilMs: 0,
       repairs: 0,
     };
-    await store.write({ meta });
+    await store.write({ wipe: true, meta });
     return new Replica(store, schema, meta);
   }
 

@@ -21,6 +21,8 @@ export interface Server {
   readonly url: string;
   /** Stops it as an operator would, or kills it. */
   stop(signal?: NodeJS.Signals): Promise<void>;
+  /** Starts a server on the same data, at the same address, after a stop. */
+  restart(listen: string): Promise<Server>;
 }
 
 /** Starts a server on a folder of its own. */
@@ -44,6 +46,7 @@ export async function startServer(
   });
   return {
     url,
+    restart: (listen) => startServer(data, listen),
     stop: async (signal = "SIGTERM") => {
       const ended = new Promise((resolve) => child.once("exit", resolve));
       child.kill(signal);

@@ -105,11 +105,7 @@ export class Bed {
 
   static async make(): Promise<Bed> {
     const identity = { workspaceId: "acme", userId: id(1), deviceId: id(2), clientId: id(3) };
-    const replica = await Replica.open(new MemoryStore(SCHEMA), SCHEMA, identity);
-    if (replica === undefined) {
-      throw new Error("an identity makes a replica");
-    }
-    return new Bed(replica);
+    return new Bed(await Replica.create(new MemoryStore(SCHEMA), SCHEMA, identity));
   }
 
   /** Live on the workspace scope at seq 10, empty. */

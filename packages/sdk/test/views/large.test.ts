@@ -28,10 +28,7 @@ function lead(index: number): BaseRecord {
 it("live queries stay fast at 100,000 records", async () => {
   const schema = readSchema(crmSchema);
   const identity = { workspaceId: "acme", userId: lead(1).id, deviceId: lead(2).id, clientId: lead(3).id };
-  const replica = await Replica.open(new MemoryStore(schema), schema, identity);
-  if (replica === undefined) {
-    throw new Error("an identity makes a replica");
-  }
+  const replica = await Replica.create(new MemoryStore(schema), schema, identity);
   await replica.store.write({ basePut: Array.from({ length: COUNT }, (_, index) => lead(index)) });
   const views = new Views(replica);
   replica.onTouched((touched) => views.touched(touched));
