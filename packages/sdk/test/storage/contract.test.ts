@@ -1,11 +1,16 @@
 import "fake-indexeddb/auto";
 import { IDBFactory } from "fake-indexeddb";
 import { beforeEach, describe, it } from "vitest";
+import { asyncStorage } from "../../src/storage/asyncstorage.ts";
+import { chromeStorage } from "../../src/storage/chrome.ts";
 import { cases, type StoreUnderTest } from "../../src/storage/contract.ts";
 import { indexedDb } from "../../src/storage/indexeddb.ts";
 import { memory } from "../../src/storage/memory.ts";
+import { FakeAsyncStorage, FakeStorageArea } from "./platforms.ts";
 
 const ADAPTERS: Record<string, () => StoreUnderTest> = {
+  AsyncStorage: () => ({ open: asyncStorage(new FakeAsyncStorage(), { name: "contract" }), isDurable: true }),
+  "chrome.storage": () => ({ open: chromeStorage(new FakeStorageArea(), { name: "contract" }), isDurable: true }),
   memory: () => ({ open: memory(), isDurable: false }),
   IndexedDB: () => ({ open: indexedDb({ name: "contract" }), isDurable: true }),
 };
