@@ -4,6 +4,7 @@ import { EMPTY_DIGEST } from "../../src/digest.ts";
 import type { BaseRecord, Pending, ReplicaMeta, ReplicaStore, ReplicaWrites } from "../../src/replica/store.ts";
 import { readSchema } from "../../src/schema/schema.ts";
 import { asyncStorage } from "../../src/storage/asyncstorage.ts";
+import { MemoryStore } from "../../src/storage/memory.ts";
 import { FakeAsyncStorage, type Fault } from "./platforms.ts";
 
 const SCHEMA = readSchema(crmSchema);
@@ -84,7 +85,7 @@ it("[RPL-2] whenever the process is killed, a step has happened or not, and what
   const total = touched.reduce((sum, count) => sum + count, 0);
   for (let atKey = 1; atKey <= total; atKey++) {
     const held = new Map<string, string>();
-    const store = await open(held, { atKey, dies: true });
+    const store = await open(held, { diesAt: atKey });
     let promised = 0;
     for (const step of STEPS) {
       const isTaken = await store.write(step).then(
@@ -111,7 +112,7 @@ it("[RPL-2] a failure that passes leaves the step undone or done, and the store 
   const total = touched.reduce((sum, count) => sum + count, 0);
   for (let atKey = 1; atKey <= total; atKey++) {
     const held = new Map<string, string>();
-    const store = await open(held, { atKey, dies: false });
+    const store = await open(held, { failsAt: [atKey] });
     for (const [index, step] of STEPS.entries()) {
       const before = await dump(store);
       try {
@@ -124,6 +125,41 @@ it("[RPL-2] a failure that passes leaves the step undone or done, and the store 
       expect(await dump(store), `key ${atKey}`).toBe(dumps[index + 1]);
     }
     expect(await dump(await open(held)), `key ${atKey}`).toBe(dumps.at(-1));
+  }
+});
+
+it("[RPL-2] lost answers, failures and a kill in one run never mix two steps", async () => {
+  const { touched } = await history();
+  const total = touched.reduce((sum, count) => sum + count, 0);
+  const other = { basePut: [{ ...lead(7, 7), fields: { notes: "y".repeat(150_000) } }], outboxPut: [pending(7)] };
+  for (let atKey = 1; atKey <= total; atKey++) {
+    for (const diesAfter of [1, 2, 3, 4, 6, 9]) {
+      const held = new Map<string, string>();
+      const fault = { failsAt: [atKey, atKey + 1], isAnswerLost: true, diesAt: atKey + 1 + diesAfter };
+      const store = await open(held, fault);
+      let promised = 0;
+      for (const step of STEPS) {
+        const isTaken = await store.write(step).then(
+          () => true,
+          () => false,
+        );
+        if (!isTaken) {
+          break;
+        }
+        promised += 1;
+      }
+      // Whoever was refused goes on with something else.
+      await store.write(other).catch(() => undefined);
+      const possible: string[] = [];
+      for (const count of [promised, promised + 1]) {
+        const wanted = new MemoryStore(SCHEMA);
+        STEPS.slice(0, count).forEach((step) => void wanted.apply(step));
+        possible.push(await dump(wanted));
+        wanted.apply(other);
+        possible.push(await dump(wanted));
+      }
+      expect(possible, `key ${atKey}, killed ${diesAfter} later`).toContain(await dump(await open(held)));
+    }
   }
 });
 

@@ -3,10 +3,13 @@
 import type { AsyncStorage } from "../../src/storage/asyncstorage.ts";
 import type { StorageArea } from "../../src/storage/chrome.ts";
 
-/** Fails at the n-th key it writes or removes. `dies`: from then on nothing works, as in a process that was killed. */
+/** What goes wrong, counted in keys that are written or removed. */
 export interface Fault {
-  readonly atKey: number;
-  readonly dies: boolean;
+  /** Calls fail at these keys; a key to be written is written all the same when `isAnswerLost`. */
+  readonly failsAt?: readonly number[];
+  readonly isAnswerLost?: boolean;
+  /** From this key on nothing works, as in a process that was killed. */
+  readonly diesAt?: number;
 }
 
 export class FakeAsyncStorage implements AsyncStorage {
@@ -29,28 +32,27 @@ export class FakeAsyncStorage implements AsyncStorage {
 
   async multiSet(entries: [string, string][]): Promise<void> {
     for (const [key, value] of entries) {
-      this.#touch();
       if (value.length > 256 * 1024) {
         throw new Error("a value of more than 256 KiB");
       }
-      this.#held.set(key, value);
+      this.#touch(() => this.#held.set(key, value), this.#fault?.isAnswerLost);
     }
   }
 
   async multiRemove(keys: readonly string[]): Promise<void> {
     for (const key of keys) {
-      this.#touch();
-      this.#held.delete(key);
+      this.#touch(() => this.#held.delete(key));
     }
   }
 
-  #touch(): void {
+  #touch(work: () => void, isAnswerLost = false): void {
     this.keysTouched += 1;
-    if (this.#fault === undefined) {
-      return;
+    const isDead = this.keysTouched >= (this.#fault?.diesAt ?? Number.POSITIVE_INFINITY);
+    const fails = this.#fault?.failsAt?.includes(this.keysTouched) === true;
+    if (!isDead && (!fails || isAnswerLost)) {
+      work();
     }
-    const { atKey, dies } = this.#fault;
-    if (dies ? this.keysTouched >= atKey : this.keysTouched === atKey) {
+    if (isDead || fails) {
       throw new Error("the platform failed");
     }
   }
