@@ -6,6 +6,7 @@ import {
   type Drafted,
   discardRejected,
   type Edit,
+  findMutation,
   type LocalError,
   localError,
   mutate,
@@ -170,9 +171,12 @@ export class Client<Types = Record<string, EntityTypes>> {
     await this.#serial.run(() => this.#store.close());
   }
 
-  /** Applies the edits as one mutation: visible and durable when this resolves. Needs no network. */
-  mutate(edits: readonly Edit[]): Promise<Result<Drafted, LocalError>> {
-    return this.#edit((replica, stamp) => mutate(replica, edits, stamp));
+  /**
+   * Applies the edits as one mutation: visible and durable when this resolves. Needs no network. `mutationId`: for whoever
+   * may have to ask twice; a mutation that was taken under it is not taken again.
+   */
+  mutate(edits: readonly Edit[], mutationId?: string): Promise<Result<Drafted, LocalError>> {
+    return this.#editOnce(mutationId, (replica, stamp) => mutate(replica, edits, stamp));
   }
 
   /** The record as the person sees it, with what is pending. */
@@ -200,18 +204,7 @@ export class Client<Types = Record<string, EntityTypes>> {
 
   /** Takes back how a conflict was decided: the other side is put in place (spec CNF-3). Returns what it is decided as now. */
   async undo(conflict: string): Promise<Result<Resolution, LocalError>> {
-    const found = await this.get(CONFLICTS, conflict);
-    if (found === undefined) {
-      return err(localError("not_found", `there is no conflict ${conflict} on this device`));
-    }
-    const decided = member(found.fields, "resolution");
-    const isMine =
-      decided === null
-        ? jsonEquals(member(found.fields, "result"), member(found.fields, "mine"))
-        : decided !== "use_theirs";
-    const resolution = isMine ? "use_theirs" : "use_mine";
-    const drafted = await this.resolve(conflict, resolution);
-    return drafted.ok ? ok(resolution) : drafted;
+    return undo(await this.get(CONFLICTS, conflict), (resolution) => this.resolve(conflict, resolution));
   }
 
   /** Mutations the server refused, oldest first. */
@@ -223,9 +216,9 @@ export class Client<Types = Record<string, EntityTypes>> {
     return this.#edit((replica) => discardRejected(replica, clientSeq));
   }
 
-  /** Sends a rejected mutation again, with other values for some fields of its first op. */
-  resendRejected(clientSeq: number, changes: Fields): Promise<Result<Drafted, LocalError>> {
-    return this.#edit((replica, stamp) => resendRejected(replica, clientSeq, changes, stamp));
+  /** Sends a rejected mutation again, with other values for some fields of its first op. `mutationId`: as in {@link mutate}. */
+  resendRejected(clientSeq: number, changes: Fields, mutationId?: string): Promise<Result<Drafted, LocalError>> {
+    return this.#editOnce(mutationId, (replica, stamp) => resendRejected(replica, clientSeq, changes, stamp));
   }
 
   async status(): Promise<Status> {
@@ -288,6 +281,20 @@ export class Client<Types = Record<string, EntityTypes>> {
     return meta?.purged === undefined ? meta : undefined;
   }
 
+  /** An edit under a name: one that was taken under it already is not taken again. */
+  #editOnce(
+    mutationId: string | undefined,
+    work: (replica: Replica, stamp: Stamp) => Promise<Result<Drafted, LocalError>>,
+  ): Promise<Result<Drafted, LocalError>> {
+    return this.#edit(async (replica, stamp) => {
+      if (mutationId === undefined) {
+        return work(replica, stamp);
+      }
+      const taken = await findMutation(replica, mutationId);
+      return taken === undefined ? work(replica, { ...stamp, mutationId }) : ok(taken);
+    });
+  }
+
   /** A local change, in the replica's sequence of steps; the loop is told when it was taken. */
   async #edit<T>(
     work: (replica: Replica, stamp: Stamp) => Promise<Result<T, LocalError>>,
@@ -319,6 +326,24 @@ export class Client<Types = Record<string, EntityTypes>> {
       opened === undefined || opened.replica.isLocked(this.#platform.wallMs()) ? nothing : work(opened),
     );
   }
+}
+
+/** Decides a conflict the other way, as `resolve` does it. `found`: the conflict as it is now. */
+export async function undo(
+  found: Viewed | undefined,
+  resolve: (resolution: Resolution) => Promise<Result<Drafted, LocalError>>,
+): Promise<Result<Resolution, LocalError>> {
+  if (found === undefined) {
+    return err(localError("not_found", "there is no such conflict on this device"));
+  }
+  const decided = member(found.fields, "resolution");
+  const isMine =
+    decided === null
+      ? jsonEquals(member(found.fields, "result"), member(found.fields, "mine"))
+      : decided !== "use_theirs";
+  const resolution = isMine ? "use_theirs" : "use_mine";
+  const drafted = await resolve(resolution);
+  return drafted.ok ? ok(resolution) : drafted;
 }
 
 /** The address of a server without a slash at the end. */

@@ -63,13 +63,24 @@ export async function mutate(
   return ok(drafted(draft.value));
 }
 
-/** Forgets a rejected mutation the person has seen. */
+/** What became of a mutation of this device: its number and records, if it was ever taken. O(mutations that are kept). */
+export async function findMutation(replica: Replica, mutationId: string): Promise<Drafted | undefined> {
+  const { store } = replica;
+  const kept = [
+    ...(await store.outbox(0, OUTBOX_MUTATIONS_MAX)),
+    ...(await store.rejected()),
+    ...(await store.acknowledged(0)),
+  ];
+  const found = kept.find(({ mutation }) => mutation.mutation_id === mutationId);
+  return found && drafted(found);
+}
+
+/** Forgets a rejected mutation the person has seen; one that is not there is forgotten already. */
 export async function discardRejected(replica: Replica, clientSeq: number): Promise<Result<undefined, LocalError>> {
   const rejected = await findRejected(replica, clientSeq);
-  if (rejected === undefined) {
-    return err(noSuchRejected(clientSeq));
+  if (rejected !== undefined) {
+    await replica.write({ rejectedDelete: [rejected.mutation.mutation_id] });
   }
-  await replica.write({ rejectedDelete: [rejected.mutation.mutation_id] });
   return ok(undefined);
 }
 
@@ -100,8 +111,8 @@ export async function resendRejected(
   return ok(drafted(draft.value));
 }
 
-function drafted(pending: Pending): Drafted {
-  return { clientSeq: pending.mutation.client_seq, ids: pending.mutation.ops.map((op) => targetOf(op)[1]) };
+function drafted({ mutation }: Pick<Pending, "mutation">): Drafted {
+  return { clientSeq: mutation.client_seq, ids: mutation.ops.map((op) => targetOf(op)[1]) };
 }
 
 function afterDraft(replica: Replica, pending: Pending) {

@@ -66,8 +66,7 @@ export class LiveQuery {
       return;
     }
     this.#table = table;
-    this.#matching = table.select(this.#query);
-    this.#show();
+    this.show(table.select(this.#query));
   }
 
   /** Takes in what one step changed in the table of the query. */
@@ -93,6 +92,14 @@ export class LiveQuery {
       }
     }
     if (isChanged) {
+      this.#show();
+    }
+  }
+
+  /** Takes the whole answer, in order, from where it was made. */
+  show(rows: readonly Viewed[]): void {
+    if (this.#listeners.size > 0) {
+      this.#matching = [...rows];
       this.#show();
     }
   }
