@@ -61,17 +61,18 @@ const SCHEMA = readSchema({
   version: 1,
   roles: { agent: 30 },
   entities: {
-    people: { fields: { name: { type: "text" } } },
+    people: { fields: { name: { type: "text", sensitive: true } } },
     parts: { fields: { name: { type: "text" } } },
     things: {
       fields: {
-        code: { type: "text", max_len: 2000, indexed: true },
+        code: { type: "text", max_len: 2000, indexed: true, sensitive: true },
         kind: { type: "choice", choices: ["a", "b"] },
         size: { type: "integer", indexed: true },
         price: { type: "decimal", precision: 18, scale: 2 },
         is_hot: { type: "boolean", indexed: true },
         extra: { type: "json" },
         tags: { type: "set", items: "folded_text", indexed: true },
+        names: { type: "set", items: "text", indexed: true, sensitive: true },
         words: { type: "set", items: "text" },
         visits: { type: "counter" },
         note: { type: "text", max_len: 100_000 },
@@ -353,6 +354,9 @@ const CASES: Readonly<Record<string, (store: ReplicaStore) => Promise<void>>> = 
     same(await find(store, "is_hot", true), [id(3)], "RPL-6: by flag");
     same(await find(store, "code", null), [], "RPL-6: no value is never found");
     same(await find(store, "tags", "b"), [id(1), id(3)], "RPL-6: by element");
+    await put(store, record("things", 5, 5, { names: ["Ada", "Bob"] }), record("things", 4, 5, { names: ["Ada"] }));
+    same(await find(store, "names", "Ada"), [id(4), id(5)], "RPL-6: by what is sensitive, in id order");
+    same(await store.baseFind("things", "names", "Ada", 1), [id(4)], "RPL-6: also at most `limit`");
     await put(store, record("things", 3, 6, { size: 4, tags: ["b", "c"] }));
     same(await find(store, "size", 3), [id(1)], "RPL-6: an old value is not found");
     same(await find(store, "size", 4), [id(2), id(3)], "RPL-6: a new value is");

@@ -6,11 +6,16 @@ import { chromeStorage } from "../../src/storage/chrome.ts";
 import { cases, type StoreUnderTest } from "../../src/storage/contract.ts";
 import { indexedDb } from "../../src/storage/indexeddb.ts";
 import { memory } from "../../src/storage/memory.ts";
+import { sealed } from "../../src/storage/sealed.ts";
 import { FakeAsyncStorage, FakeStorageArea } from "./platforms.ts";
+
+const KEY = await crypto.subtle.generateKey({ name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"]);
 
 const ADAPTERS: Record<string, () => StoreUnderTest> = {
   AsyncStorage: () => ({ open: asyncStorage(new FakeAsyncStorage(), { name: "contract" }), isDurable: true }),
   "chrome.storage": () => ({ open: chromeStorage(new FakeStorageArea(), { name: "contract" }), isDurable: true }),
+  "sealed IndexedDB": () => ({ open: sealed(indexedDb({ name: "contract" }), KEY), isDurable: true }),
+  "sealed memory": () => ({ open: sealed(memory(), KEY), isDurable: false }),
   memory: () => ({ open: memory(), isDurable: false }),
   IndexedDB: () => ({ open: indexedDb({ name: "contract" }), isDurable: true }),
 };

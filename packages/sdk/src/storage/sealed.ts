@@ -1,0 +1,237 @@
+/**
+ * A store that seals what is personal before another store sees it: values of `sensitive` fields, in the base and in
+ * mutations, and everything of the device alone (tokens, drafts). AES-256-GCM of the platform, a fresh 96-bit nonce each
+ * time, bound to where it stands, so that no sealed value can be put in another's place.
+ *
+ * What is not sealed: names of entities and fields, ids, scopes, and values of other fields.
+ */
+
+import { type Fields, isArray, type Json, jsonEquals, member, objectOf } from "../json.ts";
+import type { Mutation, Op, RecordKey } from "../protocol/frames.ts";
+import {
+  type BaseRecord,
+  type BaseRow,
+  type Pending,
+  type Rejected,
+  type ReplicaMeta,
+  type ReplicaStore,
+  type ReplicaWrites,
+  type ScopeState,
+  StoreError,
+} from "../replica/store.ts";
+import type { Schema } from "../schema/schema.ts";
+import { requireIndex } from "./keys.ts";
+
+/** A field of this name holds the sealed ones; no declared field begins so. */
+const SEALED = "$sealed";
+const NONCE_BYTES = 12;
+/** Records opened at once when a sealed field is searched. */
+const SCAN_PAGE = 1_000;
+
+type Opener = (schema: Schema) => Promise<ReplicaStore>;
+
+/** Seals a store: `sealed(indexedDb({ name: "crm" }), await deviceKey("crm"))`. `key`: AES-GCM, to encrypt and decrypt. */
+export function sealed(open: Opener, key: CryptoKey): Opener {
+  return async (schema) => new SealedStore(await open(schema), schema, key);
+}
+
+class SealedStore implements ReplicaStore {
+  readonly #inner: ReplicaStore;
+  readonly #schema: Schema;
+  readonly #key: CryptoKey;
+
+  constructor(inner: ReplicaStore, schema: Schema, key: CryptoKey) {
+    this.#inner = inner;
+    this.#schema = schema;
+    this.#key = key;
+  }
+
+  meta(): Promise<ReplicaMeta | undefined> {
+    return this.#inner.meta();
+  }
+
+  async base(keys: readonly RecordKey[]): Promise<(BaseRecord | undefined)[]> {
+    const held = await this.#inner.base(keys);
+    return Promise.all(held.map((record) => record && this.#openRecord(record)));
+  }
+
+  /** Of a sealed field: reads every record of the entity. */
+  async baseFind(entity: string, field: string, value: Json, limit: number): Promise<string[]> {
+    requireIndex(this.#schema, entity, field);
+    if (!this.#isSensitive(entity, field)) {
+      return this.#inner.baseFind(entity, field, value, limit);
+    }
+    const found: string[] = [];
+    let after: string | undefined;
+    for (;;) {
+      const page = await this.baseScan(entity, after, SCAN_PAGE);
+      for (const { id, fields } of page) {
+        const held = member(fields, field);
+        if (held !== null && (isArray(held) ? held.includes(value) : jsonEquals(held, value))) {
+          found.push(id);
+        }
+      }
+      after = page.at(-1)?.id;
+      if (page.length < SCAN_PAGE || found.length >= limit) {
+        return found.slice(0, limit);
+      }
+    }
+  }
+
+  async baseScan(entity: string, after: string | undefined, limit: number): Promise<BaseRecord[]> {
+    const page = await this.#inner.baseScan(entity, after, limit);
+    return Promise.all(page.map((record) => this.#openRecord(record)));
+  }
+
+  baseCount(entity: string): Promise<number> {
+    return this.#inner.baseCount(entity);
+  }
+  baseRows(scope: string): Promise<BaseRow[]> {
+    return this.#inner.baseRows(scope);
+  }
+  scopes(): Promise<Map<string, ScopeState>> {
+    return this.#inner.scopes();
+  }
+  outboxCount(): Promise<number> {
+    return this.#inner.outboxCount();
+  }
+  pendingIds(entity: string): Promise<string[]> {
+    return this.#inner.pendingIds(entity);
+  }
+
+  async outbox(first: number, limit: number): Promise<Pending[]> {
+    return this.#openAll(await this.#inner.outbox(first, limit));
+  }
+  async pendingFor(entity: string, id: string): Promise<Pending[]> {
+    return this.#openAll(await this.#inner.pendingFor(entity, id));
+  }
+  async rejected(): Promise<Rejected[]> {
+    return this.#openAll(await this.#inner.rejected());
+  }
+  async acknowledged(first: number): Promise<Pending[]> {
+    return this.#openAll(await this.#inner.acknowledged(first));
+  }
+
+  async local(key: string): Promise<Json | undefined> {
+    const held = await this.#inner.local(key);
+    return held === undefined ? undefined : this.#unseal(held, `local ${key}`);
+  }
+
+  async write(writes: ReplicaWrites): Promise<void> {
+    const { basePut, outboxPut, rejectedPut, acknowledgedPut, localPut } = writes;
+    await this.#inner.write({
+      ...writes,
+      ...(basePut && { basePut: await Promise.all(basePut.map((record) => this.#sealRecord(record))) }),
+      ...(outboxPut && { outboxPut: await this.#sealAll(outboxPut) }),
+      ...(rejectedPut && { rejectedPut: await this.#sealAll(rejectedPut) }),
+      ...(acknowledgedPut && { acknowledgedPut: await this.#sealAll(acknowledgedPut) }),
+      ...(localPut && {
+        localPut: await Promise.all(
+          localPut.map(
+            async ([key, value]) => [key, value === null ? null : await this.#seal(value, `local ${key}`)] as const,
+          ),
+        ),
+      }),
+    });
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+
+  #isSensitive(entity: string, field: string): boolean {
+    return this.#schema.entities.get(entity)?.fields.get(field)?.isSensitive === true;
+  }
+
+  async #sealRecord(record: BaseRecord): Promise<BaseRecord> {
+    const isHidden = (name: string): boolean => this.#isSensitive(record.entity, name);
+    return { ...record, fields: await this.#sealFields(record.fields, isHidden, placeOf(record)) };
+  }
+
+  async #openRecord(record: BaseRecord): Promise<BaseRecord> {
+    return { ...record, fields: await this.#openFields(record.fields, placeOf(record)) };
+  }
+
+  #sealAll<T extends { readonly mutation: Mutation }>(all: readonly T[]): Promise<T[]> {
+    return this.#eachOp(all, (op, fields, place) => {
+      // A resolution may hold any field of any entity.
+      const isHidden = (name: string): boolean => op.op === "resolve" || this.#isSensitive(op.entity, name);
+      return this.#sealFields(fields, isHidden, place);
+    });
+  }
+
+  #openAll<T extends { readonly mutation: Mutation }>(all: readonly T[]): Promise<T[]> {
+    return this.#eachOp(all, (_, fields, place) => this.#openFields(fields, place));
+  }
+
+  /** The same mutations with the fields of their ops changed. */
+  #eachOp<T extends { readonly mutation: Mutation }>(
+    all: readonly T[],
+    change: (op: Op, fields: Fields, place: string) => Promise<Fields>,
+  ): Promise<T[]> {
+    return Promise.all(
+      all.map(async (held) => {
+        const { mutation } = held;
+        const ops = mutation.ops.map(async (op, index): Promise<Op> => {
+          const fields = op.op === "delete" ? undefined : op.fields;
+          const place = `mutation ${mutation.mutation_id} ${index}`;
+          return fields === undefined ? op : ({ ...op, fields: await change(op, fields, place) } as Op);
+        });
+        return { ...held, mutation: { ...mutation, ops: await Promise.all(ops) } };
+      }),
+    );
+  }
+
+  async #sealFields(fields: Fields, isHidden: (name: string) => boolean, place: string): Promise<Fields> {
+    const all = Object.entries(fields);
+    const hidden = all.filter(([name]) => isHidden(name));
+    if (hidden.length === 0) {
+      return fields;
+    }
+    const open = all.filter(([name]) => !isHidden(name));
+    return objectOf([...open, [SEALED, await this.#seal(objectOf(hidden), place)]]);
+  }
+
+  async #openFields(fields: Fields, place: string): Promise<Fields> {
+    if (!Object.hasOwn(fields, SEALED)) {
+      return fields;
+    }
+    const hidden = (await this.#unseal(member(fields, SEALED), place)) as Fields;
+    const open = Object.entries(fields).filter(([name]) => name !== SEALED);
+    return objectOf([...open, ...Object.entries(hidden)]);
+  }
+
+  async #seal(value: Json, place: string): Promise<Json> {
+    const iv = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
+    const additionalData = new TextEncoder().encode(place);
+    const text = new TextEncoder().encode(JSON.stringify(value));
+    const bytes = new Uint8Array(await crypto.subtle.encrypt({ name: "AES-GCM", iv, additionalData }, this.#key, text));
+    return `${toBase64(iv)}.${toBase64(bytes)}`;
+  }
+
+  async #unseal(value: Json, place: string): Promise<Json> {
+    try {
+      const [iv, bytes] = String(value).split(".").map(fromBase64);
+      const additionalData = new TextEncoder().encode(place);
+      const algorithm = { name: "AES-GCM", iv: iv ?? new Uint8Array(), additionalData };
+      const text = await crypto.subtle.decrypt(algorithm, this.#key, bytes ?? new Uint8Array());
+      return JSON.parse(new TextDecoder().decode(text)) as Json;
+    } catch (error) {
+      const message = "what is stored does not open with this key: sign in again on an empty store to load it anew";
+      throw new StoreError("corrupt_local", message, { cause: error });
+    }
+  }
+}
+
+/** Where the values of a record stand: an older state of it is another place. */
+function placeOf({ entity, id, rv }: BaseRecord): string {
+  return `base ${entity} ${id} ${rv}`;
+}
+
+function toBase64(bytes: Uint8Array): string {
+  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+}
+
+function fromBase64(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
