@@ -213,7 +213,7 @@ export class Client<Types = Record<string, EntityTypes>> {
   }
 
   discardRejected(clientSeq: number): Promise<Result<undefined, LocalError>> {
-    return this.#edit((replica) => discardRejected(replica, clientSeq));
+    return this.edit((replica) => discardRejected(replica, clientSeq));
   }
 
   /** Sends a rejected mutation again, with other values for some fields of its first op. `mutationId`: as in {@link mutate}. */
@@ -286,7 +286,7 @@ export class Client<Types = Record<string, EntityTypes>> {
     mutationId: string | undefined,
     work: (replica: Replica, stamp: Stamp) => Promise<Result<Drafted, LocalError>>,
   ): Promise<Result<Drafted, LocalError>> {
-    return this.#edit(async (replica, stamp) => {
+    return this.edit(async (replica, stamp) => {
       if (mutationId === undefined) {
         return work(replica, stamp);
       }
@@ -295,8 +295,11 @@ export class Client<Types = Record<string, EntityTypes>> {
     });
   }
 
-  /** A local change, in the replica's sequence of steps; the loop is told when it was taken. */
-  async #edit<T>(
+  /**
+   * A local change, in the replica's sequence of steps; the loop is told when it was taken. For modules of this package:
+   * programs use what is above.
+   */
+  async edit<T>(
     work: (replica: Replica, stamp: Stamp) => Promise<Result<T, LocalError>>,
   ): Promise<Result<T, LocalError>> {
     const opened = this.#opened;
@@ -305,8 +308,12 @@ export class Client<Types = Record<string, EntityTypes>> {
     }
     const stamp = { mutationId: this.mintId(), nowMs: this.#platform.wallMs() };
     try {
-      const done = await this.#serial.run(() => work(opened.replica, stamp));
-      if (done.ok) {
+      const { done, isMutation } = await this.#serial.run(async () => {
+        const before = opened.replica.meta.nextClientSeq;
+        const result = await work(opened.replica, stamp);
+        return { done: result, isMutation: opened.replica.meta.nextClientSeq !== before };
+      });
+      if (isMutation) {
         this.#tell({ event: "local_change" });
         void opened.loop.feed({ input: "local_change" });
       }

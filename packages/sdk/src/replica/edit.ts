@@ -11,7 +11,7 @@ import { canonicalCreate, canonicalUpdate, type Invalid } from "../schema/canoni
 import type { Entity } from "../schema/schema.ts";
 import type { Replica } from "./replica.ts";
 import { nameOf } from "./step.ts";
-import type { Pending, Rejected } from "./store.ts";
+import type { Pending, Rejected, ReplicaWrites } from "./store.ts";
 import { viewOf } from "./view.ts";
 
 /** What a person does to one record. The replica adds what they had seen. */
@@ -49,17 +49,21 @@ export interface Stamp {
 /** Room that the frame around a mutation takes. */
 const FRAME_ROOM_BYTES = 8 * 1024;
 
-/** Puts one mutation into the outbox; it is visible and durable when this resolves. Needs no network. */
+/**
+ * Puts one mutation into the outbox; it is visible and durable when this resolves. Needs no network. `localPut`: values of
+ * the device that are written in the same step.
+ */
 export async function mutate(
   replica: Replica,
   edits: readonly Edit[],
   stamp: Stamp,
+  localPut: NonNullable<ReplicaWrites["localPut"]> = [],
 ): Promise<Result<Drafted, LocalError>> {
   const draft = await draftOf(replica, edits, stamp);
   if (!draft.ok) {
     return draft;
   }
-  await replica.write({ meta: afterDraft(replica, draft.value), outboxPut: [draft.value] });
+  await replica.write({ meta: afterDraft(replica, draft.value), outboxPut: [draft.value], localPut });
   return ok(drafted(draft.value));
 }
 

@@ -2,45 +2,14 @@
 import { act, cleanup, render, screen } from "@testing-library/react";
 import { StrictMode, startTransition, useState } from "react";
 import { afterEach, expect, it, vi } from "vitest";
-import { type CrmEntities, crm } from "../../src/crm/index.ts";
-import { Client } from "../../src/index.ts";
+import type { CrmEntities } from "../../src/crm/index.ts";
+import type { Client } from "../../src/index.ts";
 import { hooksFor, SynclineProvider, useAuth, useConflicts, useSyncState } from "../../src/react/index.ts";
-import type { ReplicaMeta } from "../../src/replica/store.ts";
-import { MemoryStore } from "../../src/storage/memory.ts";
+import { offlineDevice } from "../client/offline.ts";
 
 const { useClient, useMutation, useQuery, useRecord } = hooksFor<CrmEntities>();
 const NAMES = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
-const ID = "00000000-0000-7000-8000-000000000001";
-const META: ReplicaMeta = {
-  workspaceId: "acme",
-  userId: ID,
-  deviceId: ID,
-  clientId: ID,
-  cursor: 0,
-  nextClientSeq: 1,
-  decidedUpto: 0,
-  lastSyncMs: 0,
-  leaseUntilMs: 0,
-  repairs: 0,
-};
-
 afterEach(cleanup);
-
-/** A device on which somebody signed in in an earlier run, without a network. */
-async function device(): Promise<Client<CrmEntities>> {
-  return Client.open<CrmEntities>({
-    server: "http://127.0.0.1:9",
-    ...crm,
-    store: async (schema) => {
-      const store = new MemoryStore(schema);
-      await store.write({ meta: META });
-      return store;
-    },
-    mode: "web_app",
-    deviceName: "test",
-    platform: { WebSocket: class {} as unknown as typeof WebSocket },
-  });
-}
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
@@ -61,7 +30,7 @@ async function shown(client: Client<CrmEntities>, component: React.ReactNode): P
 }
 
 it("useQuery loads, follows edits, and takes another query", async () => {
-  const client = await device();
+  const client = await offlineDevice();
   await client.db.contacts.create({ firstname: "Ada", city: "London" });
   function People() {
     const [city, setCity] = useState("London");
@@ -85,7 +54,7 @@ it("useQuery loads, follows edits, and takes another query", async () => {
 });
 
 it("two components never show two states of one record, also while a transition renders", async () => {
-  const client = await device();
+  const client = await offlineDevice();
   const made = await client.db.contacts.create({ firstname: "0" });
   const id = made.ok ? made.value : "";
   const torn = vi.fn();
@@ -133,7 +102,7 @@ it("two components never show two states of one record, also while a transition 
 });
 
 it("useMutation, useSyncState, useConflicts and useAuth", async () => {
-  const client = await device();
+  const client = await offlineDevice();
   function Panel() {
     const { create } = useMutation("tasks");
     const status = useSyncState();
