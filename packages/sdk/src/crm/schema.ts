@@ -5,7 +5,7 @@ import type { SchemaDeclaration } from "../schema/declaration.ts";
 /** The default CRM schema. */
 export const crmSchema: SchemaDeclaration = {
  "version": 1,
- "hash": "eb96c11f18e75a1b",
+ "hash": "d8cd561230a9030b",
  "roles": {
   "owner": 60,
   "admin": 50,

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import type { CrmEntities } from "../../src/crm/index.ts";
+import { WebSocket } from "ws";
+import { type CrmEntities, crmSchema } from "../../src/crm/index.ts";
 import type { Client } from "../../src/index.ts";
 import { type Server, signedIn, startServer, until, value } from "./server.ts";
 
@@ -39,6 +40,25 @@ async function meet(...devices: Client<CrmEntities>[]): Promise<void> {
 it("[SES-4] a new replica gets everything it may see", async () => {
   const dana = await syncing("demo@syncline.dev");
   expect(await dana.db.leads.select()).toHaveLength(200);
+});
+
+it("the declaration in the package is that of the server", async () => {
+  const hashes: unknown[] = [];
+  class SeenSocket extends WebSocket {
+    constructor(address: string) {
+      super(address);
+      this.on("message", (data) => {
+        const frame = JSON.parse(String(data)) as { type: string; schema?: { hash: string } };
+        hashes.push(...(frame.type === "welcome" ? [frame.schema?.hash] : []));
+      });
+    }
+  }
+  const platform = { WebSocket: SeenSocket as unknown as typeof globalThis.WebSocket };
+  const client = await signedIn(server, "demo@syncline.dev", { platform });
+  clients.push(client);
+  await client.start();
+  await client.untilSynced(SYNC_MS);
+  expect(hashes[0], "run `npm run generate`, or build the server").toBe(crmSchema.hash);
 });
 
 it("[BAT-1] an edit reaches the other device live", async () => {
