@@ -29,7 +29,19 @@ function schemaFile(declaration) {
   const hash = createHash("sha256").update(sorted(declaration)).digest("hex").slice(0, 16);
   const schema = { version, hash, roles, entities: Object.fromEntries(entities) };
   const head = 'import type { SchemaDeclaration } from "../schema/declaration.ts";\n\n';
-  return `${HEAD}${head}/** The default CRM schema. */\nexport const crmSchema: SchemaDeclaration = ${JSON.stringify(schema, null, 1)};\n`;
+  return `${HEAD}${head}/** The default CRM schema. */\nexport const crmSchema: SchemaDeclaration = ${lines(schema, 4)};\n`;
+}
+
+/** JSON with a line for each member down to `depth`: a field that changes is a line that changes. */
+function lines(value, depth, indent = "") {
+  if (depth === 0 || typeof value !== "object" || value === null || Array.isArray(value)) {
+    return JSON.stringify(value);
+  }
+  const inner = `${indent}  `;
+  const members = Object.entries(value).map(
+    ([name, member]) => `${inner}${JSON.stringify(name)}: ${lines(member, depth - 1, inner)}`,
+  );
+  return `{\n${members.join(",\n")}\n${indent}}`;
 }
 
 function typesFile(entities) {

@@ -1,7 +1,7 @@
 /** Who is signed in on this device: signing in, renewing tokens, asking over HTTP (spec §17). */
 
-import { isObject, type Json, member } from "../json.ts";
-import { ALL_CODES, type Code, classOf, type ErrorClass, type Problem } from "../protocol/codes.ts";
+import { isObject, type Json, type JsonObject, member } from "../json.ts";
+import type { Problem } from "../protocol/codes.ts";
 import type { DeploymentMode } from "../protocol/frames.ts";
 import type { ReplicaStore } from "../replica/store.ts";
 import { err, ok, type Result } from "../result.ts";
@@ -229,16 +229,8 @@ async function failureOf(response: Response): Promise<Failure> {
     : { failure: "refused", problem };
 }
 
-function problemOf(body: Json): Problem | undefined {
-  const text = (name: string): string | undefined => {
-    const value = isObject(body) ? member(body, name) : null;
-    return typeof value === "string" ? value : undefined;
-  };
-  const [code, message] = [text("code"), text("message")];
-  if (code === undefined || message === undefined) {
-    return undefined;
-  }
-  const known = ALL_CODES.has(code) ? classOf(code as Code) : "transient";
-  const problem = { ...(body as object), code: code as Code, class: (text("class") as ErrorClass) ?? known, message };
-  return problem;
+/** A problem as the protocol has it; the code and the class may be those of a later server. */
+function problemOf(body: JsonObject): Problem | undefined {
+  const isWhole = ["code", "class", "message"].every((name) => typeof member(body, name) === "string");
+  return isWhole ? (body as unknown as Problem) : undefined;
 }

@@ -50,11 +50,19 @@ export class SyncLoop {
   constructor(options: LoopOptions) {
     this.#options = options;
     this.#session = new ClientSession(options.mode);
+    // Where the platform tells that the network is back nobody waits for the end of a back-off (spec LIV-1).
+    globalThis.addEventListener?.("online", this.#onOnline);
   }
 
   get phase(): ClientSession["phase"] {
     return this.#session.phase;
   }
+
+  readonly #onOnline = (): void => {
+    if (this.#session.phase === "waiting") {
+      void this.feed({ input: "online" });
+    }
+  };
 
   /** Feeds one input; resolves when its effects are performed. Throws what is a bug, never a failure of the store. */
   feed(input: Input): Promise<void> {
@@ -82,6 +90,7 @@ export class SyncLoop {
   /** Ends connection, downloads and timers. Nothing is fed afterwards. */
   close(): void {
     this.#isClosed = true;
+    globalThis.removeEventListener?.("online", this.#onOnline);
     this.#disconnect();
     clearTimeout(this.#timer);
     this.#wakeWaiters();
