@@ -14,9 +14,12 @@ import { type CrmEntities, crm, crmSchema } from "../../src/crm/index.ts";
 import { DigestSum } from "../../src/digest.ts";
 import { Client, type ReplicaStore, type Result, type Viewed } from "../../src/index.ts";
 import type { Schema } from "../../src/schema/schema.ts";
+import { asyncStorage } from "../../src/storage/asyncstorage.ts";
 import { indexedDb } from "../../src/storage/indexeddb.ts";
 import { memory } from "../../src/storage/memory.ts";
+import { sealed } from "../../src/storage/sealed.ts";
 import { Random } from "../random.ts";
+import { FakeAsyncStorage } from "../storage/platforms.ts";
 import { PASSWORD, type Server, startServer, until } from "./server.ts";
 
 /** More of them: `SDK_FUZZ_SEEDS=50 npx vitest run test/e2e/fuzz.test.ts`. */
@@ -26,6 +29,7 @@ const STEPS = 60;
 const SYNC_MS = 40_000;
 const PEOPLE = ["demo@syncline.dev", "manager@syncline.dev", "agent1@syncline.dev"];
 
+const KEY = await crypto.subtle.generateKey({ name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"]);
 let server: Server;
 let data: string;
 /** What happened over all seeds: a run in which nothing could go wrong proves nothing. */
@@ -50,6 +54,17 @@ class CutSocket extends WebSocket {
   }
 }
 
+/** A store that outlives its device's restarts, another one for each device. */
+function storeOf(seed: number, index: number): (schema: Schema) => Promise<ReplicaStore> {
+  const disk = new Map<string, string>();
+  const stores: ((schema: Schema) => Promise<ReplicaStore>)[] = [
+    sealed(indexedDb({ name: `fuzz ${seed}` }), KEY),
+    (schema) => asyncStorage(new FakeAsyncStorage(disk), { name: "fuzz" })(schema),
+    indexedDb({ name: `plain ${seed}` }),
+  ];
+  return stores[index] ?? memory();
+}
+
 class Device {
   client!: Client<CrmEntities>;
   store!: ReplicaStore;
@@ -58,16 +73,7 @@ class Device {
 
   constructor(email: string, seed: number, index: number) {
     this.#email = email;
-    const held = memory();
-    let first: Promise<ReplicaStore> | undefined;
-    // A store in memory is kept through restarts of the device, as a disk would be.
-    this.#open =
-      index === 0
-        ? indexedDb({ name: `fuzz ${seed}` })
-        : (schema) => {
-            first ??= held(schema);
-            return first;
-          };
+    this.#open = storeOf(seed, index);
   }
 
   async start(): Promise<void> {
