@@ -26,6 +26,7 @@ for (const { what, code, max } of BUDGETS) {
     stdin: { contents: code, resolveDir: new URL("../src", import.meta.url).pathname, loader: "ts" },
     bundle: true,
     minify: true,
+    charset: "utf8",
     write: false,
     format: "esm",
     target: "es2023",

@@ -5,7 +5,7 @@ export type { Platform } from "./client/platform.ts";
 export type { Fields, Json } from "./json.ts";
 export type { Code, ErrorClass, Problem } from "./protocol/codes.ts";
 export type { DeploymentMode, Outcome, OutcomeKind, Resolution } from "./protocol/frames.ts";
-export type { Drafted, Edit, LocalError } from "./replica/edit.ts";
+export type { Drafted, Edit, LocalCode, LocalError } from "./replica/edit.ts";
 export type { Rejected, ReplicaMeta, ReplicaStore, ReplicaWrites, StoreFailure } from "./replica/store.ts";
 export { StoreError } from "./replica/store.ts";
 export type { Viewed } from "./replica/view.ts";

@@ -194,7 +194,8 @@ export class Client<Types = Record<string, EntityTypes>> {
     if (this.#opened === undefined) {
       throw new Error("nobody has signed in on this device: call signIn first");
     }
-    return this.#opened.views.live(entity, query, (work) => void this.#serial.run(work));
+    const { views } = this.#opened;
+    return views.live(entity, query, (work) => this.#show(work));
   }
 
   /** Decides a conflict, or decides it anew. `fields`: the values of a `custom` resolution. */
@@ -260,6 +261,8 @@ export class Client<Types = Record<string, EntityTypes>> {
           if (event.event === "purged") {
             this.#auth.forget();
           }
+          // The lease runs out while nobody is heard, and begins anew with a welcome.
+          this.#show(async () => undefined);
           this.#tell(event);
         },
         frameIgnored: () => this.#tell({ event: "frame_ignored" }),
@@ -267,6 +270,21 @@ export class Client<Types = Record<string, EntityTypes>> {
       },
     });
     return { replica, views, loop };
+  }
+
+  /** Reads for screens beside what callers wait for: a failure of the store is told, not thrown. */
+  #show(work: () => Promise<void>): void {
+    const opened = this.#opened;
+    const run = async (): Promise<void> => {
+      await opened?.views.hide(opened.replica.isLocked(this.#platform.wallMs()));
+      await work();
+    };
+    this.#serial.run(run).catch((error: unknown) => {
+      if (!(error instanceof StoreError)) {
+        throw error;
+      }
+      this.#tell({ event: "store_failed", error });
+    });
   }
 
   #tell(event: ClientEvent): void {

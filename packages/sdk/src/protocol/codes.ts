@@ -50,7 +50,9 @@ export function classOf(code: Code): ErrorClass {
 }
 
 /** Every code with its class. */
-export const ALL_CODES: ReadonlyMap<string, ErrorClass> = new Map(Object.entries(CODES));
+export function allCodes(): ReadonlyMap<string, ErrorClass> {
+  return new Map(Object.entries(CODES));
+}
 
 /** WebSocket close codes (spec/CODES.md). The range says what to do; these few need more than their range says. */
 /** From here: reconnect at once and say `hello`. */

@@ -3,7 +3,7 @@
 import { naturalId } from "../ids.ts";
 import { encodedBytes, type Fields, type Json, jsonEquals, member, objectOf } from "../json.ts";
 import { itemsOf } from "../merge/values.ts";
-import { type Code, classOf, type ErrorClass } from "../protocol/codes.ts";
+import type { ErrorClass } from "../protocol/codes.ts";
 import { CONFLICTS, type Mutation, type Op, type RecordKey, type Resolution, targetOf } from "../protocol/frames.ts";
 import { FRAME_BYTES_MAX, OPS_PER_MUTATION_MAX, OUTBOX_MUTATIONS_MAX } from "../protocol/limits.ts";
 import { err, ok, type Result } from "../result.ts";
@@ -23,9 +23,26 @@ export type Edit =
   | { readonly edit: "restore"; readonly entity: string; readonly id: string; readonly fields: Fields }
   | { readonly edit: "resolve"; readonly conflict: string; readonly resolution: Resolution; readonly fields: Fields };
 
+/** Codes of errors that are made here, with their classes as in spec/CODES.md. */
+export const LOCAL_CODES = {
+  validation: "rejected",
+  unknown_entity: "rejected",
+  too_large: "rejected",
+  not_found: "protocol",
+  unauthenticated: "session",
+  lease_expired: "session",
+  storage_full: "local",
+  storage_locked: "local",
+  storage_evicted: "local",
+  corrupt_local: "local",
+  device_revoked: "fatal",
+} as const satisfies Record<string, ErrorClass>;
+
+export type LocalCode = keyof typeof LOCAL_CODES;
+
 /** Why an edit was not taken. Nothing was stored. */
 export interface LocalError {
-  readonly code: Code;
+  readonly code: LocalCode;
   readonly class: ErrorClass;
   /** What happened and what to do, for a person. */
   readonly message: string;
@@ -312,8 +329,12 @@ function editOf(op: Op, changes: Fields): Edit {
 }
 
 /** An error that is made here. */
-export function localError(code: Code, message: string, where: { entity?: string; field?: string } = {}): LocalError {
-  return { code, class: classOf(code), message, ...where };
+export function localError(
+  code: LocalCode,
+  message: string,
+  where: { entity?: string; field?: string } = {},
+): LocalError {
+  return { code, class: LOCAL_CODES[code], message, ...where };
 }
 
 function invalid(entity: Entity, { field, message }: Invalid): LocalError {

@@ -18,13 +18,7 @@ interface DecimalKind {
 export function integer(value: Json, min: number, max: number): number {
   const whole = wholeNumber(value);
   if (whole === undefined || whole < min || whole > max) {
-    throw new Unfit(
-      min === -EXACT_MAX && max === EXACT_MAX
-        ? "expected a whole number within ±(2^53 − 1)"
-        : max === EXACT_MAX
-          ? `expected a whole number from ${min}`
-          : `expected a whole number from ${min} to ${max}`,
-    );
+    throw new Unfit(`expected a whole number from ${min} to ${max}`);
   }
   return whole;
 }

@@ -154,7 +154,13 @@ export class TabClient<Types> implements EntityHost, Calls {
         this.#live.set(id, {
           entity,
           query: sent,
-          show: ({ rows }) => live.show(rows.filter((row) => filter === undefined || matches({ filter }, row))),
+          show: ({ state, rows }) => {
+            if (state === "loading") {
+              live.clear();
+            } else {
+              live.show(rows.filter((row) => filter === undefined || matches({ filter }, row)));
+            }
+          },
         });
         this.#openLive(id);
       },

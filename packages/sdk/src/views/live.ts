@@ -53,12 +53,18 @@ export class LiveQuery {
     return () => {
       if (this.#listeners.delete(call) && this.#listeners.size === 0) {
         this.#close(this);
-        this.#table = undefined;
-        this.#matching = [];
-        this.#state = LOADING;
+        this.clear();
       }
     };
   };
+
+  /** Shows nothing until the answer is taken anew. */
+  clear(): void {
+    this.#table = undefined;
+    this.#matching = [];
+    this.#state = LOADING;
+    this.#tell();
+  }
 
   /** Takes the whole answer from a table. */
   reload(table: Table): void {
@@ -114,6 +120,10 @@ export class LiveQuery {
       return;
     }
     this.#state = { state: "ready", rows };
+    this.#tell();
+  }
+
+  #tell(): void {
     for (const listener of [...this.#listeners]) {
       listener();
     }

@@ -18,6 +18,7 @@ export class Views {
   readonly #replica: Replica;
   readonly #tables = new Map<string, Table>();
   readonly #live = new Map<string, Set<LiveQuery>>();
+  #isHidden = false;
 
   constructor(replica: Replica) {
     this.#replica = replica;
@@ -35,7 +36,7 @@ export class Views {
         const open = this.#live.get(entity) ?? new Set();
         this.#live.set(entity, open.add(live));
         run(async () => {
-          if (this.#live.get(entity)?.has(live)) {
+          if (this.#live.get(entity)?.has(live) && !this.#isHidden) {
             live.reload(await this.#table(entity));
           }
         });
@@ -44,6 +45,24 @@ export class Views {
         this.#live.get(entity)?.delete(live);
       },
     });
+  }
+
+  /** Hides what live queries show, or shows it again: a copy whose lease has run out is not to be seen. */
+  async hide(isHidden: boolean): Promise<void> {
+    if (this.#isHidden === isHidden) {
+      return;
+    }
+    this.#isHidden = isHidden;
+    this.#tables.clear();
+    for (const [entity, open] of this.#live) {
+      for (const live of open) {
+        if (isHidden) {
+          live.clear();
+        } else {
+          live.reload(await this.#table(entity));
+        }
+      }
+    }
   }
 
   /** Takes in a step of the replica. */

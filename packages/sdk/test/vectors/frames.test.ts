@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { isArray, isObject, type Json, type JsonObject, objectOf } from "../../src/json.ts";
-import { ALL_CODES } from "../../src/protocol/codes.ts";
+import { allCodes } from "../../src/protocol/codes.ts";
 import { decodeFrame, decodeSnapshotLine } from "../../src/protocol/decode.ts";
+import { LOCAL_CODES } from "../../src/replica/edit.ts";
 import { vectors } from "./vectors.ts";
 
 interface FrameCase {
@@ -111,5 +112,6 @@ it("[ERR-1] the codes and their classes are those of spec/CODES.md", () => {
   const text = readFileSync(new URL("../../../../spec/CODES.md", import.meta.url), "utf8");
   const rows = [...text.matchAll(/^\| `([a-z_]+)` \| ([a-z]+) \| \d+ \|/gm)];
   const written = Object.fromEntries(rows.map(([, code, kind]) => [code, kind]));
-  expect(Object.fromEntries(ALL_CODES)).toEqual(written);
+  expect(Object.fromEntries(allCodes())).toEqual(written);
+  expect(written).toMatchObject(LOCAL_CODES);
 });

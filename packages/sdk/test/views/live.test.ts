@@ -171,3 +171,19 @@ it("whatever happens, a live query shows what asking anew shows", async () => {
     { numRuns: 200 },
   );
 });
+
+it("what is hidden is shown to nobody, opened or not, until it is shown again", async () => {
+  const { bed, views } = await bedWithViews();
+  await bed.edit(create(1, { name: "a" }));
+  const { live } = await open(views, {});
+  await views.hide(true);
+  expect(live.snapshot()).toEqual({ state: "loading", rows: [] });
+  const { live: later } = await open(views, {});
+  await bed.edit(create(2, { name: "b" }));
+  expect([live.snapshot().rows, later.snapshot().rows]).toEqual([[], []]);
+  await views.hide(false);
+  expect([names(live.snapshot().rows), names(later.snapshot().rows)]).toEqual([
+    ["a", "b"],
+    ["a", "b"],
+  ]);
+});
