@@ -81,7 +81,7 @@ export class TabClient<Types> implements EntityHost, Calls {
   static async open<Types>(options: TabsOptions): Promise<TabClient<Types>> {
     const tab = new TabClient<Types>(options);
     // Held for as long as the tab lives: whoever gets it knows that the tab has gone.
-    void tab.#hold(tab.#tabLock(tab.#tab), () => new Promise(() => undefined));
+    void tab.#hold(tab.#tabLock(tab.#tab), () => tab.#closed());
     await tab.#run({ ifAvailable: true });
     if (tab.#leader === undefined) {
       tab.#wait();
@@ -267,6 +267,13 @@ export class TabClient<Types> implements EntityHost, Calls {
       }
       throw error;
     }
+  }
+
+  /** Resolves when this tab is closed. */
+  #closed(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#closing.signal.addEventListener("abort", () => resolve());
+    });
   }
 
   #tabLock(tab: string): string {

@@ -147,6 +147,29 @@ it("an edit that was taken although its answer was lost is not taken again", asy
   expect((await first.status()).pending).toBe(1);
 });
 
+it("a tab that goes without a word leaves nothing behind in the leader", async () => {
+  const [first, second] = [await tab(), await tab()];
+  const live = second.db.contacts.live();
+  live.subscribe(() => undefined);
+  await until("it is loaded", async () => live.snapshot().state === "ready");
+  const states = vi.fn();
+  const { postMessage } = channelOf(0);
+  vi.spyOn(channelOf(0), "postMessage").mockImplementation(function (this: FakeChannel, message: unknown) {
+    states((message as { kind: string }).kind);
+    postMessage.call(channelOf(0), message);
+  });
+  value(await first.db.contacts.create({ firstname: "a" }));
+  expect(states).toHaveBeenCalledWith("state");
+  // What it has still to say is lost, as when a tab is killed.
+  vi.spyOn(channelOf(1), "postMessage").mockImplementation(() => undefined);
+  await second.close();
+  await until("its lock is free", async () => {
+    states.mockClear();
+    value(await first.db.contacts.create({ firstname: "b" }));
+    return !states.mock.calls.flat().includes("state");
+  });
+});
+
 it("without a visible tab nobody takes over, and the call says what to do", async () => {
   await tab({ isVisible: () => false });
   const hidden = await tab({ isVisible: () => false });
