@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
     Step { name: "simulation", run: || simulate(&["--seeds", SIM_SEEDS]) },
     Step { name: "planted bugs", run: || simulate(&["--planted"]) },
     Step { name: "python example", run: python_example },
+    Step { name: "sdk", run: sdk },
 ];
 
 pub fn test() -> Result<()> {
@@ -120,5 +121,18 @@ fn python_example() -> Result<Done> {
     let server = shell::built("debug", "syncline")?;
     let test = shell::program("python3".as_ref()).args(["examples/python/test_client.py", "--server"]);
     test.args([server]).run()?;
+    Ok(Done::Passed)
+}
+
+/// The TypeScript client: types, its own tests, random histories against the server as it was built above, its size.
+fn sdk() -> Result<Done> {
+    let modern = ["-e", "process.exit(Number(process.versions.node.split('.')[0]) >= 20 ? 0 : 1)"];
+    if !shell::program("node".as_ref()).args(modern).works() || !shell::program("npm".as_ref()).args(["-v"]).works() {
+        return Ok(Done::Skipped("Node.js 20 with npm is not installed"));
+    }
+    let npm = |task: &str| shell::program("npm".as_ref()).args(["--prefix", "packages/sdk", task]);
+    npm("ci").args(["--no-audit", "--no-fund"]).run()?;
+    let server = shell::built("debug", "syncline")?;
+    npm("test").env("SYNCLINE_BIN", &server.to_string_lossy()).run()?;
     Ok(Done::Passed)
 }
