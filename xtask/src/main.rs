@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything a person does with the repository that is more than one cargo command.
 
+mod deploy;
 mod proof;
 mod run;
 mod services;
@@ -54,6 +55,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Look at the files of deploy/ with the programs they are for
+    Deploy,
     /// House rules that a program can check
     Tidy,
     /// Write docs/CONFIG.md from the server's configuration
@@ -77,6 +80,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Services { command } => services::run(&command),
         Task::Sim { args } => shell::cargo(["run", "--release", "--package", "syncline-sim", "--"]).args(args).run(),
         Task::Bench { args } => bench(&args),
+        Task::Deploy => deploy::check().map(|skipped| skipped.iter().for_each(|why| println!("not looked at: {why}"))),
         Task::Tidy => tidy::report(&shell::root()),
         Task::Config => tidy::write_config(&shell::root()),
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::{services, shell, tidy};
+use crate::{deploy, services, shell, tidy};
 
 /// Seeds the simulation replays: fixed, so that the same commit always gives the same answer.
 const SIM_SEEDS: &str = "60";
@@ -18,6 +18,8 @@ enum Done {
     Passed,
     /// It cannot run here; why, and what to do about it.
     Skipped(&'static str),
+    /// Parts of it cannot; why.
+    Partly(String),
 }
 
 struct Step {
@@ -29,6 +31,7 @@ const STEPS: &[Step] = &[
     Step { name: "services", run: || services::Programs::find_or_install().map(|_| Done::Passed) },
     Step { name: "format", run: format },
     Step { name: "tidy", run: || tidy::report(&shell::root()).map(|()| Done::Passed) },
+    Step { name: "deploy", run: deploy },
     Step { name: "clippy", run: clippy },
     Step { name: "tests", run: tests },
     Step { name: "simulation", run: || simulate(&["--seeds", SIM_SEEDS]) },
@@ -62,6 +65,7 @@ fn describe(name: &str, done: &Done, took: Duration) -> String {
     match done {
         Done::Passed => format!("{name}: passed in {:.1} s", took.as_secs_f64()),
         Done::Skipped(why) => format!("{name}: NOT RUN, {why}"),
+        Done::Partly(why) => format!("{name}: passed in {:.1} s, but in part: {why}", took.as_secs_f64()),
     }
 }
 
@@ -80,6 +84,11 @@ fn format() -> Result<Done> {
     }
     shell::cargo(["fmt", "--all", "--", "--check"]).run().context("`cargo fmt --all` puts this right")?;
     Ok(Done::Passed)
+}
+
+fn deploy() -> Result<Done> {
+    let skipped = deploy::check()?;
+    Ok(if skipped.is_empty() { Done::Passed } else { Done::Partly(skipped.join("; ")) })
 }
 
 fn clippy() -> Result<Done> {

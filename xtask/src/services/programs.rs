@@ -8,8 +8,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::shell;
 
 /// What a person without apt-get or without its rights reads.
-const REMEDY: &str = "install PostgreSQL 15 or newer and Redis 7 or newer, for instance `sudo apt-get install postgresql \
-                      redis-server`, or `brew install postgresql redis`";
+const REMEDY: &str = "install PostgreSQL 15 or newer, Redis 7 or newer and nginx, for instance `sudo apt-get install \
+                      postgresql redis-server nginx-light`, or `brew install postgresql redis nginx`";
 
 pub struct Programs {
     pub initdb: PathBuf,
@@ -31,11 +31,12 @@ impl Programs {
     pub fn find_or_install() -> Result<Self> {
         let is_root = rustix::process::geteuid().is_root();
         if let Err(missing) = Self::find(is_root) {
-            if !is_root || find("apt-get").is_none() {
+            if !may_install() {
                 bail!("{missing}; {REMEDY}");
             }
             println!("{missing}; installing it with apt-get");
-            install().with_context(|| format!("apt-get failed; {REMEDY}"))?;
+            install(&["postgresql", "redis-server", "nginx-light"])
+                .with_context(|| format!("apt-get failed; {REMEDY}"))?;
         }
         Self::find(is_root).with_context(|| REMEDY)
     }
@@ -45,6 +46,8 @@ impl Programs {
         if cfg!(target_os = "linux") {
             need("setpriv")?;
         }
+        // Started by the test that has three nodes behind it.
+        need("nginx")?;
         Ok(Self {
             initdb: need("initdb")?,
             postgres: need("postgres")?,
@@ -89,12 +92,18 @@ fn postgres_folders(top: &Path) -> Vec<PathBuf> {
     versions.into_iter().map(|(_, bin)| bin).collect()
 }
 
-fn install() -> Result<()> {
+/// Whether [`install`] may be tried.
+pub fn may_install() -> bool {
+    rustix::process::geteuid().is_root() && find("apt-get").is_some()
+}
+
+/// Installs Debian's packages, with nothing that they only recommend.
+pub fn install(packages: &[&str]) -> Result<()> {
     let apt = |args: &[&str]| {
         let apt = shell::program("apt-get".as_ref()).args(["-o", "DPkg::Lock::Timeout=300"]).args(args);
         apt.env("DEBIAN_FRONTEND", "noninteractive").run()
     };
-    let packages = ["install", "-y", "--no-install-recommends", "postgresql", "redis-server"];
+    let packages = [&["install", "-y", "--no-install-recommends"], packages].concat();
     // Without package lists, or with old ones, the first attempt fails.
     apt(&packages).or_else(|_| apt(&["update"]).and_then(|()| apt(&packages)))
 }

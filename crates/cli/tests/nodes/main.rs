@@ -13,6 +13,7 @@ mod kills;
 mod live;
 mod network;
 mod outage;
+mod proxied;
 mod revocation;
 mod rolling;
 mod starting;

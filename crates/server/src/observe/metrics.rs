@@ -248,4 +248,31 @@ mod tests {
             assert!(text.contains(expected), "missing {expected} in\n{text}");
         }
     }
+
+    #[test]
+    fn ops_7_alerts_and_dashboards_name_metrics_that_there_are() {
+        let metrics = Metrics::default();
+        metrics.observe_request(HttpLabels { method: "GET", path: "/health".to_owned(), status: 200 }, 0.002);
+        metrics.websocket_opened(DeploymentMode::WebApp);
+        metrics.count_sync(SyncOperation::Push, Status::Failed);
+        metrics.count_auth(AuthOperation::Login, Status::Ok);
+        metrics.count_outcome(OutcomeKind::Applied);
+        let text = metrics.encode().unwrap();
+        let has = |name: &str| {
+            text.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
+        };
+        let alerts = include_str!("../../../../deploy/prometheus/alerts.yml");
+        let dashboard = include_str!("../../../../deploy/grafana/dashboards/syncline.json");
+        let mut names = 0;
+        for (file, place) in [("alerts.yml", alerts), ("syncline.json", dashboard)] {
+            for (before, _) in place.split("{job=").zip(place.split("{job=").skip(1)) {
+                let name =
+                    before.rsplit(|next: char| !(next.is_ascii_alphanumeric() || next == '_')).next().unwrap_or("");
+                names += 1;
+                assert!(name == "up" || has(name), "{file} asks for {name}, which no node has:\n{text}");
+            }
+        }
+        assert!(names > 20, "{names}");
+        assert!(text.contains("status=\"Failed\""), "the label the alerts look for");
+    }
 }

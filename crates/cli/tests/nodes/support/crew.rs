@@ -39,7 +39,7 @@ pub struct Member {
     pub complaints: Arc<Mutex<Vec<String>>>,
     pub following: JoinHandle<Result<SyncEnd, ClientError>>,
     writing: JoinHandle<()>,
-    _way: Proxy,
+    _way: Option<Proxy>,
 }
 
 pub struct Crew {
@@ -51,21 +51,34 @@ pub struct Crew {
 impl Crew {
     /// Signs the clients in, lets them load everything, and has them write.
     pub async fn start(deployment: &Deployment) -> Self {
+        Self::gather(deployment, None).await
+    }
+
+    /// As [`Crew::start`], all by way of one port.
+    pub async fn start_behind(deployment: &Deployment, port: u16) -> Self {
+        Self::gather(deployment, Some(port)).await
+    }
+
+    async fn gather(deployment: &Deployment, port: Option<u16>) -> Self {
         let mut crew =
             Self { members: Vec::new(), is_writing: watch::Sender::new(true), is_over: watch::Sender::new(false) };
         for number in 0..SIZE {
-            let member = crew.hire(deployment, number).await;
+            let member = crew.hire(deployment, number, port).await;
             crew.members.push(member);
         }
         crew.recovered("the start", Instant::now()).await;
         crew
     }
 
-    async fn hire(&self, deployment: &Deployment, number: usize) -> Member {
-        let way = way_home(deployment, number).await;
+    async fn hire(&self, deployment: &Deployment, number: usize, port: Option<u16>) -> Member {
+        let way = match port {
+            Some(_) => None,
+            None => Some(way_home(deployment, number).await),
+        };
+        let port = port.or(way.as_ref().map(|way| way.port)).expect("one or the other");
         let name = format!("writer{number}");
         let email = if number.is_multiple_of(2) { OWNER } else { MANAGER };
-        let client = device(&deployment.folder.path().join(&name), way.port, email).await;
+        let client = device(&deployment.folder.path().join(&name), port, email).await;
         let limits = SyncLimits { deadline: SOON, attempts_max: 10 };
         assert_eq!(client.sync_once(limits).await.unwrap(), SyncEnd::Synced, "{name} loads everything");
         let complaints = Arc::new(Mutex::new(Vec::new()));

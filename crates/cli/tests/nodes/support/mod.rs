@@ -2,6 +2,7 @@
 
 pub mod bus;
 pub mod crew;
+pub mod nginx;
 pub mod node;
 pub mod postgres;
 pub mod proxy;

@@ -1,0 +1,68 @@
+//! Looks at the files of `deploy/` with the programs they are for.
+
+use anyhow::{Context as _, Result};
+
+use crate::{services, shell};
+
+/// A program, and the files it can tell about.
+struct Check {
+    program: &'static str,
+    /// Debian's name of what it is in.
+    package: &'static str,
+    run: fn() -> Result<()>,
+}
+
+const CHECKS: &[Check] = &[
+    Check { program: "promtool", package: "prometheus", run: prometheus },
+    Check { program: "systemd-analyze", package: "systemd", run: systemd },
+    Check { program: "docker-compose", package: "docker-compose", run: compose },
+];
+
+/// Runs every check whose program is here or can be installed; returns what was not looked at and why. nginx's file is tried by a test with nginx
+/// itself, and metrics' names by one with the server.
+pub fn check() -> Result<Vec<String>> {
+    dashboard()?;
+    let mut skipped = Vec::new();
+    for check in CHECKS {
+        if is_here(check.program) || (services::may_install() && services::install(&[check.package]).is_ok()) {
+            (check.run)().with_context(|| format!("`{}` refuses a file of deploy/", check.program))?;
+        } else {
+            skipped.push(format!("`{}` is not here (Debian: {})", check.program, check.package));
+        }
+    }
+    Ok(skipped)
+}
+
+fn is_here(program: &str) -> bool {
+    shell::program(program.as_ref()).args(["--version"]).works()
+}
+
+fn prometheus() -> Result<()> {
+    let promtool = |args: &[&str]| shell::program("promtool".as_ref()).args(args).run();
+    promtool(&["check", "config", "deploy/prometheus/prometheus.yml"])?;
+    promtool(&["test", "rules", "deploy/prometheus/alerts.test.yml"])
+}
+
+fn systemd() -> Result<()> {
+    // It looks for the program too, which is installed where the unit is used.
+    let unit = std::fs::read_to_string(shell::root().join("deploy/systemd/syncline.service"))?;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("syncline.service");
+    std::fs::write(&path, unit.replace("/usr/local/bin/syncline", "/bin/true"))?;
+    shell::program("systemd-analyze".as_ref()).args(["verify", "--man=no"]).args([&path]).run()
+}
+
+fn compose() -> Result<()> {
+    let compose =
+        shell::program("docker-compose".as_ref()).args(["--file", "deploy/compose.yaml", "config", "--quiet"]);
+    let secrets = ["POSTGRES_PASSWORD", "REDIS_PASSWORD", "JWT_SECRET_KEY", "GRAFANA_PASSWORD"];
+    secrets.into_iter().fold(compose, |compose, name| compose.env(name, "secret")).run()
+}
+
+fn dashboard() -> Result<()> {
+    let path = shell::root().join("deploy/grafana/dashboards/syncline.json");
+    let dashboard: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    let panels = dashboard["panels"].as_array().context("the dashboard has panels")?;
+    anyhow::ensure!(!panels.is_empty(), "the dashboard shows nothing");
+    Ok(())
+}
