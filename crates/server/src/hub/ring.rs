@@ -208,7 +208,8 @@ impl Audience {
             }
             Some(sent_to) if sent_to < seq => {
                 ring.wanted_to = ring.wanted_to.max(seq);
-                published.is_some_and(|published| published >= seq).then_some((sent_to, seq))
+                // As far as is known at once: whoever wants a seq up to there finds this frame.
+                published.filter(|published| *published >= seq).map(|published| (sent_to, published))
             }
             Some(_) => None,
         }
@@ -594,10 +595,10 @@ mod tests {
         assert_eq!(audience.want(4, Some(3)), None, "not published yet");
         assert_eq!(audience.needs(3, 4, false), Some(1), "wanted up to 4");
         audience.push(&frame(1, 4));
-        assert_eq!(audience.want(6, Some(7)), Some((4, 6)), "published: cover it now");
-        audience.push(&frame(4, 6));
-        assert_eq!(audience.want(6, Some(7)), None);
-        assert_eq!(audience.needs(7, 6 + QUIET_SEQS_MAX, false), Some(6), "cursors must not grow old");
+        assert_eq!(audience.want(6, Some(8)), Some((4, 8)), "published: cover it now");
+        audience.push(&frame(4, 8));
+        assert_eq!(audience.want(7, Some(8)), None, "one frame serves all who want something of it");
+        assert_eq!(audience.needs(9, 8 + QUIET_SEQS_MAX, false), Some(8), "cursors must not grow old");
     }
 
     #[tokio::test]
