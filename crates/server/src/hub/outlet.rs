@@ -58,7 +58,9 @@ impl Outlet {
             return Ok(Offered::UpTo(0));
         }
         let end = end_of(written);
-        rest.extend(first.iter().chain(second).skip(written).take(end - written));
+        let middle = first.len();
+        rest.extend_from_slice(&first[written.min(middle)..end.min(middle)]);
+        rest.extend_from_slice(&second[written.saturating_sub(middle)..end.saturating_sub(middle)]);
         Ok(Offered::UpTo(end))
     }
 

@@ -1,9 +1,10 @@
 //! The publisher: one thread that takes committed groups in order, notices changed access, and feeds the rings.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use syncline_core::Seq;
 use syncline_core::change::LogEntry;
@@ -30,6 +31,10 @@ const BACKLOG_MAX: usize = 1_024;
 const GAP_ENTRIES_MAX: usize = 2_000;
 /// Groups that are published before their frames are written.
 const FEEDS_AT_ONCE: usize = 64;
+/// Bytes that are pushed before they are written.
+const BYTES_AT_ONCE: usize = 256 * 1024;
+/// Silence after which rings are looked through for frames that all have taken.
+const RELEASE_EVERY: Duration = Duration::from_millis(500);
 
 /// What the publisher is told.
 enum Feed {
@@ -92,9 +97,17 @@ impl Publisher {
 }
 
 fn run(hub: &Hub, db: &Db, queue: &Receiver<Feed>) {
-    while let Ok(feed) = queue.recv() {
+    let mut pushed = Pushed::default();
+    loop {
+        let feed = match queue.recv_timeout(RELEASE_EVERY) {
+            Ok(feed) => feed,
+            Err(RecvTimeoutError::Timeout) => {
+                pushed.release();
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         // What waits already goes out together: one write a socket, however many commits.
-        let mut pushed = Pushed::default();
         let mut is_stopped = false;
         for feed in std::iter::once(feed).chain(queue.try_iter()).take(FEEDS_AT_ONCE) {
             let (workspace_id, to, committed) = match feed {
@@ -108,6 +121,9 @@ fn run(hub: &Hub, db: &Db, queue: &Receiver<Feed>) {
             if let Some(workspace) = hub.existing(&workspace_id) {
                 advance(&workspace, db, &workspace_id, (to, committed), &mut pushed);
             }
+            if pushed.bytes > BYTES_AT_ONCE {
+                pushed.deliver(&hub.metrics);
+            }
         }
         pushed.deliver(&hub.metrics);
         if is_stopped {
@@ -116,22 +132,35 @@ fn run(hub: &Hub, db: &Db, queue: &Receiver<Feed>) {
     }
 }
 
-/// The audiences whose rings hold something new.
+/// The audiences whose rings hold something.
 #[derive(Default)]
-struct Pushed(Vec<Arc<Audience>>);
+struct Pushed {
+    /// By where they are in memory: something new.
+    fresh: HashMap<*const Audience, Arc<Audience>>,
+    /// Bytes of what is new.
+    bytes: usize,
+    /// Something that members who serve themselves may have taken by now.
+    lingering: HashMap<*const Audience, Arc<Audience>>,
+}
 
 impl Pushed {
     fn push(&mut self, audience: &Arc<Audience>, frame: &Frame) {
         audience.push(frame);
-        if !self.0.iter().any(|known| Arc::ptr_eq(known, audience)) {
-            self.0.push(Arc::clone(audience));
+        self.bytes += frame.bytes.as_ref().map_or(0, |encoded| encoded.wire().len());
+        self.fresh.entry(Arc::as_ptr(audience)).or_insert_with(|| Arc::clone(audience));
+    }
+
+    fn deliver(&mut self, metrics: &Metrics) {
+        self.bytes = 0;
+        for (key, audience) in self.fresh.drain() {
+            metrics.hub.frames_sent.inc_by(audience.deliver());
+            self.lingering.insert(key, audience);
         }
     }
 
-    fn deliver(self, metrics: &Metrics) {
-        for audience in self.0 {
-            metrics.hub.frames_sent.inc_by(audience.deliver());
-        }
+    /// Frees what has been taken by all, while there is nothing else to do.
+    fn release(&mut self) {
+        self.lingering.retain(|_, audience| audience.release());
     }
 }
 

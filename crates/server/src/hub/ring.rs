@@ -68,8 +68,10 @@ pub enum Taken {
     Behind,
 }
 
-/// Bytes that a session takes, or is written, at a time; one frame may be larger.
+/// Bytes that the hub writes to a session at a time; one frame may be larger.
 const STRETCH_BYTES_MAX: u64 = 256 * 1024;
+/// Bytes that a session which serves itself takes at a time, as a copy; one frame may be larger.
+const TAKE_BYTES_MAX: u64 = 32 * 1024;
 /// After so many seqs that do not concern an audience it gets an empty frame, so that its cursors do not grow old.
 const QUIET_SEQS_MAX: u64 = 1_000;
 
@@ -99,7 +101,9 @@ impl Audience {
     /// A new member, who has seen nothing of what will be pushed from now on. Its session serves itself until it parks.
     pub(super) fn join(&self, seat: &Arc<Seat>) {
         let mut ring = self.write();
-        *seat.lock() = Place::at(ring.end());
+        let mut place = seat.lock();
+        *place = Place::at(ring.end(), place.cursor);
+        drop(place);
         ring.members.push(Arc::clone(seat));
     }
 
@@ -110,7 +114,6 @@ impl Audience {
         if let Some(index) = ring.members.iter().position(|member| Arc::ptr_eq(member, seat)) {
             ring.members.swap_remove(index);
         }
-        ring.release();
         ring.members.is_empty()
     }
 
@@ -118,22 +121,25 @@ impl Audience {
     pub(super) fn take(&self, seat: &Seat, until: Seq) -> Taken {
         let ring = self.read();
         let mut place = seat.lock();
-        let was_last = place.position <= ring.first;
-        let next = ring.next(&place, until);
+        let next = ring.next(&place, until, TAKE_BYTES_MAX);
         let taken = match next.frames {
             0 if next.is_behind => return Taken::Behind,
-            0 => Taken::Nothing,
+            0 => {
+                place.served();
+                Taken::Nothing
+            }
             frames => Taken::Frames(ring.copy(next.start, next.end), frames),
         };
         place.position = next.position;
         place.cursor = next.cursor;
-        drop(place);
-        let is_full = !ring.frames.is_empty();
-        drop(ring);
-        if was_last && is_full {
-            self.write().release();
-        }
         taken
+    }
+
+    /// Frees what all members have taken by now; whether something is left. O(members).
+    pub(super) fn release(&self) -> bool {
+        let mut ring = self.write();
+        ring.release();
+        !ring.frames.is_empty()
     }
 
     /// A member that was behind goes on from the oldest frame there is; those it has been caught up with are skipped.
@@ -178,7 +184,7 @@ impl Audience {
         for seat in &ring.members {
             let mut place = seat.lock();
             if place.is_served_by_hub() {
-                let next = ring.next(&place, Seq::MAX);
+                let next = ring.next(&place, Seq::MAX, STRETCH_BYTES_MAX);
                 if next.frames > 0 {
                     sent += ring.offer(seat, &mut place, &next);
                 } else if next.is_behind {
@@ -198,7 +204,8 @@ impl Audience {
     }
 
     /// Makes sure that members at `seq` find a frame that starts there: everything up to `published` has been looked at.
-    /// Returns the stretch that an empty frame is to cover now, if one is needed now.
+    /// Returns the stretch that empty frames are to cover now, if they are needed now: all that is known, so that others who
+    /// want something of it find it covered.
     pub(super) fn want(&self, seq: Seq, published: Option<Seq>) -> Option<(Seq, Seq)> {
         let mut ring = self.write();
         match ring.sent_to {
@@ -208,7 +215,6 @@ impl Audience {
             }
             Some(sent_to) if sent_to < seq => {
                 ring.wanted_to = ring.wanted_to.max(seq);
-                // As far as is known at once: whoever wants a seq up to there finds this frame.
                 published.filter(|published| *published >= seq).map(|published| (sent_to, published))
             }
             Some(_) => None,
@@ -240,7 +246,7 @@ impl Ring {
     }
 
     /// Frames from where a member is, as long as they follow each other and end at or before `until`.
-    fn next(&self, place: &Place, until: Seq) -> Next {
+    fn next(&self, place: &Place, until: Seq, bytes_max: u64) -> Next {
         let Place { position, cursor, .. } = *place;
         let mut next = Next { start: 0, end: 0, frames: 0, position, cursor, is_behind: position < self.first };
         let Some(mut index) = position.checked_sub(self.first).and_then(|index| usize::try_from(index).ok()) else {
@@ -254,7 +260,7 @@ impl Ring {
                 }
                 if next.frames == 0 {
                     next.start = self.start_of(index);
-                } else if slot.end - next.start > STRETCH_BYTES_MAX {
+                } else if slot.end - next.start > bytes_max {
                     break;
                 }
                 next.end = slot.end;
@@ -342,7 +348,10 @@ impl Ring {
 
     /// Over the limits the oldest frames go; who has not taken them falls behind.
     fn trim(&mut self) {
-        while self.frames.len() > self.limits.frames_max || self.bytes.len() > self.limits.bytes_max {
+        let is_over =
+            |ring: &Self| ring.frames.len() > ring.limits.frames_max || ring.bytes.len() > ring.limits.bytes_max;
+        // The newest stays, however large: members may just be waiting for it.
+        while self.frames.len() > 1 && is_over(self) {
             self.drop_front();
         }
     }
@@ -433,17 +442,19 @@ mod tests {
     async fn hub_5_members_get_every_frame_once_and_the_last_one_frees_it() {
         let audience = audience(10);
         let ((a, mut peer_a), (b, _peer_b)) = (member(&audience).await, member(&audience).await);
-        assert!(a.park());
+        assert!(a.park(|| false));
         audience.push(&frame(0, 1));
         audience.push(&frame(1, 2));
         assert_eq!(audience.deliver(), 2, "only the parked one is served");
         assert_eq!(audience.deliver(), 0);
         assert_eq!(received(&mut peer_a, 2).await, ["0-1", "1-2"]);
         assert_eq!(audience.read().frames.len(), 2);
-        assert!(!b.park(), "something came while it was busy");
+        assert!(!b.park(|| false), "something came while it was busy");
         assert_eq!(take(&audience, &b), ["0-1", "1-2"]);
-        assert!(b.park());
-        assert_eq!(audience.read().frames.len(), 0);
+        assert!(!b.park(|| false), "it has not seen that nothing is left");
+        assert_eq!(take(&audience, &b), Vec::<String>::new());
+        assert!(b.park(|| false));
+        assert!(!audience.release());
         assert_eq!((a.cursor(), b.cursor()), (2, 2));
     }
 
@@ -451,7 +462,7 @@ mod tests {
     async fn hub_5_a_peer_that_takes_nothing_is_left_to_its_session_and_delays_nobody() {
         let audience = Audience::new(Grants::All, RingLimits { frames_max: 100_000, bytes_max: 100 << 20 });
         let ((slow, mut peer), (quick, mut other)) = (member(&audience).await, member(&audience).await);
-        assert!(slow.park() && quick.park());
+        assert!(slow.park(|| false) && quick.park(|| false));
         let reading = tokio::spawn(async move {
             let mut bytes = 0;
             let mut buffer = vec![0; 1 << 16];
@@ -472,12 +483,12 @@ mod tests {
             audience.push(&Frame { from: seq, to: seq + 1, bytes: Some(bytes) });
             seq += 1;
             audience.deliver();
-            if !quick.park() || is_stuck(&quick) {
+            if !quick.park(|| false) || is_stuck(&quick) {
                 quick.outlet.write_all(&[]).await.unwrap();
                 while let Taken::Frames(bytes, _) = audience.take(&quick, Seq::MAX) {
                     quick.outlet.write_all(&[bytes]).await.unwrap();
                 }
-                quick.park();
+                quick.park(|| false);
             }
         }
         slow.woken().await;
@@ -519,11 +530,10 @@ mod tests {
             audience.push(&frame(seq, seq + 1));
         }
         audience.resume(&slow);
-        for frames_left in [2, 0] {
-            audience.write().limits.frames_max = frames_left;
-            audience.write().trim();
-            assert_eq!(take(&audience, &slow), ["behind"], "{frames_left} left");
-        }
+        audience.write().limits.frames_max = 0;
+        audience.write().trim();
+        assert_eq!(audience.read().frames.len(), 1, "the newest stays");
+        assert_eq!(take(&audience, &slow), ["behind"]);
         audience.write().limits.frames_max = 2;
         audience.resume(&slow);
         slow.set_cursor(6);
@@ -535,7 +545,7 @@ mod tests {
     async fn hub_5_a_parked_member_that_is_behind_is_handed_back() {
         let audience = audience(10);
         let (seat, _peer) = member(&audience).await;
-        assert!(seat.park());
+        assert!(seat.park(|| false));
         audience.push(&Frame { from: 0, to: 2, bytes: None });
         audience.deliver();
         seat.woken().await;
@@ -547,7 +557,7 @@ mod tests {
         let audience = audience(10);
         let (seat, mut peer) = member(&audience).await;
         seat.set_cursor(5);
-        assert!(seat.park());
+        assert!(seat.park(|| false));
         audience.push(&frame(3, 5));
         audience.push(&frame(5, 6));
         assert_eq!(audience.deliver(), 1);
@@ -561,7 +571,7 @@ mod tests {
     async fn bat_6_a_stretch_no_live_batch_can_say_sends_everybody_to_the_store() {
         let audience = audience(10);
         let (seat, mut peer) = member(&audience).await;
-        assert!(seat.park());
+        assert!(seat.park(|| false));
         audience.push(&frame(0, 1));
         audience.push(&Frame { from: 1, to: 2, bytes: None });
         audience.push(&frame(2, 3));
@@ -582,6 +592,19 @@ mod tests {
         audience.push(&frame(1, 2));
         assert_eq!(take_until(&audience, &seat, 1), ["0-1"]);
         assert_eq!(seat.cursor(), 1);
+    }
+
+    #[tokio::test]
+    async fn grt_1_who_is_signalled_is_not_written_to_and_keeps_its_cursor_when_it_joins_again() {
+        let audience = audience(10);
+        let (seat, _peer) = member(&audience).await;
+        seat.set_cursor(3);
+        assert!(seat.park(|| true), "nothing was missed");
+        audience.push(&frame(3, 4));
+        assert_eq!(audience.deliver(), 0, "the signal is looked at first");
+        audience.leave(&seat);
+        audience.join(&seat);
+        assert_eq!(seat.cursor(), 3);
     }
 
     #[tokio::test]
@@ -608,8 +631,9 @@ mod tests {
         audience.push(&frame(0, 1));
         take(&audience, &quick);
         assert_eq!(audience.read().frames.len(), 1);
+        assert!(audience.release(), "one has not taken it");
         assert!(!audience.leave(&slow));
-        assert_eq!(audience.read().frames.len(), 0);
+        assert!(!audience.release());
         assert!(audience.leave(&quick));
     }
 }

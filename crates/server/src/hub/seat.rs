@@ -36,11 +36,18 @@ impl Seat {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves the socket to the hub. False: something came meanwhile, which the session has to send first.
-    pub fn park(&self) -> bool {
+    /// Leaves the socket to the hub, unless `has_signal`: who is signalled looks at that first, and a signal that comes later
+    /// takes the socket back by itself. False: something was pushed meanwhile, which the session has to send.
+    pub(super) fn park(&self, has_signal: impl FnOnce() -> bool) -> bool {
         let mut place = self.lock();
-        place.is_parked = !std::mem::take(&mut place.has_missed);
-        place.is_parked
+        // Asked under the lock, because who signals takes the lock afterwards.
+        place.is_parked = !place.has_missed && !has_signal();
+        !place.has_missed
+    }
+
+    /// The session has stopped before it had sent everything.
+    pub(super) fn note_missed(&self) {
+        self.lock().has_missed = true;
     }
 
     /// Takes the socket back. When this returns, the hub does not write to it.
@@ -70,9 +77,14 @@ impl Seat {
 }
 
 impl Place {
-    /// Of a session that serves itself and has been sent nothing yet.
-    pub(super) fn at(position: u64) -> Self {
-        Self { position, ..Self::default() }
+    /// Of a session that serves itself.
+    pub(super) fn at(position: u64, cursor: Seq) -> Self {
+        Self { position, cursor, ..Self::default() }
+    }
+
+    /// The session has sent everything there was.
+    pub(super) fn served(&mut self) {
+        self.has_missed = false;
     }
 
     /// Whether the hub may write. If not, the session will look once it is done.

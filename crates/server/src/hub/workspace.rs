@@ -247,8 +247,11 @@ impl Registered {
     pub fn want(&self, seq: Seq) {
         let Some(audience) = &self.audience else { return };
         let state = self.hub.lock();
-        if let Some((from, to)) = audience.want(seq, state.published) {
-            audience.push(&Frame { from, to, bytes: Some(empty_batch(from, to)) });
+        if let Some((from, published)) = audience.want(seq, state.published) {
+            // One that ends where this session is, and one for whoever is ahead of it.
+            for (from, to) in [(from, seq), (seq, published)].into_iter().filter(|(from, to)| from < to) {
+                audience.push(&Frame { from, to, bytes: Some(empty_batch(from, to)) });
+            }
             drop(state);
             self.hub.metrics.hub.frames_sent.inc_by(audience.deliver());
         }
@@ -256,14 +259,17 @@ impl Registered {
 
     /// Leaves the socket to the hub; false: something came meanwhile, take it first. Without an audience nothing comes.
     pub fn park(&self) -> bool {
-        if self.audience.is_some() && !self.seat.park() {
-            return false;
-        }
-        // A signal that came before is looked at first; one that comes from here on takes the socket back by itself.
-        if self.signals.has_changed().unwrap_or(true) {
-            self.seat.unpark();
-        }
-        true
+        self.audience.is_none() || self.seat.park(|| self.has_signal())
+    }
+
+    /// Whether there is a signal that the session has not looked at.
+    pub fn has_signal(&self) -> bool {
+        self.signals.has_changed().unwrap_or(true)
+    }
+
+    /// What is left is sent once the session has looked at its signals.
+    pub fn send_later(&self) {
+        self.seat.note_missed();
     }
 
     /// Waits until the hub cannot serve the session by itself (true), or for a signal (false). Cancel-safe.

@@ -189,6 +189,9 @@ impl Session {
         }
         // Flushed one by one, so that a slow peer is noticed by its frame and not by its whole catch-up.
         for frame in planned.catch_up {
+            if self.is_cut_off() {
+                return Ok(());
+            }
             self.socket.send_all(&[frame]).await?;
         }
         self.access = Some(access);

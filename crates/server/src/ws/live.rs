@@ -31,6 +31,10 @@ impl Session {
                 return Ok(());
             }
             let Some(identity) = &self.identity else { return Ok(()) };
+            if identity.registered.has_signal() {
+                identity.registered.send_later();
+                return Ok(());
+            }
             match identity.registered.take() {
                 Taken::Nothing => return Ok(()),
                 Taken::Frames(bytes, frames) => {
@@ -68,6 +72,9 @@ impl Session {
         match missed {
             Ok(Missed::Frames { frames, to }) => {
                 for frame in frames {
+                    if self.is_cut_off() {
+                        return Ok(());
+                    }
                     self.socket.send_all(&[frame]).await?;
                 }
                 if let Some(identity) = &self.identity {

@@ -142,10 +142,10 @@ impl Session {
         let can_read = !self.pushes.is_full();
         let is_live = self.is_live();
         let mut registered = self.identity.as_mut().map(|identity| &mut identity.registered);
-        if is_live && registered.as_ref().is_some_and(|registered| !registered.park()) {
-            return Event::Live;
-        }
+        let is_due = is_live && registered.as_ref().is_some_and(|registered| !registered.park());
+        // Fair: what is due for sending must not keep the others waiting.
         let event = tokio::select! {
+            () = std::future::ready(()), if is_due => Event::Live,
             event = hub_event(registered.as_deref_mut()) => event,
             answered = self.pushes.next() => Event::Answered(answered),
             received = self.socket.receive(), if can_read => Event::Received(received),
@@ -155,6 +155,12 @@ impl Session {
             registered.seat.unpark();
         }
         event
+    }
+
+    /// Whether a signal says that nothing more is for this session; its handling comes next (spec REV-1).
+    pub(super) fn is_cut_off(&self) -> bool {
+        let signals = self.identity.as_ref().map(|identity| identity.registered.signals.borrow());
+        signals.is_some_and(|signals| signals.purge.is_some() || signals.is_replaced)
     }
 
     /// Whether live batches are for this session: its `hello` was answered, and it is not cut off.
@@ -168,6 +174,7 @@ impl Session {
         let dead = self.heard + Duration::from_millis(sockets.connection_timeout_ms);
         let first = match &self.identity {
             None => self.opened + Duration::from_millis(sockets.auth_deadline_ms),
+            Some(_) if self.deposit.is_some() => dead,
             Some(identity) => {
                 let left_ms = identity.expires_ms.saturating_sub(clock::now_ms());
                 clock::instant() + Duration::from_millis(left_ms.min(sockets.connection_timeout_ms))
@@ -308,6 +315,9 @@ impl Session {
         self.identity = Some(Identity { principal, registered, expires_ms });
         if verified.is_deposit {
             return self.begin_deposit(Code::DeviceRevoked, "This device has been revoked.").await;
+        }
+        if self.app.hub.is_draining() {
+            return self.drain(crate::random::between(500, 2_000)).await;
         }
         // Revoked between the check of the token and this moment: the signal came before there was anybody to hear it.
         let is_revoked = self.app.auth.revocations.is_device_revoked(&claims.workspace_id, claims.device_id);
