@@ -122,6 +122,8 @@ fn mrg_12_an_edit_of_a_deleted_record_is_offered_as_restore_with_my_change() {
     assert_eq!(outcome.outcome, OutcomeKind::InReview, "{outcome:?}");
     assert!(world.record("contacts", id).unwrap().is_deleted, "deleted stays deleted");
     let conflict = outcome.conflict_ids[0];
+    assert_eq!(world.value(CONFLICTS, conflict, "fields"), json!(["firstname"]));
+    assert_eq!(world.value(CONFLICTS, conflict, "base"), json!({"firstname": "A"}));
     let rv = world.rv(CONFLICTS, conflict);
     let outcome = world.push(&mut bob, vec![resolve(conflict, rv, Resolution::UseMine)]);
     assert_eq!(outcome.outcome, OutcomeKind::Applied, "{outcome:?}");
