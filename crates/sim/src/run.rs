@@ -60,6 +60,7 @@ pub const REGRESSIONS: &[(u64, &str)] = &[
     (191, "a snapshot row took a record out of a scope whose checkpoint still held it"),
     (611, "a patch raised the rv of an old row while its scope was compared, which hid what it lacked"),
     (897, "the same after a restore"),
+    (503, "an edit without fields met a deletion and opened a conflict about nothing"),
     (962, "a patch moved an old row out of a scope that was loading"),
     (2430, "a record left a scope and was deleted in another one, which was resumed"),
     (3296, "a session called itself quiet while a repair was due"),

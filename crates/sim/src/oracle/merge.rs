@@ -87,8 +87,12 @@ pub fn predict(model: &Model, author: &Author<'_>, mutation: &Value) -> Expected
                 update(model, author, &mut expected, (&key, &rec), op, number(op, "base_rv"));
             }
             ("update", Some(_)) => {
-                let fields = op["fields"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
-                expected.conflicts.insert((key.0, key.1, "delete_edit".to_owned(), fields, "open".to_owned()));
+                let fields: BTreeSet<String> =
+                    op["fields"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+                // An edit of nothing leaves nothing to offer.
+                if !fields.is_empty() {
+                    expected.conflicts.insert((key.0, key.1, "delete_edit".to_owned(), fields, "open".to_owned()));
+                }
             }
             ("update", None) => expected.error = Some(format!("an update of {key:?} was accepted, which never was")),
             ("delete", Some(rec)) => delete(model, author, &mut expected, (&key, &rec), number(op, "base_rv")),
