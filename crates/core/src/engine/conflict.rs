@@ -74,8 +74,6 @@ impl NewConflict {
             fields: patch.keys().cloned().collect(),
             base: Some(patch.keys().map(|name| (name.clone(), value_of(&record.fields, name))).collect()),
             mine: Some(patch),
-            theirs: None,
-            result: None,
             ..Self::delete_edit(record)
         }
     }
