@@ -87,8 +87,8 @@ impl Place {
         self.has_missed = false;
     }
 
-    /// Whether the hub may write. If not, the session will look once it is done.
-    pub(super) fn is_served_by_hub(&mut self) -> bool {
+    /// True: the hub may write. False: it is noted that the session has to look once it is done.
+    pub(super) fn serve_or_note(&mut self) -> bool {
         self.has_missed |= !self.is_parked;
         self.is_parked
     }

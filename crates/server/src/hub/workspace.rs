@@ -314,3 +314,6 @@ fn empty_batch(from: Seq, to: Seq) -> Encoded {
     let batch = Batch { from, to, catch_up: false, more: false, changes: Vec::new(), digests: Vec::new() };
     Encoded::new(&ServerFrame::Batch(batch))
 }
+
+#[cfg(test)]
+mod tests;
