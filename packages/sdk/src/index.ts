@@ -1,4 +1,4 @@
-export type { Credentials, Failure, SignIn } from "./client/auth.ts";
+export type { Credentials, Failure, Renew, SignIn } from "./client/auth.ts";
 export { Client, type ClientEvent, type ClientOptions, type Db, type Status } from "./client/client.ts";
 export type { EntityApi, EntityTypes, LiveOf, QueryOf, RecordOf } from "./client/entity.ts";
 export type { Platform } from "./client/platform.ts";

@@ -52,6 +52,8 @@ export type Renew = "if_needed" | "always";
 const RENEW_BEFORE_MS = 30_000;
 /** How long an answer may take to begin. */
 const ANSWER_TIMEOUT_MS = 30_000;
+/** How long signing out waits for the server: nobody waits at a counter for a network. */
+const LOGOUT_TIMEOUT_MS = 3_000;
 /** Under this key the store keeps the sign-in. */
 const CREDENTIALS_KEY = "credentials";
 
@@ -95,6 +97,19 @@ export class Auth {
   async keep(credentials: Credentials): Promise<void> {
     await this.#store.write({ localPut: [[CREDENTIALS_KEY, { ...credentials }]] });
     this.#credentials = credentials;
+  }
+
+  /** Ends the sign-in on the server, when it can be reached. The device forgets it with {@link forget}. */
+  async end(): Promise<void> {
+    const token = await this.bearer("if_needed");
+    if (token.ok) {
+      await this.#request("/api/auth/logout", {
+        method: "POST",
+        headers: { "content-type": "application/json", authorization: `Bearer ${token.value}` },
+        body: "{}",
+        signal: AbortSignal.timeout(LOGOUT_TIMEOUT_MS),
+      });
+    }
   }
 
   /** Forgets who was signed in. The store was wiped by whoever calls this. */

@@ -14,6 +14,7 @@ import {
   type Stamp,
 } from "../replica/edit.ts";
 import { Replica } from "../replica/replica.ts";
+import { purge } from "../replica/scopes.ts";
 import { type Rejected, type ReplicaMeta, type ReplicaStore, StoreError } from "../replica/store.ts";
 import { type Viewed, viewOf } from "../replica/view.ts";
 import { err, ok, type Result } from "../result.ts";
@@ -23,7 +24,7 @@ import type { SessionEvent } from "../session/state.ts";
 import type { LiveQuery } from "../views/live.ts";
 import type { Query } from "../views/query.ts";
 import { Views } from "../views/views.ts";
-import { Auth, type Credentials, type Failure, type SignIn } from "./auth.ts";
+import { Auth, type Credentials, type Failure, type Renew, type SignIn } from "./auth.ts";
 import { EntityApi, type EntityTypes } from "./entity.ts";
 import { SyncLoop } from "./loop.ts";
 import { mintId, type Platform, platformWith } from "./platform.ts";
@@ -42,6 +43,9 @@ export interface ClientOptions {
   readonly deviceName: string;
   readonly platform?: Partial<Platform>;
 }
+
+/** Why everything was deleted, when the person did it. */
+const SIGNED_OUT = "signed_out";
 
 /** What a client tells its listeners. */
 export type ClientEvent =
@@ -148,6 +152,24 @@ export class Client<Types = Record<string, EntityTypes>> {
     await this.#auth.keep(signed.value);
     this.#tell({ event: "signed_in" });
     return signed;
+  }
+
+  /** Ends the sign-in and deletes everything here, also what is pending: ask the person first when {@link status} names any. */
+  async signOut(): Promise<void> {
+    const opened = this.#opened;
+    if (opened === undefined) {
+      return;
+    }
+    await opened.loop.feed({ input: "pause" });
+    await this.#auth.end();
+    await this.#serial.run(() => purge(opened.replica, SIGNED_OUT));
+    this.#auth.forget();
+    this.#tell({ event: "purged", code: SIGNED_OUT });
+  }
+
+  /** A token for requests of a program's own; `always` renews one that the server has refused. */
+  token(renew: Renew = "if_needed"): Promise<Result<string, Failure>> {
+    return this.#auth.bearer(renew);
   }
 
   /** Begins to sync and goes on until {@link pause} or {@link close}: reconnects by itself, as often as needed. */

@@ -7,6 +7,8 @@ import type { Query } from "../views/query.ts";
 /** Calls a follower may ask the leader for. Each may be asked twice: see `TabClient`. */
 export type Method =
   | "signIn"
+  | "signOut"
+  | "token"
   | "mutate"
   | "get"
   | "select"

@@ -114,6 +114,12 @@ export class TabClient<Types> implements EntityHost, Calls {
   signIn(...args: Parameters<Calls["signIn"]>) {
     return this.#call("signIn", args) as ReturnType<Calls["signIn"]>;
   }
+  signOut() {
+    return this.#call("signOut", []) as ReturnType<Calls["signOut"]>;
+  }
+  token(...args: Parameters<Calls["token"]>) {
+    return this.#call("token", args) as ReturnType<Calls["token"]>;
+  }
   mutate(edits: readonly Edit[], mutationId = this.mintId()) {
     return this.#call("mutate", [edits, mutationId]) as ReturnType<Calls["mutate"]>;
   }

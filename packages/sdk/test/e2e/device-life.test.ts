@@ -147,3 +147,24 @@ it("[REV-2] a revoked device hands over what is pending and deletes everything",
   expect((await lost.db.leads.select()).length).toBeGreaterThan(0);
   expect((await lost.status()).meta?.purged).toBeUndefined();
 });
+
+it("signing out deletes everything here, ends the sign-in on the server, and the next person may come", async () => {
+  const agent = await device("agent1@syncline.dev");
+  await synced(agent);
+  const token = value(await agent.token());
+  const headers = { authorization: `Bearer ${token}` };
+  const status = async (): Promise<number> => (await fetch(`${server.url}/api/auth/validate`, { headers })).status;
+  expect(await status()).toBe(200);
+  const events: ClientEvent["event"][] = [];
+  agent.onEvent(({ event }) => events.push(event));
+  await agent.signOut();
+  expect(await status(), "the token is good for nothing any more").toBe(401);
+  expect(await agent.db.leads.select()).toEqual([]);
+  expect([agent.credentials, events]).toEqual([undefined, expect.arrayContaining(["purged"])]);
+  expect(await agent.token()).toMatchObject({ ok: false, error: { failure: "sign_in_needed" } });
+
+  const milo = value(await agent.signIn({ email: "manager@syncline.dev", password: PASSWORD }));
+  await synced(agent);
+  expect((await agent.status()).meta?.userId).toBe(milo.userId);
+  expect((await agent.db.leads.select()).length).toBeGreaterThan(0);
+});
