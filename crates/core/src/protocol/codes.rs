@@ -49,6 +49,8 @@ codes! {
     Overloaded = "overloaded", Transient, 503;
     RateLimited = "rate_limited", Transient, 429;
     Timeout = "timeout", Transient, 504;
+    /// Not from this address, or not from this web page.
+    RefusedHere = "refused_here", Transient, 403;
     /// Our bug; the request id finds it in the log.
     Internal = "internal", Transient, 500;
     Unauthenticated = "unauthenticated", Session, 401;

@@ -16,8 +16,14 @@ pub struct HttpConfig {
     pub port: u16,
     /// Time a client has to send its request head; milliseconds, default 10,000, 100..=60,000. Then it is cut off.
     pub header_timeout_ms: u64,
-    /// Time a client has to send its body; milliseconds, default 30,000, 1,000..=600,000. Then: 408-like `timeout`.
+    /// Time a client has to send its body; milliseconds, default 30,000, 1,000..=600,000. Then: 408 `timeout`.
     pub body_timeout_ms: u64,
+    /// Time a request has until its answer begins; milliseconds, default 60,000, 1,000..=600,000. Then: 504 `timeout`.
+    pub request_timeout_ms: u64,
+    /// Time a client may leave what is sent to it unread; milliseconds, default 60,000, 1,000..=600,000. Then it is cut off.
+    pub stall_timeout_ms: u64,
+    /// Bytes of the address line's path and query; default 8 KiB, 1 KiB..=32 KiB. More: 414.
+    pub url_bytes_max: usize,
     /// Header lines of a request; default 64, 16..=200. More: 431.
     pub headers_max: usize,
     /// Bytes of a request body; default 1 MiB, 1 KiB..=16 MiB. More: 413 `too_large`.
@@ -39,6 +45,9 @@ impl Default for HttpConfig {
             port: 8000,
             header_timeout_ms: 10_000,
             body_timeout_ms: 30_000,
+            request_timeout_ms: 60_000,
+            stall_timeout_ms: 60_000,
+            url_bytes_max: 8 << 10,
             headers_max: 64,
             body_bytes_max: limits::BODY_BYTES_MAX,
             connections_max: 24_000,
@@ -77,6 +86,9 @@ impl HttpConfig {
         let section = "http";
         bound((100..=60_000).contains(&self.header_timeout_ms), section, "header_timeout_ms", "100 to 60000")?;
         bound((1_000..=600_000).contains(&self.body_timeout_ms), section, "body_timeout_ms", "1000 to 600000")?;
+        bound((1_000..=600_000).contains(&self.request_timeout_ms), section, "request_timeout_ms", "1000 to 600000")?;
+        bound((1_000..=600_000).contains(&self.stall_timeout_ms), section, "stall_timeout_ms", "1000 to 600000")?;
+        bound((1 << 10..=32 << 10).contains(&self.url_bytes_max), section, "url_bytes_max", "1 KiB to 32 KiB")?;
         bound((16..=200).contains(&self.headers_max), section, "headers_max", "16 to 200")?;
         bound((1 << 10..=16 << 20).contains(&self.body_bytes_max), section, "body_bytes_max", "1 KiB to 16 MiB")?;
         bound((16..=1_000_000).contains(&self.connections_max), section, "connections_max", "16 to 1000000")?;

@@ -2,6 +2,7 @@
 //! down typed. A file gives the sections by name; environment variables with the documented names override it.
 
 mod bus;
+mod edge;
 mod env;
 mod http;
 mod log;
@@ -12,6 +13,7 @@ mod tokens;
 use serde::Deserialize;
 
 pub use bus::BusConfig;
+pub use edge::{EdgeConfig, Network, Origin, ProxyHeader, Token};
 pub use env::Environment;
 pub use http::HttpConfig;
 pub use log::{LogConfig, LogFormat};
@@ -24,6 +26,7 @@ pub use tokens::TokensConfig;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub http: HttpConfig,
+    pub edge: EdgeConfig,
     pub store: StoreConfig,
     pub sockets: SocketsConfig,
     pub tokens: TokensConfig,
@@ -43,6 +46,7 @@ impl Config {
     /// Overrides settings with the environment variables that are set and not empty.
     pub fn apply_environment(&mut self, environment: &Environment) -> Result<(), ConfigError> {
         self.http.apply_environment(environment)?;
+        self.edge.apply_environment(environment)?;
         self.store.apply_environment(environment)?;
         self.sockets.apply_environment(environment)?;
         self.tokens.apply_environment(environment)?;
@@ -53,6 +57,7 @@ impl Config {
     /// Refuses values out of their bounds, naming section, key and bound.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.http.check()?;
+        self.edge.check()?;
         self.store.check()?;
         self.sockets.check()?;
         self.tokens.check()?;

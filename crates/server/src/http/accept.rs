@@ -6,13 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
 
+use super::edge::Peer;
 use crate::config::HttpConfig;
 
 /// Largest request head; bytes. Bounds what a peer costs before it has authenticated.
@@ -37,6 +42,7 @@ pub async fn listen(config: &HttpConfig, router: Router) -> std::io::Result<List
     let accept = Accept {
         builder: builder(config),
         router,
+        stall: Duration::from_millis(config.stall_timeout_ms),
         slots: Arc::new(Semaphore::new(config.connections_max)),
         connections: connections.clone(),
         stopped,
@@ -75,9 +81,17 @@ fn builder(config: &HttpConfig) -> http1::Builder {
 struct Accept {
     builder: http1::Builder,
     router: Router,
+    stall: Duration,
     slots: Arc<Semaphore>,
     connections: TaskTracker,
     stopped: watch::Receiver<bool>,
+}
+
+/// A connection with its place among those that may be open.
+struct Accepted {
+    stream: TcpStream,
+    peer: Peer,
+    slot: OwnedSemaphorePermit,
 }
 
 impl Accept {
@@ -89,7 +103,7 @@ impl Accept {
                 () = stop_asked(&mut stopped) => return,
             };
             match accepted {
-                Ok((stream, slot)) => self.serve(stream, slot),
+                Ok(accepted) => self.serve(accepted),
                 Err(error) => {
                     tracing::warn!(event = "accept_failed", %error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -99,15 +113,21 @@ impl Accept {
     }
 
     /// Waits for a free slot first, so that connections over the limit wait in the kernel's backlog.
-    async fn next(&self, listener: &TcpListener) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    async fn next(&self, listener: &TcpListener) -> std::io::Result<Accepted> {
         let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(std::io::Error::other)?;
-        let (stream, _) = listener.accept().await?;
+        let (stream, peer) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        Ok((stream, slot))
+        set_stall_limit(&stream, self.stall)?;
+        Ok(Accepted { stream, peer: Peer(peer.ip()), slot })
     }
 
-    fn serve(&self, stream: TcpStream, slot: OwnedSemaphorePermit) {
-        let service = TowerToHyperService::new(self.router.clone());
+    fn serve(&self, accepted: Accepted) {
+        let Accepted { stream, peer, slot } = accepted;
+        let with_peer = move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            request
+        };
+        let service = TowerToHyperService::new(self.router.clone().map_request(with_peer));
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
         let mut stopped = self.stopped.clone();
         self.connections.spawn(async move {
@@ -126,6 +146,18 @@ impl Accept {
             drop(slot);
         });
     }
+}
+
+/// The kernel cuts a connection whose peer has left what was sent unread, or a network that is gone, for this long.
+#[cfg(target_os = "linux")]
+fn set_stall_limit(stream: &TcpStream, limit: Duration) -> std::io::Result<()> {
+    SockRef::from(stream).set_tcp_user_timeout(Some(limit))
+}
+
+/// Other systems have their own, longer limits.
+#[cfg(not(target_os = "linux"))]
+fn set_stall_limit(stream: &TcpStream, _limit: Duration) -> std::io::Result<()> {
+    SockRef::from(stream).set_keepalive(true)
 }
 
 async fn stop_asked(stopped: &mut watch::Receiver<bool>) {

@@ -5,6 +5,7 @@ mod admin;
 mod auth;
 mod body;
 mod caller;
+mod edge;
 mod entities;
 mod health;
 mod metrics;
@@ -24,6 +25,7 @@ use axum::routing::{delete, get, patch, post};
 
 pub use accept::{Listening, listen};
 pub use caller::bearer;
+pub use edge::check_origin;
 pub use problem::ApiError;
 
 use crate::app::App;
@@ -44,8 +46,10 @@ pub fn router(app: Arc<App>) -> Router {
     }
     routes
         .fallback(|| async { axum::http::StatusCode::NOT_FOUND })
+        .layer(from_fn_with_state(Arc::clone(&app), edge::admit))
         .layer(map_response(secure))
         .layer(from_fn(problem::render))
+        .layer(edge::cors(&app.config.edge))
         .layer(from_fn_with_state(Arc::clone(&app), request_id::observe))
         .with_state(app)
 }
@@ -92,6 +96,7 @@ async fn secure(mut response: Response) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 
 use super::session::{Opened, run};
 use crate::app::App;
-use crate::http::{ApiError, bearer};
+use crate::http::{ApiError, bearer, check_origin};
 
 pub async fn upgrade(
     State(app): State<Arc<App>>,
@@ -26,6 +26,7 @@ pub async fn upgrade(
         ApiError::new(Code::Malformed, "The client id in the path is not a UUID: mint one per local database.")
     })?;
     let headers = request.headers();
+    check_origin(&app.config.edge, headers)?;
     let verified = match bearer(headers) {
         Some(token) => Some(app.auth.verify_for_socket(token)?),
         None if headers.contains_key(header::AUTHORIZATION) => return Err(crate::auth::AuthError::MissingToken.into()),

@@ -5,6 +5,7 @@
 
 mod auth;
 mod drain;
+mod edge;
 mod grants;
 mod hostile;
 mod live;

@@ -89,14 +89,3 @@ async fn ops_1_metrics_count_by_route_and_never_by_path() {
     let silent = World::start_with(|config| config.http.is_metrics_enabled = false).await;
     silent.http().get("/metrics").await.expect_problem(404, "not_found");
 }
-
-#[tokio::test]
-async fn auth_7_answers_carry_the_security_headers() {
-    let world = World::start().await;
-    for path in ["/health", "/nope"] {
-        let answer = world.http().get(path).await;
-        assert_eq!(answer.header("x-content-type-options"), "nosniff");
-        assert_eq!(answer.header("cache-control"), "no-store");
-        assert_eq!(answer.header("content-security-policy"), "default-src 'none'; frame-ancestors 'none'");
-    }
-}

@@ -8,6 +8,7 @@ const CODES = {
   overloaded: "transient",
   rate_limited: "transient",
   timeout: "transient",
+  refused_here: "transient",
   internal: "transient",
   unauthenticated: "session",
   token_expired: "session",
