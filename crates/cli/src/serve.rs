@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use syncline_core::schema::Schema;
 use syncline_server::bootstrap::FirstOwner;
-use syncline_server::{Config, Environment, Server, demo};
+use syncline_server::{Config, Server, demo};
 
 #[derive(Args)]
 pub struct ServeArgs {
@@ -60,14 +60,7 @@ async fn serve(args: ServeArgs, config: Config, schema: Arc<Schema>) -> anyhow::
 }
 
 fn configure(args: &ServeArgs) -> anyhow::Result<Config> {
-    let mut config = match &args.config {
-        None => Config::default(),
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-            toml::from_str(&text).with_context(|| format!("in {}", path.display()))?
-        }
-    };
-    config.apply_environment(&Environment::from_process())?;
+    let mut config = crate::ops::config::load(args.config.as_deref())?.config;
     if let Some(data) = &args.data {
         config.store.data_dir.clone_from(data);
     }
@@ -76,6 +69,9 @@ fn configure(args: &ServeArgs) -> anyhow::Result<Config> {
         config.http.port = listen.port();
     }
     config.check()?;
+    if args.demo && config.deployment.is_production() {
+        bail!("ENVIRONMENT=production refuses demo data: everybody knows its passwords; leave --demo out");
+    }
     Ok(config)
 }
 

@@ -3,18 +3,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use syncline_core::id::WorkspaceId;
 use syncline_core::storage::{Read, Store as _, StoreResult};
 use syncline_core::{Seq, TimestampMs};
+use syncline_storage::sqlite::{Backlog, BacklogQuery};
 use tokio::sync::watch;
 
 use crate::app::App;
 use crate::clock;
+use crate::node_notes::{self, NodeNote};
 
 const REPORTS_EVERY: Duration = Duration::from_secs(5);
+/// How often lag, outboxes and the bus are looked at for the metrics.
+const GAUGES_EVERY: Duration = Duration::from_secs(15);
+/// Clients not heard of for longer count no more; milliseconds.
+const BACKLOG_MS: u64 = 3_600_000;
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3_600);
 /// How long the log, tombstones and departures are kept; milliseconds (90 days).
 const RETENTION_MS: u64 = 90 * 86_400_000;
+/// Age of a client's oldest waiting mutation from which its outbox counts as stuck; milliseconds (an hour).
+pub const OUTBOX_STUCK_MS: u64 = 3_600_000;
 /// Seqs that one step of a compaction covers, so that pushes get their turn in between.
 const COMPACT_STEP: u64 = 5_000;
 
@@ -42,11 +51,16 @@ impl Maintenance {
 async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     let mut reports = tokio::time::interval(REPORTS_EVERY);
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING_EVERY);
+    let mut gauges = tokio::time::interval(GAUGES_EVERY);
     loop {
         let is_last = tokio::select! {
             _ = reports.tick() => false,
             _ = housekeeping.tick() => {
                 logged("housekeeping", housekeep(&app).await);
+                false
+            }
+            _ = gauges.tick() => {
+                logged("gauges", gauge(&app).await);
                 false
             }
             () = stop_asked(&mut stopped) => true,
@@ -69,8 +83,42 @@ fn logged(what: &str, result: StoreResult<()>) {
     }
 }
 
+/// Brings the gauges of lag, outboxes and the bus up to now.
+async fn gauge(app: &Arc<App>) -> StoreResult<()> {
+    let now = clock::now_ms();
+    let (db, stuck_ms) = (app.db.clone(), OUTBOX_STUCK_MS);
+    let asked = BacklogQuery { since_ms: now.saturating_sub(BACKLOG_MS), now_ms: now, stuck_ms };
+    let (heads, backlogs) = app.auth.with_store(move |store| Ok((db.heads()?, store.client_backlogs(&asked)?))).await?;
+    let head_of = |backlog: &Backlog| {
+        let index = heads.binary_search_by(|(workspace, _)| workspace.cmp(&backlog.workspace_id)).ok()?;
+        Some(heads[index].1)
+    };
+    let lag = backlogs.iter().filter_map(|backlog| Some(head_of(backlog)?.saturating_sub(backlog.cursor_min))).max();
+    let gauges = &app.metrics.sync;
+    let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+    set(&gauges.lag_max, lag.unwrap_or(0));
+    set(&gauges.clients, backlogs.iter().map(|backlog| backlog.clients).sum());
+    set(&gauges.outbox_pending, backlogs.iter().map(|backlog| backlog.pending).sum());
+    set(&gauges.outbox_oldest_ms, backlogs.iter().map(|backlog| backlog.oldest_ms).max().unwrap_or(0));
+    set(&gauges.outbox_stuck, backlogs.iter().map(|backlog| backlog.stuck).sum());
+    let (bus, stats) = (&app.metrics.bus, app.bus.stats());
+    set(&bus.is_connected, u64::from(app.bus.health().is_connected()));
+    set(&bus.nodes, app.bus.nodes().len() as u64);
+    set(&bus.outages, stats.outages);
+    set(&bus.hints_dropped, stats.hints_dropped);
+    set(&bus.fallbacks, stats.fallbacks);
+    Ok(())
+}
+
 async fn housekeep(app: &App) -> StoreResult<()> {
     let now = clock::now_ms();
+    let note = NodeNote {
+        address: app.bus.node().address.clone(),
+        noted_ms: now,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        key_fingerprint: app.auth.key_fingerprint.clone(),
+    };
+    app.auth.with_store(move |store| node_notes::renew(store, &note)).await?;
     app.auth.with_store(move |store| store.purge_expired_refresh(now.saturating_sub(RETENTION_MS))).await?;
     let db = app.db.clone();
     let workspaces = tokio::task::spawn_blocking(move || db.workspaces()).await;

@@ -15,7 +15,7 @@ use crate::app::{App, CATCH_UP_KIB_MAX};
 use crate::auth::{Auth, AuthError, AuthParts, Revocations};
 use crate::bus::{Bus, BusError};
 use crate::clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, HttpConfig};
 use crate::db::Db;
 use crate::engine::{Writer, WriterParts};
 use crate::http::{self, Listening};
@@ -30,6 +30,8 @@ use crate::reports::Reports;
 pub struct Server {
     app: Arc<App>,
     listening: Listening,
+    /// Metrics on a port of their own.
+    operators: Option<Listening>,
     publisher: Publisher,
     nodes: Nodes,
     maintenance: Maintenance,
@@ -115,15 +117,21 @@ impl Server {
         let listening = http::listen(&app.config.http, http::router(Arc::clone(&app))).await;
         let address = app.config.http.listen();
         let listening = listening.map_err(|source| ServerError::Listen { address, source })?;
+        let operators = listen_for_operators(&app).await?;
         let nodes = Nodes::start(&app, is_shared);
         let maintenance = Maintenance::start(Arc::clone(&app));
         tracing::info!(event = "started", address = %listening.address, "listening on {}", listening.address);
-        Ok(Self { app, listening, publisher, nodes, maintenance, lock })
+        Ok(Self { app, listening, operators, publisher, nodes, maintenance, lock })
     }
 
     /// Where it listens; with port 0 the port that was free.
     pub fn address(&self) -> SocketAddr {
         self.listening.address
+    }
+
+    /// Where metrics are served when they have a port of their own.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.operators.as_ref().map(|listening| listening.address)
     }
 
     pub fn app(&self) -> &Arc<App> {
@@ -133,7 +141,7 @@ impl Server {
     /// Drains and stops, within `http.drain_ms` and a moment: no new connections; sessions finish their pushes and are
     /// told when to come back; requests under way finish; what was pushed is decided; the store is closed.
     pub async fn stop(self) {
-        let Self { app, listening, publisher, nodes, maintenance, lock } = self;
+        let Self { app, listening, operators, publisher, nodes, maintenance, lock } = self;
         tracing::info!(event = "stopping", "draining");
         listening.stop_accepting();
         let bound = Duration::from_millis(app.config.http.drain_ms);
@@ -143,6 +151,9 @@ impl Server {
         });
         if drained.await.is_err() {
             tracing::warn!(event = "drain_cut", "not everything finished in time");
+        }
+        if let Some(operators) = operators {
+            operators.stop_accepting();
         }
         maintenance.stop().await;
         nodes.stop();
@@ -156,6 +167,28 @@ impl Server {
         }
         drop(lock);
         tracing::info!(event = "stopped", "stopped");
+    }
+}
+
+/// Connections that ask for metrics at a time.
+const OPERATOR_CONNECTIONS_MAX: usize = 64;
+
+/// Serves metrics on their own port. When the default one is taken, most likely by a Prometheus, the server goes on without.
+async fn listen_for_operators(app: &Arc<App>) -> Result<Option<Listening>, ServerError> {
+    let Some(address) = app.config.metrics.listen() else { return Ok(None) };
+    let http = app.config.http.clone();
+    let config =
+        HttpConfig { host: address.ip(), port: address.port(), connections_max: OPERATOR_CONNECTIONS_MAX, ..http };
+    match http::listen(&config, http::operator_router(Arc::clone(app))).await {
+        Ok(listening) => {
+            tracing::info!(event = "metrics_served", address = %listening.address, "metrics are at {}", listening.address);
+            Ok(Some(listening))
+        }
+        Err(error) if app.config.metrics.port.is_none() => {
+            tracing::warn!(event = "metrics_unserved", %address, %error, "metrics are not served: name a free METRICS_PORT");
+            Ok(None)
+        }
+        Err(source) => Err(ServerError::Listen { address, source }),
     }
 }
 

@@ -195,6 +195,14 @@ impl DatabaseReader {
         }
     }
 
+    /// The clock of the database's machine; milliseconds since the Unix epoch. `None` where it is this machine's.
+    pub fn clock_ms(&self) -> StoreResult<Option<u64>> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Postgres(reader) => reader.clock_ms().map(Some),
+        }
+    }
+
     /// Recomputes the hashes of a workspace's log (spec AUD-1) and whether its seqs are gapless. O(log).
     pub fn verify_chain(&self, workspace: &WorkspaceId) -> StoreResult<ChainReport> {
         match self {

@@ -6,7 +6,9 @@ use syncline_core::storage::StoreResult;
 use uuid::Uuid;
 
 use crate::postgres::PostgresAuth;
-use crate::sqlite::{AuthStore, ClientStatus, Credential, Device, PutCredential, RefreshToken, Rotate, Rotation};
+use crate::sqlite::{
+    AuthStore, Backlog, BacklogQuery, ClientStatus, Credential, Device, PutCredential, RefreshToken, Rotate, Rotation,
+};
 
 /// The `auth_*` tables. Cheap to clone, usable from any thread; every method blocks, so call it off the async runtime. What
 /// the methods do is said at [`AuthStore`].
@@ -81,6 +83,8 @@ hand_on! {
     fn put_client_status(reports: &[ClientStatus]) -> ();
     /// Every client's last report in client order.
     fn list_client_status(workspace: &WorkspaceId) -> Vec<ClientStatus>;
+    /// The clients' reports summed up by workspace, in order.
+    fn client_backlogs(query: &BacklogQuery) -> Vec<Backlog>;
     /// Forgets clients that have not reported since `before`; returns how many.
     fn purge_client_status(workspace: &WorkspaceId, before: TimestampMs) -> usize;
     /// Stores the first token of a family, at sign-in.

@@ -11,7 +11,8 @@ use syncline_core::id::{ClientId, DeviceId, UserId, WorkspaceId};
 use syncline_core::principal::DeploymentMode;
 use syncline_core::storage::contract;
 use syncline_storage::sqlite::{
-    ClientStatus, Credential, Device, PutCredential, RefreshOwner, RefreshToken, Rotate, Rotation, TokenHash,
+    Backlog, BacklogQuery, ClientStatus, Credential, Device, PutCredential, RefreshOwner, RefreshToken, Rotate,
+    Rotation, TokenHash,
 };
 use syncline_storage::{Database, DatabaseAuth, DatabaseOptions};
 use uuid::Uuid;
@@ -245,6 +246,12 @@ fn sync_9_the_last_report_of_a_client_counts(place: NewPlace) {
     auth.put_client_status(&[report(2, 9)]).unwrap();
     assert_eq!(auth.list_client_status(&acme()).unwrap(), [report(1, 11), report(2, 12)]);
     assert_eq!(auth.list_client_status(&other()).unwrap(), []);
+    let asked = |since_ms| BacklogQuery { since_ms, now_ms: 20, stuck_ms: 8 };
+    assert_eq!(auth.client_backlogs(&asked(13)).unwrap(), []);
+    let backlogs = auth.client_backlogs(&asked(0)).unwrap();
+    let expected =
+        Backlog { workspace_id: acme(), clients: 2, cursor_min: 1 << 40, pending: 23, oldest_ms: 13, stuck: 1 };
+    assert_eq!(backlogs, [expected], "ages go on after the report");
     assert_eq!(auth.purge_client_status(&acme(), 12).unwrap(), 1);
     assert_eq!(auth.list_client_status(&acme()).unwrap(), [report(2, 12)]);
 }

@@ -5,6 +5,7 @@
 //! 2 wrong usage, 3 done but some rows failed, 4 somebody else is writing to the data.
 
 pub mod backup;
+pub mod config;
 pub mod data;
 mod disk;
 pub mod doctor;
@@ -28,6 +29,8 @@ pub enum OpsCommand {
     Import(import::ImportArgs),
     /// Export an entity as CSV or JSON
     Export(export::ExportArgs),
+    /// Check, show or document the server's configuration
+    Config(config::ConfigArgs),
     /// Check the database, the audit chain and the surroundings
     Doctor(doctor::DoctorArgs),
     /// Copy the database to one file, while the server runs
@@ -45,6 +48,7 @@ pub fn run(command: &OpsCommand) -> ExitCode {
     let done = match command {
         OpsCommand::Import(args) => import::run(args),
         OpsCommand::Export(args) => export::run(args),
+        OpsCommand::Config(args) => config::run(args),
         OpsCommand::Doctor(args) => doctor::run(args),
         OpsCommand::Backup(args) => backup::run_backup(args),
         OpsCommand::Restore(args) => backup::run_restore(args),

@@ -1,3 +1,6 @@
+use std::net::TcpListener;
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::sample::leads_csv;
@@ -34,4 +37,73 @@ fn aud_1_doctor_says_when_there_is_no_database() {
     let (code, report) = answer(&place.run(["doctor", "--json"]));
     assert_eq!(code, 1);
     assert!(problems(&report).iter().any(|problem| problem.contains("no database")), "{report}");
+}
+
+/// Problems of `doctor` with these variables, on a data directory with an empty workspace.
+fn problems_with(place: &Place, variables: &[(&str, &str)]) -> Vec<String> {
+    let free = [("SERVER_PORT", "0"), ("METRICS_PORT", "0")];
+    let mut command = place.command(["doctor", "--json"]);
+    command.envs(free).envs(variables.iter().copied());
+    problems(&answer(&command.output().unwrap()).1)
+}
+
+#[test]
+fn ops_4_doctor_finds_each_planted_misconfiguration() {
+    let place = Place::with_workspace();
+    assert_eq!(problems_with(&place, &[]), Vec::<String>::new());
+    let planted = |variables: &[(&str, &str)], expected: &str| {
+        let found = problems_with(&place, variables);
+        assert!(found.len() == 1 && found[0].contains(expected), "{variables:?}: {found:?}");
+    };
+    planted(&[("JWT_SECRET_KEY", "too-short")], "JWT_SECRET_KEY");
+    planted(&[("WS_HEARTBEAT_INTERVAL", "0")], "WS_HEARTBEAT_INTERVAL");
+    planted(&[("REDIS_URL", "redis://127.0.0.1:1")], "redis: \"cannot be reached");
+    let insecure = [("ENVIRONMENT", "production"), ("REDIS_URL", "redis://127.0.0.1:1")];
+    planted(&insecure, "several nodes share a generated signing key");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    planted(&[("SERVER_PORT", &port)], "ports");
+    planted(&[("METRICS_PORT", &port)], "ports");
+}
+
+#[test]
+fn auth_3_doctor_finds_nodes_that_sign_with_different_keys() {
+    let place = Place::with_workspace();
+    let note = |address: &str, key: &[u8]| syncline_server::node_notes::NodeNote {
+        address: address.to_owned(),
+        noted_ms: syncline_server::clock::now_ms(),
+        version: "0.1.0".to_owned(),
+        key_fingerprint: syncline_server::node_notes::key_fingerprint(key),
+    };
+    let store = place.store();
+    let key = "0123456789abcdef0123456789abcdef";
+    let renew = |note| syncline_server::node_notes::renew(&store.auth().into(), &note).unwrap();
+    renew(note("10.0.0.1:8000", key.as_bytes()));
+    assert_eq!(problems_with(&place, &[("JWT_SECRET_KEY", key)]), Vec::<String>::new());
+    let found = problems_with(&place, &[("JWT_SECRET_KEY", "another-secret-another-secret-32")]);
+    assert!(found.len() == 1 && found[0].contains("10.0.0.1:8000 signs with another key"), "{found:?}");
+    renew(note("10.0.0.2:8000", b"another-secret-another-secret-32"));
+    let found = problems_with(&place, &[]);
+    assert!(found.len() == 1 && found[0].contains("signing keys"), "{found:?}");
+}
+
+#[test]
+fn ops_4_doctor_finds_a_directory_it_cannot_write_and_too_few_files() {
+    let place = Place::with_workspace();
+    let unwritable = |folder: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
+        command.args(["doctor", "--json", "--data", folder]);
+        problems(&answer(&command.output().unwrap()).1)
+    };
+    // Nobody makes files there, not even root.
+    assert!(unwritable("/proc").iter().any(|problem| problem.contains("cannot be written")));
+
+    let script = format!(
+        "ulimit -n 256; exec {} doctor --json --data {}",
+        env!("CARGO_BIN_EXE_syncline"),
+        place.data().display()
+    );
+    let output = Command::new("sh").args(["-c", &script]).env("SERVER_PORT", "0").output().unwrap();
+    let found = problems(&answer(&output).1);
+    assert!(found.len() == 1 && found[0].contains("256 are allowed"), "{found:?}");
 }

@@ -37,6 +37,7 @@ impl Node {
     fn start(data: &Path, port: u16, database: Option<&str>) -> Self {
         let mut command = syncline();
         command.args(["serve", "--demo", "--listen", &format!("127.0.0.1:{port}"), "--data"]).arg(data);
+        command.env("METRICS_ON_MAIN_PORT", "true");
         command.envs(database.map(|url| ("DATABASE_URL", url)));
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);

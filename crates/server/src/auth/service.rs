@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use syncline_core::TimestampMs;
 use syncline_core::id::{DeviceId, UserId, WorkspaceId};
 use syncline_core::storage::{StoreError, StoreResult};
@@ -15,6 +15,7 @@ use crate::bus::{Bus, Revocation};
 use crate::clock;
 use crate::config::TokensConfig;
 use crate::db::Db;
+use crate::node_notes::key_fingerprint;
 use crate::observe::Metrics;
 
 /// What the service is made of.
@@ -35,6 +36,8 @@ pub struct Auth {
     pub(super) store: DatabaseAuth,
     pub(super) db: Db,
     pub(super) signer: TokenSigner,
+    /// Tells whether another node signs with the same key.
+    pub key_fingerprint: String,
     pub(super) unknown: UnknownAddresses,
     pub(super) metrics: Arc<Metrics>,
     pub(super) bus: Bus,
@@ -70,6 +73,7 @@ impl Auth {
         Ok(Self {
             policy: LockPolicy::new(&parts.config),
             signer: TokenSigner::new(&secret)?,
+            key_fingerprint: key_fingerprint(secret.expose_secret().as_bytes()),
             passwords: Passwords::new(parts.config.hashes_max)?,
             unknown: UnknownAddresses::default(),
             config: parts.config,

@@ -1,16 +1,21 @@
 //! Section `bus`: what connects the nodes of one deployment.
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::report::redact;
 use super::{ConfigError, Environment, bound};
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BusConfig {
     /// Redis 7 or newer: `redis://[user:password@]host:port[/db]`, or `rediss://` with TLS; several addresses with commas
     /// between them are a Redis Cluster. Default: none, this node is alone. `REDIS_URL`.
+    #[serde(serialize_with = "redact")]
     pub redis_url: Option<SecretString>,
+    /// Password of Redis where the address has none. Default: none. `REDIS_PASSWORD`.
+    #[serde(serialize_with = "redact")]
+    pub redis_password: Option<SecretString>,
     /// Whether a single address belongs to a Redis Cluster; default false. `REDIS_CLUSTER`.
     pub is_cluster: bool,
     /// How every key and channel begins, so that deployments can share a Redis; default `syncline:`, 1 to 64 visible
@@ -39,6 +44,7 @@ impl Default for BusConfig {
     fn default() -> Self {
         Self {
             redis_url: None,
+            redis_password: None,
             is_cluster: false,
             key_prefix: "syncline:".to_owned(),
             node_address: None,
@@ -56,6 +62,9 @@ impl BusConfig {
     pub(super) fn apply_environment(&mut self, environment: &Environment) -> Result<(), ConfigError> {
         if let Some(url) = environment.text("REDIS_URL") {
             self.redis_url = Some(SecretString::from(url));
+        }
+        if let Some(password) = environment.text("REDIS_PASSWORD") {
+            self.redis_password = Some(SecretString::from(password));
         }
         if let Some(is_cluster) = environment.flag("REDIS_CLUSTER")? {
             self.is_cluster = is_cluster;

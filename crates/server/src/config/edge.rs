@@ -6,11 +6,11 @@ use std::str::FromStr;
 
 use axum::http::{HeaderName, Method, Uri};
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{ConfigError, Environment, bound};
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EdgeConfig {
     /// Origins of pages on other hosts and of extensions, exactly as a browser writes them: `https://crm.example.com`,
@@ -61,7 +61,7 @@ impl Default for EdgeConfig {
 }
 
 /// A header that proxies write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProxyHeader {
     #[default]
@@ -71,12 +71,12 @@ pub enum ProxyHeader {
 }
 
 /// A web origin as browsers write it in `Origin`: scheme and host in lower case, a port only where it is not the scheme's.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String")]
 pub struct Origin(String);
 
 /// A method or the name of a header.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Token(String);
 
@@ -148,6 +148,12 @@ impl Network {
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl Serialize for Network {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Environment variables as an argument, so that tests need no process-wide state.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::ConfigError;
 
@@ -8,6 +10,8 @@ use super::ConfigError;
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
+    /// Names that were asked for.
+    asked: RefCell<BTreeSet<String>>,
 }
 
 impl Environment {
@@ -15,11 +19,22 @@ impl Environment {
         Self::from_pairs(std::env::vars())
     }
     pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { variables: pairs.into_iter().collect() }
+        Self { variables: pairs.into_iter().collect(), asked: RefCell::default() }
     }
     /// The variable, unless it is absent or empty.
     pub fn text(&self, name: &str) -> Option<&str> {
+        self.asked.borrow_mut().insert(name.to_owned());
         self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The variables that are set, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.variables.keys().map(String::as_str)
+    }
+
+    /// The names that somebody asked for so far.
+    pub fn asked(&self) -> BTreeSet<String> {
+        self.asked.borrow().clone()
     }
 
     /// A whole number within `min..=max`.
@@ -32,6 +47,17 @@ impl Environment {
                 Err(ConfigError::Variable { name, value: text.to_owned(), expected })
             }
         }
+    }
+
+    /// An address to listen on.
+    pub fn host(&self, name: &'static str) -> Result<Option<IpAddr>, ConfigError> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        if text == "localhost" {
+            return Ok(Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        }
+        let expected = || "an IP address such as 127.0.0.1, 0.0.0.0 or ::".to_owned();
+        let wrong = |_| ConfigError::Variable { name, value: text.to_owned(), expected: expected() };
+        text.parse().map(Some).map_err(wrong)
     }
 
     /// `true`, `1`, `yes`, `on` or their opposites, in any case.

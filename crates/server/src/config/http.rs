@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use syncline_core::protocol::limits;
 
 use super::{ConfigError, Environment, bound};
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpConfig {
     /// Address to listen on; default `127.0.0.1`, so that nothing is exposed by accident. `SERVER_HOST`.
@@ -34,8 +34,6 @@ pub struct HttpConfig {
     pub snapshots_max: usize,
     /// Time to finish what is under way when the server stops; milliseconds, default 10,000, 0..=300,000.
     pub drain_ms: u64,
-    /// Serve `/metrics`; default true. `METRICS_ENABLED`.
-    pub is_metrics_enabled: bool,
 }
 
 impl Default for HttpConfig {
@@ -53,7 +51,6 @@ impl Default for HttpConfig {
             connections_max: 24_000,
             snapshots_max: 4,
             drain_ms: 10_000,
-            is_metrics_enabled: true,
         }
     }
 }
@@ -64,20 +61,11 @@ impl HttpConfig {
     }
 
     pub(super) fn apply_environment(&mut self, environment: &Environment) -> Result<(), ConfigError> {
-        if let Some(text) = environment.text("SERVER_HOST") {
-            let expected = || "an IP address such as 127.0.0.1, 0.0.0.0 or ::".to_owned();
-            let host = if text == "localhost" { Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { text.parse() };
-            self.host = host.map_err(|_| ConfigError::Variable {
-                name: "SERVER_HOST",
-                value: text.to_owned(),
-                expected: expected(),
-            })?;
+        if let Some(host) = environment.host("SERVER_HOST")? {
+            self.host = host;
         }
         if let Some(port) = environment.number("SERVER_PORT", 0, u64::from(u16::MAX))? {
             self.port = u16::try_from(port).unwrap_or(u16::MAX);
-        }
-        if let Some(is_enabled) = environment.flag("METRICS_ENABLED")? {
-            self.is_metrics_enabled = is_enabled;
         }
         Ok(())
     }

@@ -1,20 +1,22 @@
 //! Section `log`: what is written to standard error, and how.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Environment};
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
     /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,syncline_server=debug`; default `info`.
-    /// `LOG_LEVEL`; `DEBUG=true` means `debug`.
+    /// `LOG_LEVEL`; `DEBUG=true` means `debug` where no level is named.
     pub level: String,
     /// Default: pretty on a terminal, JSON otherwise. `LOG_FORMAT`.
     pub format: LogFormat,
+    /// Also frames, SQL timing and whole chains of causes; default false. Of use in development: it costs. `DEBUG`.
+    pub is_debug: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     #[default]
@@ -25,14 +27,14 @@ pub enum LogFormat {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Auto }
+        Self { level: "info".to_owned(), format: LogFormat::Auto, is_debug: false }
     }
 }
 
 impl LogConfig {
     pub(super) fn apply_environment(&mut self, environment: &Environment) -> Result<(), ConfigError> {
-        if environment.flag("DEBUG")? == Some(true) {
-            self.level = "debug".to_owned();
+        if let Some(is_debug) = environment.flag("DEBUG")? {
+            self.is_debug = is_debug;
         }
         if let Some(level) = environment.text("LOG_LEVEL") {
             self.level = match level.to_ascii_lowercase().as_str() {

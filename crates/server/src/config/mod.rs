@@ -2,35 +2,44 @@
 //! down typed. A file gives the sections by name; environment variables with the documented names override it.
 
 mod bus;
+mod deployment;
 mod edge;
 mod env;
 mod http;
 mod log;
+mod metrics;
+mod report;
 mod sockets;
 mod store;
 mod tokens;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use syncline_storage::DatabaseUrl;
 
 pub use bus::BusConfig;
+pub use deployment::{DeploymentConfig, Stage};
 pub use edge::{EdgeConfig, Network, Origin, ProxyHeader, Token};
 pub use env::Environment;
 pub use http::HttpConfig;
 pub use log::{LogConfig, LogFormat};
+pub use metrics::{METRICS_PORT, MetricsConfig};
+pub use report::{Loaded, Origin, REDACTED, Setting, VARIABLES};
 pub use sockets::SocketsConfig;
 pub use store::StoreConfig;
 pub use tokens::TokensConfig;
 
 /// Everything the server can be told. `Default` serves on port 8000 from `./data` without any configuration.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    pub deployment: DeploymentConfig,
     pub http: HttpConfig,
     pub edge: EdgeConfig,
     pub store: StoreConfig,
     pub sockets: SocketsConfig,
     pub tokens: TokensConfig,
     pub bus: BusConfig,
+    pub metrics: MetricsConfig,
     pub log: LogConfig,
 }
 
@@ -38,6 +47,10 @@ pub struct Config {
 pub enum ConfigError {
     #[error("{name}={value:?} is not valid: {expected}")]
     Variable { name: &'static str, value: String, expected: String },
+    #[error("the configuration file cannot be used: {0}")]
+    File(String),
+    #[error("ENVIRONMENT=production refuses this configuration: {what}; {remedy}")]
+    Insecure { what: &'static str, remedy: &'static str },
     #[error("the setting {section}.{key} is out of bounds: {expected}")]
     Bounds { section: &'static str, key: &'static str, expected: String },
 }
@@ -45,12 +58,15 @@ pub enum ConfigError {
 impl Config {
     /// Overrides settings with the environment variables that are set and not empty.
     pub fn apply_environment(&mut self, environment: &Environment) -> Result<(), ConfigError> {
+        self.deployment.apply_environment(environment)?;
         self.http.apply_environment(environment)?;
         self.edge.apply_environment(environment)?;
         self.store.apply_environment(environment)?;
         self.sockets.apply_environment(environment)?;
         self.tokens.apply_environment(environment)?;
         self.bus.apply_environment(environment)?;
+        self.metrics.apply_environment(environment)?;
+        self.metrics.share(self.http.port);
         self.log.apply_environment(environment)
     }
 
@@ -61,7 +77,18 @@ impl Config {
         self.store.check()?;
         self.sockets.check()?;
         self.tokens.check()?;
-        self.bus.check()
+        self.bus.check()?;
+        if self.deployment.is_production() { self.check_production() } else { Ok(()) }
+    }
+
+    /// Refuses what is only safe for trying things out.
+    fn check_production(&self) -> Result<(), ConfigError> {
+        let is_shared = matches!(self.store.url()?, DatabaseUrl::Postgres(_)) || self.bus.redis_url.is_some();
+        if is_shared && self.tokens.secret_key.is_none() {
+            let remedy = "set JWT_SECRET_KEY to the same 32 bytes or more on every node, for instance from `openssl rand -base64 48`";
+            return Err(ConfigError::Insecure { what: "several nodes share a generated signing key", remedy });
+        }
+        Ok(())
     }
 }
 
@@ -98,9 +125,28 @@ mod tests {
         assert_eq!(config.sockets.heartbeat_ms, 15_000);
         assert_eq!(config.sockets.connection_timeout_ms, 60_000);
         assert_eq!(config.sockets.connections_max, 5);
-        assert!(!config.http.is_metrics_enabled);
+        assert!(!config.metrics.is_enabled);
         assert_eq!(config.log.level, "debug");
         assert_eq!(config.tokens.access_ttl_s, 7_200);
+    }
+
+    #[test]
+    fn ops_4_production_refuses_a_generated_key_between_nodes() {
+        let production = |more: &[(&str, &str)]| {
+            let mut config = Config::default();
+            let variables = [&[("ENVIRONMENT", "production")], more].concat();
+            config.apply_environment(&environment(&variables)).and_then(|()| config.check())
+        };
+        let key = ("JWT_SECRET_KEY", "0123456789abcdef0123456789abcdef");
+        let (database, redis) = (("DATABASE_URL", "postgres://a:b@c/d"), ("REDIS_URL", "redis://r"));
+        assert_eq!(production(&[]), Ok(()), "one node keeps its own key");
+        assert_eq!(production(&[database, key]), Ok(()));
+        for shared in [database, redis] {
+            let error = production(&[shared]).unwrap_err().to_string();
+            assert!(error.contains("JWT_SECRET_KEY"), "{error}");
+        }
+        let mut config = Config::default();
+        assert!(config.apply_environment(&environment(&[("ENVIRONMENT", "prodction")])).is_err());
     }
 
     #[test]

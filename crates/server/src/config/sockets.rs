@@ -1,11 +1,11 @@
 //! Section `sockets`: what the hub grants WebSocket connections.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use syncline_core::protocol::limits;
 
 use super::{ConfigError, Environment, bound};
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SocketsConfig {
     /// Silence after which a client sends a heartbeat; milliseconds, default 30,000, 1,000..=120,000.

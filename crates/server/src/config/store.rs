@@ -3,17 +3,19 @@
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use syncline_storage::{DatabaseUrl, InvalidDatabaseUrl};
 
+use super::report::redact;
 use super::{ConfigError, Environment, bound};
 use crate::server::DATABASE_FILE;
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
     /// Where the data lies: `postgres://user:password@host/database` for several nodes, or a path of a SQLite file. Default:
     /// none, a SQLite file in `data_dir`. `DATABASE_URL`.
+    #[serde(serialize_with = "redact")]
     pub database_url: Option<SecretString>,
     /// Directory of the embedded database; default `data`, made at first start. `SYNCLINE_DATA`.
     pub data_dir: PathBuf,

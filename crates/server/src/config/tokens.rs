@@ -1,16 +1,17 @@
 //! Section `tokens`: how long credentials live and what protects the door.
 
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::report::redact;
 use super::{ConfigError, Environment, bound};
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TokensConfig {
     /// Key that signs access tokens, at least 32 bytes; default: generated once and kept in the store.
     /// `JWT_SECRET_KEY` only, never the file.
-    #[serde(skip)]
+    #[serde(skip_deserializing, serialize_with = "redact")]
     pub secret_key: Option<SecretString>,
     /// Life of an access token; seconds, default 3,600, 10..=2,592,000. `JWT_EXPIRATION_HOURS` is in hours.
     pub access_ttl_s: u64,

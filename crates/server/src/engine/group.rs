@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::job::{Committed, Decision, Precondition, PushJob};
 use super::writer::{Lane, answer};
 use crate::clock;
+use crate::observe::Sample;
 
 /// Decides `jobs` in their order, in as few transactions as their preconditions allow: a push with a precondition starts
 /// a transaction of its own, so that the precondition is checked on exactly the state it is planned on.
@@ -137,7 +138,7 @@ fn is_replay(read: &dyn Read, requests: &[PushRequest]) -> StoreResult<bool> {
 
 fn finish<S: Store>(lane: &Lane<S>, workspace_id: &WorkspaceId, group: Group, done: Done) {
     let plan = done.plan;
-    count(lane, &group, &plan);
+    count(lane, workspace_id, &group, &plan);
     if !plan.entries.is_empty() {
         (lane.publish)(Committed {
             workspace_id: workspace_id.clone(),
@@ -187,8 +188,9 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.unwrap_or("no message").to_owned()
 }
 
-fn count<S: Store>(lane: &Lane<S>, group: &Group, plan: &GroupPlan) {
+fn count<S: Store>(lane: &Lane<S>, workspace_id: &WorkspaceId, group: &Group, plan: &GroupPlan) {
     let metrics = &lane.metrics.writer;
+    let mut sample = Sample::default();
     let mutations: usize = group.requests.iter().map(|request| request.mutations.len()).sum();
     metrics.group_mutations.observe(mutations as f64);
     for reply in &plan.replies {
@@ -202,6 +204,9 @@ fn count<S: Store>(lane: &Lane<S>, group: &Group, plan: &GroupPlan) {
                 metrics.conflicts_open.inc();
             }
             metrics.conflicts.inc_by(outcome.conflict_ids.len() as u64);
+            sample.outcomes += 1;
+            sample.conflicts += outcome.conflict_ids.len() as u64;
         }
     }
+    lane.metrics.windows.record(workspace_id, clock::now_ms(), &sample);
 }

@@ -41,9 +41,24 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(admin_routes())
         .merge(sync_routes())
         .merge(entity_routes());
-    if app.config.http.is_metrics_enabled {
+    if app.config.metrics.is_enabled && app.config.metrics.is_on_main_port {
         routes = routes.route("/metrics", get(metrics::metrics));
     }
+    finish(routes, app)
+}
+
+/// What operators see, for a port of its own: metrics, and health with all its details.
+pub fn operator_router(app: Arc<App>) -> Router {
+    let routes = Router::new()
+        .route("/metrics", get(metrics::metrics))
+        .route("/health", get(health::details))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready));
+    finish(routes, app)
+}
+
+/// The layers every request passes.
+fn finish(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
     routes
         .fallback(|| async { axum::http::StatusCode::NOT_FOUND })
         .layer(from_fn_with_state(Arc::clone(&app), edge::admit))

@@ -27,7 +27,8 @@ pub enum LogError {
 /// Sets up logging to standard error for the process.
 pub fn init_logging(config: &LogConfig) -> Result<(), LogError> {
     // The migration runner tells every step at info; its caller says what matters.
-    let filter = tracing_subscriber::EnvFilter::try_new(format!("refinery_core=warn,{}", config.level));
+    let level = if config.is_debug && config.level == "info" { "debug" } else { config.level.as_str() };
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("refinery_core=warn,{level}"));
     let filter = filter.map_err(|_| LogError::Level(config.level.clone()))?;
     let is_pretty = match config.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),

@@ -8,7 +8,7 @@ use syncline_core::engine::access::access_of;
 use syncline_core::id::{RecordId, ScopeId, WorkspaceId};
 use syncline_core::principal::Access;
 use syncline_core::protocol::{
-    CloseCode, Code, Hello, Problem, Range, SchemaRef, ServerFrame, SyncPlan, Welcome, limits,
+    CloseCode, Code, Hello, Problem, Range, SchemaRef, ScopePlan, ServerFrame, SyncPlan, Welcome, limits,
 };
 use syncline_core::schema::Schema;
 use syncline_core::session::server::{SessionPlan, catch_up, fetch, plan_session, verify};
@@ -22,7 +22,7 @@ use super::session::{End, Session};
 use crate::clock;
 use crate::engine::PushJob;
 use crate::hub::Encoded;
-use crate::observe::{Status, SyncOperation};
+use crate::observe::{Sample, Status, SyncOperation};
 
 /// Outcomes of one frame.
 const OUTCOMES_PER_FRAME: usize = 200;
@@ -82,6 +82,8 @@ impl Session {
         }
         self.app.metrics.count_sync(SyncOperation::Hello, Status::Ok);
         self.report(&hello, planned);
+        let is_compared = |scope: &&ScopePlan| matches!(scope.plan, SyncPlan::Reconcile { .. });
+        self.compared = planned.plan.scopes.iter().filter(is_compared).map(|scope| scope.id.clone()).collect();
         self.welcome(held, access).await
     }
 
@@ -257,7 +259,14 @@ impl Session {
             return self.malformed(malformed(&text)).await;
         }
         let asked = scope.clone();
+        let is_first = ranges.len() == 1 && ranges[0].lo == RecordId::NIL;
         let answer = self.read_in_scope(&scope, move |read| verify(read, &asked, &ranges)).await;
+        if let Ok(Some(reply)) = &answer
+            && is_first
+            && (!reply.split.is_empty() || !reply.rows.is_empty())
+        {
+            self.count_mismatch(&scope);
+        }
         self.reply(SyncOperation::Verify, &scope, answer.map(|reply| reply.map(ServerFrame::VerifyReply))).await
     }
 
@@ -268,7 +277,20 @@ impl Session {
         }
         let asked = scope.clone();
         let answer = self.read_in_scope(&scope, move |read| fetch(read, &asked, &records)).await;
+        if let Ok(Some(ServerFrame::Records { records, .. })) = &answer {
+            self.app.metrics.sync.repaired_records.inc_by(records.len() as u64);
+        }
         self.reply(SyncOperation::Fetch, &scope, answer).await
+    }
+
+    /// The replica disagrees with the server about a scope. Where the plan was to compare, that is no surprise.
+    fn count_mismatch(&self, scope: &ScopeId) {
+        let Some(identity) = self.identity.as_ref().filter(|_| !self.compared.contains(scope)) else { return };
+        let principal = &identity.principal;
+        self.app.metrics.sync.digest_mismatches.inc();
+        self.app.metrics.windows.record(&principal.workspace_id, clock::now_ms(), &Sample::mismatch());
+        tracing::warn!(event = "digest_mismatch", workspace_id = %principal.workspace_id, user_id = %principal.user_id,
+            device_id = %principal.device_id, %scope, "a replica differs from the server and is being repaired");
     }
 
     /// Reads about a scope the user is granted at that moment; `None`: they are not.

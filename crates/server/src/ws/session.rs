@@ -1,10 +1,11 @@
 //! One session: everything that happens between the upgrade and the close, in one task.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::upgrade::Upgraded;
-use syncline_core::id::ClientId;
+use syncline_core::id::{ClientId, ScopeId};
 use syncline_core::principal::{Access, DeploymentMode, Principal};
 use syncline_core::protocol::{ClientFrame, CloseCode, Code, Problem, ServerFrame};
 use syncline_storage::sqlite::ClientStatus;
@@ -59,6 +60,8 @@ pub struct Session {
     pub(super) deposit: Option<Deposit>,
     /// What the client last said of itself.
     pub(super) report: Option<ClientStatus>,
+    /// Scopes that the last `welcome` asked to compare by ranges.
+    pub(super) compared: BTreeSet<ScopeId>,
     allowance: Allowance,
     opened: Instant,
     heard: Instant,
@@ -89,6 +92,7 @@ pub async fn run(app: Arc<App>, upgraded: Upgraded, opened: Opened) {
         regrants_seen: 0,
         deposit: None,
         report: None,
+        compared: BTreeSet::new(),
         allowance: Allowance::new(app.config.sockets.frames_per_second_max, now),
         opened: now,
         heard: now,

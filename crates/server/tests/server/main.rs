@@ -9,6 +9,7 @@ mod edge;
 mod grants;
 mod hostile;
 mod live;
+mod operators;
 mod problems;
 mod rest;
 mod revocation;

@@ -1,5 +1,5 @@
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{World, text};
 
@@ -63,29 +63,4 @@ async fn api_5_malformed_bodies_say_where_and_deep_ones_are_refused_unread() {
     post(String::new()).await.expect_problem(400, "malformed");
     let keys: String = (0..60_000).map(|n| format!("\"k{n}\":1,")).collect();
     post(format!("{{{keys}\"z\":1}}")).await.expect_problem(422, "validation");
-}
-
-#[tokio::test]
-async fn ops_2_health_says_how_it_is() {
-    let world = World::start().await;
-    let health: Value = world.http().get("/health").await.expect(200);
-    assert_eq!((&health["status"], &health["components"]["store"]["is_ok"]), (&json!("ok"), &json!(true)));
-    world.http().get("/health/live").await.expect(200);
-    world.http().get("/health/ready").await.expect(200);
-}
-
-#[tokio::test]
-async fn ops_1_metrics_count_by_route_and_never_by_path() {
-    let world = World::start().await;
-    let ann = world.user("ann").await;
-    ann.get("/api/contacts/some-secret-id").await.expect_problem(404, "not_found");
-    ann.get("/some/secret/path").await.expect_problem(404, "not_found");
-    let metrics = world.http().get("/metrics").await;
-    assert!(metrics.header("content-type").starts_with("application/openmetrics-text"));
-    assert!(metrics.text.contains("http_requests_total{method=\"GET\",path=\"/api/{entity}/{id}\",status=\"404\"} 1"));
-    assert!(metrics.text.contains("http_requests_total{method=\"GET\",path=\"unmatched\",status=\"404\"} 1"));
-    assert!(metrics.text.contains("auth_operations_total{operation=\"Login\",status=\"Ok\"} 1"));
-    assert!(!metrics.text.contains("secret"));
-    let silent = World::start_with(|config| config.http.is_metrics_enabled = false).await;
-    silent.http().get("/metrics").await.expect_problem(404, "not_found");
 }

@@ -29,6 +29,16 @@ impl PostgresReader {
         })
     }
 
+    /// The server's clock; milliseconds since the Unix epoch.
+    pub fn clock_ms(&self) -> StoreResult<u64> {
+        self.snapshot(|wire| {
+            let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+            let rows = wire.query(sql, Vec::new()).or_failed()?;
+            let at_ms = rows.first().map(|row| at::<i64>(row, 0)).transpose()?.unwrap_or_default();
+            Ok(at_ms.unsigned_abs())
+        })
+    }
+
     /// Recomputes the hashes of a workspace's log (spec AUD-1) and whether its seqs are gapless. O(log).
     pub fn verify_chain(&self, workspace: &WorkspaceId) -> StoreResult<ChainReport> {
         self.snapshot(|wire| verify_chain(wire, &load(wire, workspace)?))

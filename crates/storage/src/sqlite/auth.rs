@@ -16,7 +16,7 @@ pub use credentials::{Credential, PutCredential, fold_email};
 pub use devices::Device;
 pub(crate) use devices::{mode_from_text, mode_to_text};
 use rusqlite::{Connection, Row};
-pub use status::ClientStatus;
+pub use status::{Backlog, BacklogQuery, ClientStatus};
 use syncline_core::TimestampMs;
 use syncline_core::id::WorkspaceId;
 use syncline_core::storage::{StoreError, StoreResult};

@@ -21,8 +21,8 @@ mod values;
 mod view;
 
 pub use auth::{
-    AuthStore, ClientStatus, Credential, Device, PutCredential, RefreshOwner, RefreshToken, Rotate, Rotation,
-    TokenHash, fold_email,
+    AuthStore, Backlog, BacklogQuery, ClientStatus, Credential, Device, PutCredential, RefreshOwner, RefreshToken,
+    Rotate, Rotation, TokenHash, fold_email,
 };
 pub(crate) use auth::{mode_from_text, mode_to_text};
 pub use backup::{BackupProgress, restore};

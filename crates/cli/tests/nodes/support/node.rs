@@ -142,6 +142,7 @@ impl Node {
 pub fn syncline(environment: &Environment) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_syncline"));
     command.env_remove("DATABASE_URL").env_remove("REDIS_URL").env_remove("RUST_BACKTRACE");
+    command.env("METRICS_ON_MAIN_PORT", "true");
     command.envs(environment.iter().map(|(name, value)| (name, value)));
     command
 }

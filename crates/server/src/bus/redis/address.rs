@@ -39,7 +39,7 @@ impl Addresses {
         for part in &parts {
             // The library's error repeats nothing of the address, ours must not either.
             let info = whole(part).into_connection_info().map_err(|error| wrong(error.category()))?;
-            seeds.push(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)));
+            seeds.push(with_password(info, config).set_tcp_settings(TcpSettings::default().set_nodelay(true)));
         }
         let settings = seeds.iter().map(ConnectionInfo::redis_settings);
         let secrets = settings.flat_map(|info| [info.username(), info.password()]).flatten();
@@ -50,6 +50,18 @@ impl Addresses {
     /// Takes user names and passwords out of a text.
     pub fn scrub(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "…"))
+    }
+}
+
+/// The password of `bus.redis_password`, where the address names none.
+fn with_password(info: ConnectionInfo, config: &BusConfig) -> ConnectionInfo {
+    let settings = info.redis_settings();
+    match &config.redis_password {
+        Some(password) if settings.password().is_none() => {
+            let settings = settings.clone().set_password(password.expose_secret());
+            info.set_redis_settings(settings)
+        }
+        Some(_) | None => info,
     }
 }
 
@@ -79,6 +91,18 @@ mod tests {
             assert_eq!(hosts, ["a:1", "b:2", "c:3"]);
             assert!(three.seeds.iter().all(|seed| seed.redis_settings().password() == Some("hush")));
         }
+    }
+
+    #[test]
+    fn ops_4_a_password_of_its_own_is_for_addresses_without_one() {
+        let password_of = |url: &str| {
+            let (url, password) = (Some(SecretString::from(url)), Some(SecretString::from("own")));
+            let config = BusConfig { redis_url: url, redis_password: password, ..BusConfig::default() };
+            let addresses = Addresses::parse(&config).unwrap().unwrap();
+            assert_eq!(addresses.scrub("own hush"), if addresses.secrets[0] == "own" { "… hush" } else { "own …" });
+            addresses.seeds[0].redis_settings().password().unwrap_or_default().to_owned()
+        };
+        assert_eq!((password_of("redis://r"), password_of("redis://:hush@r")), ("own".to_owned(), "hush".to_owned()));
     }
 
     #[test]

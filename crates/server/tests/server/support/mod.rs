@@ -95,6 +95,7 @@ impl World {
 fn config(data: &tempfile::TempDir, database: Option<&TestDatabase>) -> Config {
     let mut config = Config::default();
     config.http.port = 0;
+    config.metrics.is_on_main_port = true;
     config.store.data_dir = data.path().to_owned();
     config.store.database_url = database.map(|database| SecretString::from(database.url()));
     config

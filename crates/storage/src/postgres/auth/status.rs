@@ -10,9 +10,19 @@ use super::{PostgresAuth, get, ms, ms_at, optional_ms_at, workspace_at};
 use crate::postgres::error::corrupt;
 use crate::postgres::values::int;
 use crate::postgres::wire::{Param, integers, text, texts, uuids};
-use crate::sqlite::ClientStatus;
+use crate::sqlite::{Backlog, BacklogQuery, ClientStatus};
 
 impl PostgresAuth {
+    /// The clients' reports summed up by workspace, in order.
+    pub fn client_backlogs(&self, query: &BacklogQuery) -> StoreResult<Vec<Backlog>> {
+        let sql = "SELECT workspace_id, count(*) AS clients, min(cursor) AS cursor_min,
+            sum(pending_count)::bigint AS pending,
+            coalesce(max(oldest_pending_ms + $2 - reported_ms), 0) AS oldest_ms,
+            count(*) FILTER (WHERE oldest_pending_ms + $2 - reported_ms >= $3) AS stuck
+            FROM auth_client_status WHERE reported_ms >= $1 GROUP BY workspace_id ORDER BY workspace_id";
+        self.all(sql, vec![ms(query.since_ms), ms(query.now_ms), ms(query.stuck_ms)], backlog_at)
+    }
+
     /// Inserts or replaces by client; an older report than the stored one is ignored. Collect them and call it now and
     /// then, not per frame.
     pub fn put_client_status(&self, reports: &[ClientStatus]) -> StoreResult<()> {
@@ -74,5 +84,16 @@ fn status_at(row: &Row) -> StoreResult<ClientStatus> {
         pending_count: ms_at(row, "pending_count")?,
         oldest_pending_ms: optional_ms_at(row, "oldest_pending_ms")?,
         reported_ms: ms_at(row, "reported_ms")?,
+    })
+}
+
+fn backlog_at(row: &Row) -> StoreResult<Backlog> {
+    Ok(Backlog {
+        workspace_id: workspace_at(row)?,
+        clients: ms_at(row, "clients")?,
+        cursor_min: ms_at(row, "cursor_min")?,
+        pending: ms_at(row, "pending")?,
+        oldest_ms: ms_at(row, "oldest_ms")?,
+        stuck: ms_at(row, "stuck")?,
     })
 }

@@ -20,7 +20,42 @@ pub struct ClientStatus {
     pub reported_ms: TimestampMs,
 }
 
+/// What is asked of the clients' reports.
+#[derive(Clone, Copy, Debug)]
+pub struct BacklogQuery {
+    /// Older reports do not count.
+    pub since_ms: TimestampMs,
+    pub now_ms: TimestampMs,
+    /// Age from which an outbox counts as stuck.
+    pub stuck_ms: u64,
+}
+
+/// What the clients of a workspace still have to take and to hand over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Backlog {
+    pub workspace_id: WorkspaceId,
+    pub clients: u64,
+    /// Of the client furthest behind.
+    pub cursor_min: Seq,
+    /// Mutations waiting.
+    pub pending: u64,
+    /// Age of the oldest of them now, if it still waits.
+    pub oldest_ms: u64,
+    /// Clients whose oldest mutation is older than asked for.
+    pub stuck: u64,
+}
+
 impl AuthStore {
+    /// The clients' reports summed up by workspace, in order. One statement over one small table.
+    pub fn client_backlogs(&self, query: &BacklogQuery) -> StoreResult<Vec<Backlog>> {
+        let sql = "SELECT workspace_id, count(*) AS clients, min(cursor) AS cursor_min, sum(pending_count) AS pending,
+            coalesce(max(oldest_pending_ms + ?2 - reported_ms), 0) AS oldest_ms,
+            coalesce(sum(oldest_pending_ms + ?2 - reported_ms >= ?3), 0) AS stuck
+            FROM auth_client_status WHERE reported_ms >= ?1 GROUP BY workspace_id ORDER BY workspace_id";
+        let key = params![ms(query.since_ms), ms(query.now_ms), ms(query.stuck_ms)];
+        self.read(|conn| collect(conn, sql, key, backlog_at))
+    }
+
     /// Inserts or replaces by client; an older report than the stored one is ignored. Collect them and call it now and
     /// then, not per frame.
     pub fn put_client_status(&self, reports: &[ClientStatus]) -> StoreResult<()> {
@@ -65,5 +100,16 @@ fn status_at(row: &Row<'_>) -> StoreResult<ClientStatus> {
         pending_count: ms_at(row, "pending_count")?,
         oldest_pending_ms: optional_ms_at(row, "oldest_pending_ms")?,
         reported_ms: ms_at(row, "reported_ms")?,
+    })
+}
+
+fn backlog_at(row: &Row<'_>) -> StoreResult<Backlog> {
+    Ok(Backlog {
+        workspace_id: workspace_at(row)?,
+        clients: ms_at(row, "clients")?,
+        cursor_min: ms_at(row, "cursor_min")?,
+        pending: ms_at(row, "pending")?,
+        oldest_ms: ms_at(row, "oldest_ms")?,
+        stuck: ms_at(row, "stuck")?,
     })
 }

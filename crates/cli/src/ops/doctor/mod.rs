@@ -1,6 +1,8 @@
 //! `syncline doctor`: is everything all right with the data and its surroundings, and what to do when it is not.
 
-use std::path::Path;
+mod surroundings;
+
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
@@ -9,8 +11,8 @@ use serde::Serialize;
 use serde_json::json;
 use syncline_core::schema::Schema;
 use syncline_core::storage::{Read, StoreResult};
-use syncline_server::{Config, Environment};
-use syncline_storage::{DatabaseReader, SqliteReader};
+use syncline_server::{Config, node_notes};
+use syncline_storage::{Database, DatabaseReader, SqliteReader};
 
 use super::EXIT_PROBLEM;
 use super::data::{DataArgs, DataLock, InUse};
@@ -22,6 +24,9 @@ use crate::clock;
 pub struct DoctorArgs {
     #[command(flatten)]
     pub data: DataArgs,
+    /// Configuration of the server in TOML; environment variables override it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Answer for programs
     #[arg(long)]
     pub json: bool,
@@ -47,6 +52,9 @@ struct Finding {
 }
 
 impl Finding {
+    fn is_ok(&self) -> bool {
+        self.health == Health::Ok
+    }
     fn ok(check: &'static str, detail: impl Into<String>) -> Self {
         Self { check, health: Health::Ok, detail: detail.into(), hint: None }
     }
@@ -75,7 +83,7 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
 
 fn look(args: &DoctorArgs) -> Vec<Finding> {
     let sqlite_path = args.data.sqlite_path();
-    let mut findings = vec![configuration()];
+    let (mut findings, config) = surroundings::configuration(super::config::load(args.config.as_deref()));
     findings.extend(sqlite_path.is_some().then(sqlite));
     let schema = match args.data.schema() {
         Ok(schema) => schema,
@@ -94,28 +102,56 @@ fn look(args: &DoctorArgs) -> Vec<Finding> {
     ));
     let remedy = match &sqlite_path {
         Some(path) => {
-            findings.extend([space(path), server(folder_of(path))]);
+            let folder = folder_of(path);
+            findings.extend([surroundings::writable(folder), space(path), server(folder)]);
             RESTORE
         }
         None => RESTORE_POSTGRES,
     };
     match args.data.open_existing(&schema) {
         Ok(store) => {
+            findings.extend(config.iter().flat_map(|config| nodes(&store, config)));
             findings.extend(sqlite_path.is_none().then(|| version(&store.reader())));
-            Database { reader: &store.reader(), schema: &schema, remedy }.look(&mut findings);
+            Contents { reader: &store.reader(), schema: &schema, remedy }.look(&mut findings);
         }
         Err(error) => findings.push(Finding::problem("database", format!("{error:#}"), remedy)),
+    }
+    if let Some(config) = &config {
+        let is_running = sqlite_path.as_ref().is_some_and(|path| is_in_use(folder_of(path)));
+        findings.extend(surroundings::ports(config, is_running));
+        findings.push(surroundings::open_files(config));
+        findings.extend(redis(config));
     }
     findings
 }
 
-fn configuration() -> Finding {
-    let mut config = Config::default();
-    let read = config.apply_environment(&Environment::from_process());
-    match read.and_then(|()| config.check()) {
-        Ok(()) => Finding::ok("configuration", "the environment is readable and within bounds"),
-        Err(error) => Finding::problem("configuration", error.to_string(), "correct the variable it names"),
+/// What the nodes of this database say of themselves, and its clock.
+fn nodes(store: &Database, config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match node_notes::current(&store.auth(), clock::now_ms()) {
+        Ok(nodes) => findings.push(surroundings::signing_keys(config, &nodes)),
+        Err(error) => findings.push(Finding::problem("signing keys", error.to_string(), RESTORE_POSTGRES)),
     }
+    let before = clock::now_ms();
+    match store.reader().clock_ms() {
+        Ok(None) => {}
+        Ok(Some(at_ms)) => findings.push(surroundings::clock_skew(at_ms, (before, clock::now_ms()))),
+        Err(error) => findings.push(Finding::problem("clock of the database", error.to_string(), RESTORE_POSTGRES)),
+    }
+    findings
+}
+
+fn redis(config: &Config) -> Option<Finding> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(surroundings::redis(config)),
+        Err(error) => Some(Finding::warning("redis", format!("was not asked: {error}"), "run doctor again")),
+    }
+}
+
+fn is_in_use(folder: &Path) -> bool {
+    let acquired = folder.is_dir().then(|| DataLock::acquire(folder));
+    matches!(acquired, Some(Err(error)) if error.downcast_ref::<InUse>().is_some())
 }
 
 fn sqlite() -> Finding {
@@ -161,14 +197,14 @@ fn server(folder: &Path) -> Finding {
 }
 
 /// What is looked at in the database itself.
-struct Database<'a> {
+struct Contents<'a> {
     reader: &'a DatabaseReader,
     schema: &'a Schema,
     /// What to do when it is damaged.
     remedy: &'static str,
 }
 
-impl Database<'_> {
+impl Contents<'_> {
     fn look(&self, findings: &mut Vec<Finding>) {
         let Self { reader, schema, remedy } = *self;
         match reader.check() {

@@ -1,6 +1,8 @@
 //! Metrics. Every label has a bounded set of values: routes are templates, never paths.
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+mod labels;
+mod process;
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -9,18 +11,29 @@ use prometheus_client::registry::{Registry, Unit};
 use syncline_core::change::OutcomeKind;
 use syncline_core::principal::DeploymentMode;
 
+use labels::{AuthLabels, ModeLabels, OutcomeLabels, RouteLabels, SyncLabels, outcome_text};
+pub use labels::{AuthOperation, HttpLabels, RoutingLabels, RoutingStep, Status, SyncOperation, mode_text};
+use process::ProcessCollector;
+
+use super::window::{Sample, Windows};
+
 /// Everything that is counted. Cheap to share: each metric is an atomic or a family of them.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    pub http_requests: Family<HttpLabels, Counter>,
-    pub http_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
+    http_requests: Family<HttpLabels, Counter>,
+    http_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     websockets: Family<ModeLabels, Gauge>,
     sync_operations: Family<SyncLabels, Counter>,
     auth_operations: Family<AuthLabels, Counter>,
+    message_routing: Family<RoutingLabels, Counter>,
     outcomes: Family<OutcomeLabels, Counter>,
     pub writer: WriterMetrics,
     pub hub: HubMetrics,
+    pub sync: SyncMetrics,
+    pub bus: BusMetrics,
+    /// The last hour by the minute, for health and alerts.
+    pub windows: Windows,
 }
 
 /// The writer's queue and commits.
@@ -43,76 +56,33 @@ pub struct HubMetrics {
     pub malformed_frames: Counter,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct HttpLabels {
-    pub method: &'static str,
-    pub path: String,
-    pub status: u16,
+/// How far replicas are from the server, over all workspaces, and what was repaired.
+#[derive(Debug, Default)]
+pub struct SyncMetrics {
+    /// Changes that the client furthest behind has not taken, of those heard of in the last hour.
+    pub lag_max: Gauge,
+    /// Clients heard of in the last hour.
+    pub clients: Gauge,
+    /// Mutations waiting on devices, as last reported.
+    pub outbox_pending: Gauge,
+    /// Age of the oldest of them; milliseconds.
+    pub outbox_oldest_ms: Gauge,
+    /// Clients whose oldest mutation has waited for more than an hour.
+    pub outbox_stuck: Gauge,
+    /// Scopes in which a replica and the server disagreed.
+    pub digest_mismatches: Counter,
+    /// Records sent again because a replica's were wrong.
+    pub repaired_records: Counter,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RouteLabels {
-    pub method: &'static str,
-    pub path: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ModeLabels {
-    deployment_mode: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SyncLabels {
-    operation: SyncOperation,
-    status: Status,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AuthLabels {
-    operation: AuthOperation,
-    status: Status,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    outcome: OutcomeLabel,
-}
-
-/// What a session asked of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum SyncOperation {
-    Hello,
-    Push,
-    CatchUp,
-    Snapshot,
-    Verify,
-    Fetch,
-}
-
-/// What somebody did with credentials.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum AuthOperation {
-    Login,
-    Refresh,
-    Logout,
-    Token,
-    RevokeDevice,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum Status {
-    Ok,
-    Refused,
-    Failed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct OutcomeLabel(&'static str);
-
-impl EncodeLabelValue for OutcomeLabel {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> Result<(), std::fmt::Error> {
-        EncodeLabelValue::encode(&self.0, encoder)
-    }
+/// What connects the nodes.
+#[derive(Debug, Default)]
+pub struct BusMetrics {
+    pub is_connected: Gauge,
+    pub nodes: Gauge,
+    pub outages: Gauge,
+    pub hints_dropped: Gauge,
+    pub fallbacks: Gauge,
 }
 
 impl Default for Metrics {
@@ -125,6 +95,7 @@ impl Default for Metrics {
             websockets: Family::default(),
             sync_operations: Family::default(),
             auth_operations: Family::default(),
+            message_routing: Family::default(),
             outcomes: Family::default(),
             writer: WriterMetrics {
                 queue_depth: Gauge::default(),
@@ -134,9 +105,15 @@ impl Default for Metrics {
                 conflicts_open: Counter::default(),
             },
             hub: HubMetrics::default(),
+            sync: SyncMetrics::default(),
+            bus: BusMetrics::default(),
+            windows: Windows::default(),
             registry: Registry::default(),
         };
         metrics.register(&mut registry);
+        metrics.register_sync(&mut registry);
+        metrics.register_parts(&mut registry);
+        registry.register_collector(Box::new(ProcessCollector));
         Self { registry, ..metrics }
     }
 }
@@ -155,7 +132,27 @@ impl Metrics {
         registry.register("websocket_connections_active", help, self.websockets.clone());
         registry.register("data_sync_operations", "Sync operations", self.sync_operations.clone());
         registry.register("auth_operations", "Authentication operations", self.auth_operations.clone());
+        registry.register("message_routing", "Steps of routing messages", self.message_routing.clone());
         registry.register("push_outcomes", "Decided mutations by outcome", self.outcomes.clone());
+    }
+
+    fn register_sync(&self, registry: &mut Registry) {
+        let sync = &self.sync;
+        let help = "Changes the client furthest behind has not taken";
+        registry.register("sync_lag_changes", help, sync.lag_max.clone());
+        registry.register("sync_clients", "Clients heard of in the last hour", sync.clients.clone());
+        let help = "Mutations waiting on devices, as last reported";
+        registry.register("outbox_pending_mutations", help, sync.outbox_pending.clone());
+        let help = "Age of the oldest waiting mutation in milliseconds";
+        registry.register("outbox_oldest_age_ms", help, sync.outbox_oldest_ms.clone());
+        registry.register("outbox_stuck_clients", "Clients whose outbox is stuck", sync.outbox_stuck.clone());
+        let help = "Scopes in which a replica and the server disagreed";
+        registry.register("digest_mismatches", help, sync.digest_mismatches.clone());
+        let help = "Records sent again because a replica's were wrong";
+        registry.register("repaired_records", help, sync.repaired_records.clone());
+    }
+
+    fn register_parts(&self, registry: &mut Registry) {
         let writer = &self.writer;
         registry.register("writer_queue_depth", "Jobs waiting for the writer", writer.queue_depth.clone());
         registry.register("group_commit_mutations", "Mutations of a group", writer.group_mutations.clone());
@@ -170,6 +167,13 @@ impl Metrics {
         let help = "Sessions that fell off their ring and were caught up";
         registry.register("hub_fell_behind", help, hub.fell_behind.clone());
         registry.register("websocket_malformed_frames", "Frames refused as malformed", hub.malformed_frames.clone());
+        let bus = &self.bus;
+        registry.register("bus_connected", "Whether the bus between nodes works", bus.is_connected.clone());
+        registry.register("bus_nodes", "Nodes alive, this one among them", bus.nodes.clone());
+        registry.register("bus_outages", "Times that Redis was lost", bus.outages.clone());
+        registry.register("bus_hints_dropped", "Hints nobody was sent", bus.hints_dropped.clone());
+        let help = "Calls this node answered for itself because Redis did not";
+        registry.register("bus_fallbacks", help, bus.fallbacks.clone());
     }
 
     /// The registry as OpenMetrics text.
@@ -180,6 +184,8 @@ impl Metrics {
     }
 
     pub fn observe_request(&self, labels: HttpLabels, seconds: f64) {
+        let sample = Sample::request(labels.status, seconds);
+        self.windows.node.record(crate::clock::now_ms(), &sample);
         let route = RouteLabels { method: labels.method, path: labels.path.clone() };
         self.http_seconds.get_or_create(&route).observe(seconds);
         self.http_requests.get_or_create(&labels).inc();
@@ -194,6 +200,7 @@ impl Metrics {
     }
 
     pub fn count_sync(&self, operation: SyncOperation, status: Status) {
+        self.windows.node.record(crate::clock::now_ms(), &Sample::sync(status));
         self.sync_operations.get_or_create(&SyncLabels { operation, status }).inc();
     }
 
@@ -201,78 +208,15 @@ impl Metrics {
         self.auth_operations.get_or_create(&AuthLabels { operation, status }).inc();
     }
 
-    pub fn count_outcome(&self, kind: OutcomeKind) {
-        let text = match kind {
-            OutcomeKind::Applied => "applied",
-            OutcomeKind::Merged => "merged",
-            OutcomeKind::Superseded => "superseded",
-            OutcomeKind::InReview => "in_review",
-            OutcomeKind::Rejected => "rejected",
-        };
-        self.outcomes.get_or_create(&OutcomeLabels { outcome: OutcomeLabel(text) }).inc();
+    /// Counts a step of routing a message.
+    pub fn count_message(&self, labels: RoutingLabels) {
+        self.message_routing.get_or_create(&labels).inc();
     }
-}
 
-/// The name of a deployment mode as it stands in paths, frames and labels.
-pub fn mode_text(mode: DeploymentMode) -> &'static str {
-    match mode {
-        DeploymentMode::WebApp => "web_app",
-        DeploymentMode::BrowserExtension => "browser_extension",
-        DeploymentMode::LocalInstall => "local_install",
-        DeploymentMode::MobileApp => "mobile_app",
+    pub fn count_outcome(&self, kind: OutcomeKind) {
+        self.outcomes.get_or_create(&OutcomeLabels { outcome: outcome_text(kind) }).inc();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ops_1_metrics_have_the_documented_names() {
-        let metrics = Metrics::default();
-        metrics.observe_request(HttpLabels { method: "GET", path: "/health".to_owned(), status: 200 }, 0.002);
-        metrics.websocket_opened(DeploymentMode::WebApp);
-        metrics.count_sync(SyncOperation::Push, Status::Ok);
-        metrics.count_auth(AuthOperation::Login, Status::Refused);
-        metrics.count_outcome(OutcomeKind::Applied);
-        let text = metrics.encode().unwrap();
-        for expected in [
-            "http_requests_total{method=\"GET\",path=\"/health\",status=\"200\"} 1",
-            "http_request_duration_seconds_count{method=\"GET\",path=\"/health\"} 1",
-            "websocket_connections_active{deployment_mode=\"web_app\"} 1",
-            "data_sync_operations_total{operation=\"Push\",status=\"Ok\"} 1",
-            "auth_operations_total{operation=\"Login\",status=\"Refused\"} 1",
-            "push_outcomes_total{outcome=\"applied\"} 1",
-            "writer_queue_depth 0",
-        ] {
-            assert!(text.contains(expected), "missing {expected} in\n{text}");
-        }
-    }
-
-    #[test]
-    fn ops_7_alerts_and_dashboards_name_metrics_that_there_are() {
-        let metrics = Metrics::default();
-        metrics.observe_request(HttpLabels { method: "GET", path: "/health".to_owned(), status: 200 }, 0.002);
-        metrics.websocket_opened(DeploymentMode::WebApp);
-        metrics.count_sync(SyncOperation::Push, Status::Failed);
-        metrics.count_auth(AuthOperation::Login, Status::Ok);
-        metrics.count_outcome(OutcomeKind::Applied);
-        let text = metrics.encode().unwrap();
-        let has = |name: &str| {
-            text.lines().any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
-        };
-        let alerts = include_str!("../../../../deploy/prometheus/alerts.yml");
-        let dashboard = include_str!("../../../../deploy/grafana/dashboards/syncline.json");
-        let mut names = 0;
-        for (file, place) in [("alerts.yml", alerts), ("syncline.json", dashboard)] {
-            for (before, _) in place.split("{job=").zip(place.split("{job=").skip(1)) {
-                let name =
-                    before.rsplit(|next: char| !(next.is_ascii_alphanumeric() || next == '_')).next().unwrap_or("");
-                names += 1;
-                assert!(name == "up" || has(name), "{file} asks for {name}, which no node has:\n{text}");
-            }
-        }
-        assert!(names > 20, "{names}");
-        assert!(text.contains("status=\"Failed\""), "the label the alerts look for");
-    }
-}
+mod tests;
