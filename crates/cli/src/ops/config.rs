@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
-use syncline_server::config::{Loaded, Origin, Setting};
+use syncline_server::config::{Loaded, Setting, Source};
 use syncline_server::{Config, Environment};
 
 use super::EXIT_PROBLEM;
@@ -85,28 +85,28 @@ fn dump(args: &FileArgs) -> anyhow::Result<u8> {
     let settings = load(args.config.as_deref())?.settings;
     if args.json {
         let entry = |setting: &Setting| {
-            let entry = json!({ "value": setting.value, "origin": origin_text(setting.origin) });
+            let entry = json!({ "value": setting.value, "source": source_text(setting.source) });
             (setting.name.clone(), entry)
         };
         return print_json(&Value::Object(settings.iter().map(entry).collect::<Map<_, _>>())).map(|()| 0);
     }
     let mut former = "";
-    for Setting { name, value, origin } in &settings {
+    for Setting { name, value, source } in &settings {
         let (section, key) = name.split_once('.').unwrap_or((name, ""));
         if section != former {
             println!("{}[{section}]", if former.is_empty() { "" } else { "\n" });
             former = section;
         }
         let shown = if value.is_null() { "(none)".to_owned() } else { value.to_string() };
-        println!("{:<48} # {}", format!("{key} = {shown}"), origin_text(*origin));
+        println!("{:<48} # {}", format!("{key} = {shown}"), source_text(*source));
     }
     Ok(0)
 }
 
-fn origin_text(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Default => "default",
-        Origin::File => "file",
-        Origin::Variable(name) => name,
+fn source_text(source: Source) -> &'static str {
+    match source {
+        Source::Default => "default",
+        Source::File => "file",
+        Source::Variable(name) => name,
     }
 }

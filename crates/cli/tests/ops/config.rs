@@ -41,7 +41,7 @@ fn ops_4_config_dump_shows_what_is_in_force_and_no_secret() {
     );
     assert!(!text.contains("hush"));
     let json: serde_json::Value = serde_json::from_str(&dump(&["--json"])).unwrap();
-    assert_eq!(json["http.port"], serde_json::json!({"value": 8123, "origin": "SERVER_PORT"}));
+    assert_eq!(json["http.port"], serde_json::json!({"value": 8123, "source": "SERVER_PORT"}));
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub use env::Environment;
 pub use http::HttpConfig;
 pub use log::{LogConfig, LogFormat};
 pub use metrics::{METRICS_PORT, MetricsConfig};
-pub use report::{Loaded, Origin, REDACTED, Setting, VARIABLES};
+pub use report::{Loaded, REDACTED, Setting, Source, VARIABLES};
 pub use sockets::SocketsConfig;
 pub use store::StoreConfig;
 pub use tokens::TokensConfig;

@@ -50,7 +50,7 @@ const ELSEWHERE: &[&str] = &["SYNCLINE_PASSWORD", "SYNCLINE_BIN", "SYNCLINE_TEST
 
 /// Where a setting came from. The later wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum Source {
     Default,
     File,
     Variable(&'static str),
@@ -63,7 +63,7 @@ pub struct Setting {
     pub name: String,
     /// A secret is shown as [`REDACTED`].
     pub value: Value,
-    pub origin: Origin,
+    pub source: Source,
 }
 
 /// In place of a secret.
@@ -104,12 +104,12 @@ fn settings(config: &Config, file: &Table, environment: &Environment) -> Vec<Set
         let is_in_file = |key: &str| file.get(&section).and_then(|part| part.get(key)).is_some();
         for (key, value) in values {
             let name = format!("{section}.{key}");
-            let origin = match variables.get(name.as_str()) {
-                Some(variable) => Origin::Variable(variable),
-                None if is_in_file(&key) => Origin::File,
-                None => Origin::Default,
+            let source = match variables.get(name.as_str()) {
+                Some(variable) => Source::Variable(variable),
+                None if is_in_file(&key) => Source::File,
+                None => Source::Default,
             };
-            settings.push(Setting { name, value, origin });
+            settings.push(Setting { name, value, source });
         }
     }
     settings
@@ -158,14 +158,14 @@ mod tests {
         ];
         let loaded = Config::load(Some(file), &environment(&variables)).unwrap();
         assert_eq!(of(&loaded, "http.port").value, 8000, "the environment wins");
-        assert_eq!(of(&loaded, "http.port").origin, Origin::Variable("SERVER_PORT"), "although it is the default");
+        assert_eq!(of(&loaded, "http.port").source, Source::Variable("SERVER_PORT"), "although it is the default");
         assert_eq!(
-            (&of(&loaded, "http.drain_ms").value, of(&loaded, "http.drain_ms").origin),
-            (&5.into(), Origin::File)
+            (&of(&loaded, "http.drain_ms").value, of(&loaded, "http.drain_ms").source),
+            (&5.into(), Source::File)
         );
-        assert_eq!(of(&loaded, "http.body_timeout_ms").origin, Origin::Default);
+        assert_eq!(of(&loaded, "http.body_timeout_ms").source, Source::Default);
         assert_eq!(of(&loaded, "bus.redis_url").value, REDACTED);
-        assert_eq!(of(&loaded, "tokens.secret_key").origin, Origin::Variable("JWT_SECRET_KEY"));
+        assert_eq!(of(&loaded, "tokens.secret_key").source, Source::Variable("JWT_SECRET_KEY"));
         assert_eq!(loaded.unknown_variables, ["SYNCLINE_DTAA"]);
         assert!(!format!("{:?}{:?}", loaded.settings, loaded.config).contains("hush"));
     }
