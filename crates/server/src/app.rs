@@ -14,6 +14,7 @@ use crate::db::Db;
 use crate::engine::Writer;
 use crate::hub::{Encoded, Hub, Reach};
 use crate::observe::Metrics;
+use crate::presence::Presence;
 use crate::push::RestClients;
 use crate::reports::Reports;
 
@@ -25,6 +26,7 @@ pub struct App {
     pub writer: Writer<Database>,
     pub hub: Arc<Hub>,
     pub bus: Bus,
+    pub presence: Arc<Presence>,
     /// What other nodes have committed goes to this node's sessions by it.
     pub reach: Reach,
     pub metrics: Arc<Metrics>,

@@ -20,6 +20,7 @@ mod maintenance;
 pub mod node_notes;
 mod nodes;
 pub mod observe;
+mod presence;
 mod push;
 pub mod random;
 mod reports;

@@ -33,8 +33,9 @@ impl Nodes {
     /// `is_shared`: other nodes may write to the same database.
     pub fn start(app: &Arc<App>, is_shared: bool) -> Self {
         let resumed = Arc::new(Notify::new());
+        let telling = Arc::clone(&app.presence).run(Arc::clone(&app.hub), app.db.clone());
         let listening = listen(Arc::clone(app), app.bus.subscribe(), Arc::clone(&resumed));
-        let mut tasks = vec![tokio::spawn(listening)];
+        let mut tasks = vec![tokio::spawn(listening), tokio::spawn(telling)];
         if is_shared {
             let watch = Watch { app: Arc::clone(app), resumed, revocations_ms: clock::now_ms() };
             tasks.push(tokio::spawn(watch.run()));
@@ -51,6 +52,7 @@ impl Nodes {
 /// Hears the bus until it is closed. Never waits for the database, so that a revocation does not.
 async fn listen(app: Arc<App>, mut events: Subscription, resumed: Arc<Notify>) {
     while let Some(event) = events.next().await {
+        app.presence.hear(&event);
         match event {
             BusEvent::Hint { workspace_id, seq } => app.reach.reached(&workspace_id, seq),
             BusEvent::Revoked(revoked) => revoke(&app, Some(&revoked.workspace_id), &revoked.revocation),

@@ -23,6 +23,7 @@ use crate::hub::{Hub, Publisher};
 use crate::maintenance::Maintenance;
 use crate::nodes::Nodes;
 use crate::observe::Metrics;
+use crate::presence::Presence;
 use crate::push::RestClients;
 use crate::reports::Reports;
 
@@ -106,6 +107,7 @@ impl Server {
             catch_up_kib: Arc::new(Semaphore::new(CATCH_UP_KIB_MAX as usize)),
             reports: Reports::default(),
             rest_clients: RestClients::default(),
+            presence: Arc::new(Presence::new(bus.clone())),
             started: clock::instant(),
             config,
             db,

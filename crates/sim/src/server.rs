@@ -158,7 +158,11 @@ impl Server {
             // The scope went while the question was on its way: the client is told by `grant`.
             ClientFrame::Verify { .. } | ClientFrame::Fetch { .. } => vec![(conn, Out::Close(CloseCode::Resync))],
             ClientFrame::Heartbeat {} => vec![(conn, Out::Frame(ServerFrame::HeartbeatAck { server_ms: now_ms }))],
-            ClientFrame::Auth { .. } => Vec::new(),
+            // Nothing of the change log.
+            ClientFrame::Auth { .. }
+            | ClientFrame::Sub { .. }
+            | ClientFrame::Unsub { .. }
+            | ClientFrame::Presence { .. } => Vec::new(),
         }
     }
 

@@ -130,6 +130,9 @@ pub struct Problem {
     /// In answer to `verify` and `fetch`: the scope they named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<ScopeId>,
+    /// In answer to `sub`: the topic it named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entity: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,6 +151,7 @@ impl Problem {
             request_id: None,
             client_seq: None,
             scope: None,
+            topic: None,
             entity: None,
             field: None,
         }

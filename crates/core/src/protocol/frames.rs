@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::codes::{Code, Problem};
 use crate::change::{Mutation, Outcome};
 use crate::digest::Digest;
-use crate::id::{BackendId, ClientId, DeviceId, RecordId, ScopeId};
+use crate::id::{BackendId, ClientId, DeviceId, RecordId, ScopeId, UserId};
 use crate::principal::DeploymentMode;
 use crate::{Name, Seq, SharedFields, TimestampMs};
 
@@ -36,6 +36,21 @@ pub enum ClientFrame {
     Fetch {
         scope: ScopeId,
         records: Vec<(Name, RecordId)>,
+    },
+    /// Follow a topic's live messages from now on (spec TOP-1).
+    Sub {
+        topic: String,
+    },
+    Unsub {
+        topic: String,
+    },
+    /// What the person looks at; without a record, nothing (spec PRE-1).
+    Presence {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        record: Option<(Name, RecordId)>,
+        /// Is about to change it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_editing: bool,
     },
     Heartbeat {},
 }
@@ -112,6 +127,25 @@ pub enum ServerFrame {
         answered: usize,
         records: Vec<WireOp>,
     },
+    /// The topic is followed from here on; so is one that was already (spec TOP-1).
+    Subscribed {
+        topic: String,
+    },
+    /// The topic is not followed any more (spec TOP-1, TOP-2).
+    Unsubscribed {
+        topic: String,
+        reason: String,
+    },
+    /// The client was too slow: so many live messages of a topic are gone (spec TOP-3).
+    Missed {
+        topic: String,
+        count: u64,
+    },
+    /// Everybody who looks at a record, the client itself among them; replaces what was said before (spec PRE-2).
+    Presence {
+        record: (Name, RecordId),
+        viewers: Vec<Viewer>,
+    },
     HeartbeatAck {
         server_ms: TimestampMs,
     },
@@ -131,6 +165,17 @@ pub enum ServerFrame {
     Error {
         problem: Problem,
     },
+}
+
+/// One connection that shows a record to a person.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Viewer {
+    pub connection_id: String,
+    pub user_id: UserId,
+    pub deployment_mode: DeploymentMode,
+    pub is_editing: bool,
+    /// When it began to look at the record.
+    pub since_ms: TimestampMs,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -160,7 +205,7 @@ pub struct Welcome {
     pub scopes: Vec<ScopePlan>,
     /// After this moment without contact the local store is locked.
     pub lease_until_ms: TimestampMs,
-    pub user_id: crate::id::UserId,
+    pub user_id: UserId,
     pub role: Name,
 }
 

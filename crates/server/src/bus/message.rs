@@ -84,6 +84,12 @@ pub struct PresenceEntry {
     /// What the person looks at, as the caller names it, for instance `contacts/<record id>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub viewing: Option<SmolStr>,
+    /// Whether the person is about to change it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_editing: bool,
+    /// When the person began to look at it.
+    #[serde(default)]
+    pub viewing_since_ms: TimestampMs,
 }
 
 /// What a node hears.

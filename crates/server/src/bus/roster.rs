@@ -147,6 +147,8 @@ mod tests {
             node_id: NodeId(Uuid::nil()),
             since_ms: 0,
             viewing: None,
+            is_editing: false,
+            viewing_since_ms: 0,
         }
     }
 

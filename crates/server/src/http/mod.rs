@@ -10,6 +10,7 @@ mod entities;
 mod health;
 mod metrics;
 mod outcome;
+mod presence;
 mod problem;
 mod query;
 mod request_id;
@@ -40,6 +41,8 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(auth_routes())
         .merge(admin_routes())
         .merge(sync_routes())
+        .route("/api/presence", get(presence::connected))
+        .route("/api/presence/{entity}/{id}", get(presence::viewers))
         .merge(entity_routes());
     if app.config.metrics.is_enabled && app.config.metrics.is_on_main_port {
         routes = routes.route("/metrics", get(metrics::metrics));

@@ -6,11 +6,14 @@
 
 mod connections;
 mod encoded;
+mod log;
 mod outlet;
 mod publish;
 mod ring;
 mod seat;
 mod signals;
+mod topic;
+mod topics;
 mod workspace;
 
 use std::collections::HashMap;
@@ -26,6 +29,8 @@ pub use seat::Seat;
 pub use signals::{Signals, SignalsReceiver};
 use syncline_core::id::{DeviceId, WorkspaceId};
 use syncline_core::protocol::Code;
+pub use topic::TopicTaken;
+pub use topics::{TOPIC_NAME_BYTES_MAX, TOPICS_PER_SESSION_MAX, TooManyTopics};
 pub use workspace::{ForeignClient, Registered, SessionInfo, WorkspaceHub};
 
 use crate::config::SocketsConfig;
@@ -36,7 +41,7 @@ pub struct Hub {
     workspaces: Mutex<HashMap<WorkspaceId, Arc<WorkspaceHub>>>,
     pub connections: Connections,
     is_draining: AtomicBool,
-    limits: ring::RingLimits,
+    limits: log::RingLimits,
     metrics: Arc<Metrics>,
 }
 
@@ -46,7 +51,7 @@ impl Hub {
             workspaces: Mutex::default(),
             connections: Connections::new(config.connections_max, Arc::clone(&metrics)),
             is_draining: AtomicBool::new(false),
-            limits: ring::RingLimits { frames_max: config.ring_frames_max, bytes_max: config.ring_bytes_max },
+            limits: log::RingLimits { frames_max: config.ring_frames_max, bytes_max: config.ring_bytes_max },
             metrics,
         }
     }
@@ -58,7 +63,8 @@ impl Hub {
         Arc::clone(workspaces.entry(id.clone()).or_insert_with(made))
     }
 
-    fn existing(&self, id: &WorkspaceId) -> Option<Arc<WorkspaceHub>> {
+    /// The hub of a workspace that somebody has been connected to.
+    pub fn existing(&self, id: &WorkspaceId) -> Option<Arc<WorkspaceHub>> {
         self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).get(id).map(Arc::clone)
     }
 

@@ -1,6 +1,5 @@
 //! An audience's ring: the frames that every member is sent, framed once and laid end to end, until all have been sent them.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
@@ -8,14 +7,9 @@ use syncline_core::Seq;
 use syncline_core::principal::Grants;
 
 use super::encoded::Encoded;
+use super::log::{FrameLog, RingLimits};
 use super::outlet::Offered;
 use super::seat::{Place, Seat};
-
-#[derive(Clone, Copy, Debug)]
-pub struct RingLimits {
-    pub frames_max: usize,
-    pub bytes_max: usize,
-}
 
 /// What the members get for `(from, to]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,26 +27,20 @@ pub struct Audience {
 }
 
 struct Ring {
-    limits: RingLimits,
-    frames: VecDeque<Slot>,
-    /// The frames' bytes, end to end.
-    bytes: VecDeque<u8>,
-    /// Position of `frames[0]`; positions count from 0 and are never reused.
-    first: u64,
-    /// Where `bytes[0]` is in the stream of all bytes ever pushed.
-    first_byte: u64,
+    log: FrameLog<Span>,
     members: Vec<Arc<Seat>>,
+    /// Members who left, so far: the order of the others has changed as often.
+    departures: u64,
     /// Everything up to here has been pushed or does not concern the audience. `None`: not known yet.
     sent_to: Option<Seq>,
     /// A member needs a frame to end here, once everything up to it has been published.
     wanted_to: Seq,
 }
 
-struct Slot {
+/// What a frame covers.
+struct Span {
     from: Seq,
     to: Seq,
-    /// Where its bytes end in the stream of all bytes.
-    end: u64,
     /// False: the members are to catch up from the store instead.
     is_sendable: bool,
 }
@@ -72,21 +60,15 @@ pub enum Taken {
 const STRETCH_BYTES_MAX: u64 = 256 * 1024;
 /// Bytes that a session which serves itself takes at a time, as a copy; one frame may be larger.
 const TAKE_BYTES_MAX: u64 = 32 * 1024;
+/// Members that are written to before others may come and go.
+pub(super) const MEMBERS_AT_ONCE: usize = 64;
 /// After so many seqs that do not concern an audience it gets an empty frame, so that its cursors do not grow old.
 const QUIET_SEQS_MAX: u64 = 1_000;
 
 impl Audience {
     pub(super) fn new(grants: Grants, limits: RingLimits) -> Self {
-        let ring = Ring {
-            limits,
-            frames: VecDeque::new(),
-            bytes: VecDeque::new(),
-            first: 0,
-            first_byte: 0,
-            members: Vec::new(),
-            sent_to: None,
-            wanted_to: 0,
-        };
+        let log = FrameLog::new(limits);
+        let ring = Ring { log, members: Vec::new(), departures: 0, sent_to: None, wanted_to: 0 };
         Self { grants, ring: RwLock::new(ring) }
     }
 
@@ -101,9 +83,7 @@ impl Audience {
     /// A new member, who has seen nothing of what will be pushed from now on. Its session serves itself until it parks.
     pub(super) fn join(&self, seat: &Arc<Seat>) {
         let mut ring = self.write();
-        let mut place = seat.lock();
-        *place = Place::at(ring.end(), place.cursor);
-        drop(place);
+        seat.lock().sit(ring.log.end());
         ring.members.push(Arc::clone(seat));
     }
 
@@ -111,9 +91,7 @@ impl Audience {
     pub(super) fn leave(&self, seat: &Arc<Seat>) -> bool {
         let mut ring = self.write();
         seat.unpark();
-        if let Some(index) = ring.members.iter().position(|member| Arc::ptr_eq(member, seat)) {
-            ring.members.swap_remove(index);
-        }
+        ring.departures += u64::from(remove_member(&mut ring.members, seat));
         ring.members.is_empty()
     }
 
@@ -124,11 +102,8 @@ impl Audience {
         let next = ring.next(&place, until, TAKE_BYTES_MAX);
         let taken = match next.frames {
             0 if next.is_behind => return Taken::Behind,
-            0 => {
-                place.served();
-                Taken::Nothing
-            }
-            frames => Taken::Frames(ring.copy(next.start, next.end), frames),
+            0 => Taken::Nothing,
+            frames => Taken::Frames(ring.log.copy(next.start, next.end), frames),
         };
         place.position = next.position;
         place.cursor = next.cursor;
@@ -139,14 +114,14 @@ impl Audience {
     pub(super) fn release(&self) -> bool {
         let mut ring = self.write();
         ring.release();
-        !ring.frames.is_empty()
+        !ring.log.is_empty()
     }
 
     /// A member that was behind goes on from the oldest frame there is; those it has been caught up with are skipped.
     pub(super) fn resume(&self, seat: &Seat) {
         let ring = self.read();
         let mut place = seat.lock();
-        place.position = place.position.max(ring.first);
+        place.position = place.position.max(ring.log.first());
     }
 
     /// What a commit of `(from, to]` means here: `Some(start)` asks for a frame of `(start, to]`, with or without changes.
@@ -168,37 +143,35 @@ impl Audience {
         if ring.members.is_empty() {
             return;
         }
-        if let Some(encoded) = &frame.bytes {
-            ring.bytes.extend(encoded.wire());
-        }
-        let end = ring.first_byte + ring.bytes.len() as u64;
-        ring.frames.push_back(Slot { from: frame.from, to: frame.to, end, is_sendable: frame.bytes.is_some() });
-        ring.trim();
+        let bytes = frame.bytes.as_ref().map_or(&[][..], |encoded| encoded.wire());
+        ring.log.push(bytes, Span { from: frame.from, to: frame.to, is_sendable: frame.bytes.is_some() });
     }
 
     /// Writes to every parked member what it has not been sent, with one system call each and without waiting for any;
-    /// those that cannot be served so are left to their sessions. Returns how many frames went out.
+    /// those that cannot be served so are left to their sessions. Others may join and leave meanwhile. Returns how many
+    /// frames went out.
     pub(super) fn deliver(&self) -> u64 {
-        let ring = self.read();
-        let (mut sent, mut least) = (0, ring.end());
-        for seat in &ring.members {
-            let mut place = seat.lock();
-            if place.serve_or_note() {
-                let next = ring.next(&place, Seq::MAX, STRETCH_BYTES_MAX);
-                if next.frames > 0 {
-                    sent += ring.offer(seat, &mut place, &next);
-                } else if next.is_behind {
-                    seat.hand_back(&mut place);
-                } else {
-                    place.position = next.position;
+        let (mut sent, mut least, mut served) = (0, u64::MAX, 0);
+        let departures = self.read().departures;
+        loop {
+            let ring = self.read();
+            for seat in ring.members.iter().skip(served).take(MEMBERS_AT_ONCE) {
+                let mut place = seat.lock();
+                if place.serve_or_note() {
+                    sent += ring.serve(seat, &mut place);
                 }
+                least = least.min(place.position);
             }
-            least = least.min(place.position);
+            served += MEMBERS_AT_ONCE;
+            if served >= ring.members.len() {
+                break;
+            }
         }
-        let is_taken = least > ring.first;
-        drop(ring);
-        if is_taken {
-            self.write().release_to(least);
+        let mut ring = self.write();
+        if ring.departures == departures {
+            ring.log.release_to(least);
+        } else {
+            ring.release();
         }
         sent
     }
@@ -222,6 +195,17 @@ impl Audience {
     }
 }
 
+/// Removes a seat; whether it was there. Who takes its place in the order is left to its session: whoever writes to the
+/// members in turn may have gone by that place.
+pub(super) fn remove_member(members: &mut Vec<Arc<Seat>>, seat: &Arc<Seat>) -> bool {
+    let Some(index) = members.iter().position(|member| Arc::ptr_eq(member, seat)) else { return false };
+    members.swap_remove(index);
+    if let Some(moved) = members.get(index).filter(|_| members.len() > MEMBERS_AT_ONCE) {
+        moved.hand_back(&mut moved.lock());
+    }
+    true
+}
+
 /// What comes next for one member.
 struct Next {
     /// The bytes to send, in the stream of all bytes.
@@ -236,71 +220,63 @@ struct Next {
 }
 
 impl Ring {
-    fn end(&self) -> u64 {
-        self.first + self.frames.len() as u64
-    }
-
-    /// Where a slot's bytes begin in the stream of all bytes.
-    fn start_of(&self, index: usize) -> u64 {
-        index.checked_sub(1).map_or(self.first_byte, |before| self.frames[before].end)
+    /// Writes to a parked member what comes next; returns how many frames.
+    fn serve(&self, seat: &Seat, place: &mut Place) -> u64 {
+        let next = self.next(place, Seq::MAX, STRETCH_BYTES_MAX);
+        if next.frames > 0 {
+            return self.offer(seat, place, &next);
+        }
+        if next.is_behind {
+            seat.hand_back(place);
+        } else {
+            place.position = next.position;
+        }
+        0
     }
 
     /// Frames from where a member is, as long as they follow each other and end at or before `until`.
     fn next(&self, place: &Place, until: Seq, bytes_max: u64) -> Next {
-        let Place { position, cursor, .. } = *place;
-        let mut next = Next { start: 0, end: 0, frames: 0, position, cursor, is_behind: position < self.first };
-        let Some(mut index) = position.checked_sub(self.first).and_then(|index| usize::try_from(index).ok()) else {
+        let (position, cursor) = (place.position, place.cursor);
+        let is_behind = position < self.log.first();
+        let mut next = Next { start: 0, end: 0, frames: 0, position, cursor, is_behind };
+        if is_behind {
             return next;
-        };
-        while let Some(slot) = self.frames.get(index).filter(|slot| slot.to <= until) {
-            if slot.to > next.cursor {
-                if !slot.is_sendable || slot.from != next.cursor {
+        }
+        while let Some(span) = self.log.mark(next.position).filter(|span| span.to <= until) {
+            if span.to > next.cursor {
+                if !span.is_sendable || span.from != next.cursor {
                     next.is_behind = true;
                     break;
                 }
+                let end = self.log.end_of(next.position);
                 if next.frames == 0 {
-                    next.start = self.start_of(index);
-                } else if slot.end - next.start > bytes_max {
+                    next.start = self.log.start_of(next.position);
+                } else if end - next.start > bytes_max {
                     break;
                 }
-                next.end = slot.end;
-                next.cursor = slot.to;
+                next.end = end;
+                next.cursor = span.to;
                 next.frames += 1;
             }
-            index += 1;
             next.position += 1;
         }
         // At the end everything has been sent, unless frames went by while the member was elsewhere.
-        let is_at_end = next.position == self.end();
+        let is_at_end = next.position == self.log.end();
         next.is_behind |= is_at_end && self.sent_to.is_some_and(|sent_to| sent_to > next.cursor && sent_to <= until);
         next
     }
 
-    /// A stretch of bytes in the two pieces in which it lies.
-    fn pieces(&self, start: u64, end: u64) -> (&[u8], &[u8]) {
-        let (from, to) = ((start - self.first_byte) as usize, (end - self.first_byte) as usize);
-        let (head, tail) = self.bytes.as_slices();
-        let middle = head.len();
-        (&head[from.min(middle)..to.min(middle)], &tail[from.saturating_sub(middle)..to.saturating_sub(middle)])
-    }
-
-    fn copy(&self, start: u64, end: u64) -> Bytes {
-        let (head, tail) = self.pieces(start, end);
-        Bytes::from([head, tail].concat())
-    }
-
     /// Writes what comes next to a parked member; returns how many frames.
     fn offer(&self, seat: &Seat, place: &mut Place, next: &Next) -> u64 {
-        let slots = || self.frames.iter().skip((place.position - self.first) as usize);
         let end_of = |byte: usize| {
             let reached = next.start + byte as u64;
-            let cut = slots().find(|slot| slot.end >= reached).map_or(next.end, |slot| slot.end);
-            (cut - next.start) as usize
+            let cut = (place.position..next.position).map(|position| self.log.end_of(position));
+            (cut.into_iter().find(|end| *end >= reached).unwrap_or(next.end) - next.start) as usize
         };
-        match seat.outlet.offer(self.pieces(next.start, next.end), end_of) {
+        match seat.outlet.offer(self.log.pieces(next.start, next.end), end_of) {
             Ok(Offered::All) => {
                 (place.position, place.cursor) = (next.position, next.cursor);
-                if next.is_behind || next.position < self.end() {
+                if next.is_behind || next.position < self.log.end() {
                     seat.hand_back(place);
                 }
                 next.frames as u64
@@ -308,13 +284,12 @@ impl Ring {
             Ok(Offered::UpTo(end)) => {
                 let end = next.start + end as u64;
                 let (start, mut sent) = (next.start, 0);
-                let at = |position: u64| self.frames.get((position - self.first) as usize);
-                while let Some(slot) = at(place.position).filter(|_| place.position < next.position) {
-                    if slot.end > end || (end == start && slot.to > place.cursor) {
+                while let Some(span) = self.log.mark(place.position).filter(|_| place.position < next.position) {
+                    if self.log.end_of(place.position) > end || (end == start && span.to > place.cursor) {
                         break;
                     }
-                    sent += u64::from(slot.to > place.cursor);
-                    place.cursor = place.cursor.max(slot.to);
+                    sent += u64::from(span.to > place.cursor);
+                    place.cursor = place.cursor.max(span.to);
                     place.position += 1;
                 }
                 seat.hand_back(place);
@@ -330,43 +305,10 @@ impl Ring {
 
     /// Frees what no member needs any more.
     fn release(&mut self) {
-        if self.frames.is_empty() {
-            return;
-        }
-        let least = self.members.iter().map(|seat| seat.lock().position).min().unwrap_or(self.end());
-        self.release_to(least);
-    }
-
-    fn release_to(&mut self, least: u64) {
-        while self.first < least && !self.frames.is_empty() {
-            self.drop_front();
-        }
-        if self.frames.is_empty() && self.bytes.capacity() > IDLE_BYTES_MAX {
-            self.bytes = VecDeque::new();
-        }
-    }
-
-    /// Over the limits the oldest frames go; who has not taken them falls behind.
-    fn trim(&mut self) {
-        let is_over =
-            |ring: &Self| ring.frames.len() > ring.limits.frames_max || ring.bytes.len() > ring.limits.bytes_max;
-        // The newest stays, however large: members may just be waiting for it.
-        while self.frames.len() > 1 && is_over(self) {
-            self.drop_front();
-        }
-    }
-
-    fn drop_front(&mut self) {
-        if let Some(slot) = self.frames.pop_front() {
-            self.bytes.drain(..(slot.end - self.first_byte) as usize);
-            self.first_byte = slot.end;
-            self.first += 1;
-        }
+        let least = self.members.iter().map(|seat| seat.lock().position).min().unwrap_or(self.log.end());
+        self.log.release_to(least);
     }
 }
-
-/// Room that an empty ring keeps; bytes.
-const IDLE_BYTES_MAX: usize = 4 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,15 @@
-//! A session's place at its audience's ring.
+//! A session's place at its audience's ring, at the topics it follows, and what is for it alone.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use syncline_core::Seq;
 use tokio::sync::Notify;
 
-use super::outlet::Outlet;
+use super::outlet::{Offered, Outlet};
 
-/// Where a session is in its ring, and who serves it: while it is parked, the hub writes to its socket; otherwise the
+/// Where a session is in its rings, and who serves it: while it is parked, the hub writes to its socket; otherwise the
 /// session does by itself.
 pub struct Seat {
     pub(super) outlet: Arc<Outlet>,
@@ -18,13 +20,36 @@ pub struct Seat {
 
 #[derive(Default)]
 pub(super) struct Place {
-    /// Position of the next frame.
+    /// Position of the next frame of the audience's ring.
     pub position: u64,
     /// Everything up to here has been sent.
     pub cursor: Seq,
+    /// The topics it follows, by number, with the position of the next frame of each.
+    pub topics: Vec<(u64, u64)>,
     is_parked: bool,
     /// Something was pushed while the session was busy.
     has_missed: bool,
+    personal: Personal,
+}
+
+/// What waits for one session alone: urgent frames before the others, each kind in order.
+#[derive(Default)]
+struct Personal {
+    frames: VecDeque<Bytes>,
+    urgent: usize,
+    bytes: usize,
+}
+
+/// Bytes that may wait for one session alone; a frame more is dropped, and its sender told so.
+pub const PERSONAL_BYTES_MAX: usize = 256 * 1024;
+
+/// What became of a frame for one session alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Posted {
+    /// On its way, or waiting for the session.
+    Sent,
+    /// Too much waits already, or the connection is broken.
+    Dropped,
 }
 
 impl Seat {
@@ -43,6 +68,11 @@ impl Seat {
         // Asked under the lock, because who signals takes the lock afterwards.
         place.is_parked = !place.has_missed && !has_signal();
         !place.has_missed
+    }
+
+    /// The session is about to send everything there is; what is pushed from here on counts as missed anew.
+    pub(super) fn begin(&self) {
+        self.lock().has_missed = false;
     }
 
     /// The session has stopped before it had sent everything.
@@ -74,22 +104,71 @@ impl Seat {
         place.is_parked = false;
         self.wake.notify_one();
     }
+
+    /// Sends a frame to this session alone: at once while it is parked, otherwise when it looks; an urgent one before
+    /// those that wait.
+    pub(super) fn post(&self, frame: &Bytes, is_urgent: bool) -> Posted {
+        let mut place = self.lock();
+        if !place.serve_or_note() {
+            return place.personal.push(frame, is_urgent);
+        }
+        match self.outlet.offer((frame, &[]), |_| frame.len()) {
+            Ok(Offered::All) => Posted::Sent,
+            Ok(Offered::UpTo(0)) => {
+                self.hand_back(&mut place);
+                place.has_missed = true;
+                place.personal.push(frame, is_urgent)
+            }
+            Ok(Offered::UpTo(_)) => {
+                self.hand_back(&mut place);
+                Posted::Sent
+            }
+            // The session finds out what is wrong when it writes by itself.
+            Err(_) => {
+                self.hand_back(&mut place);
+                Posted::Dropped
+            }
+        }
+    }
+
+    /// Takes what waits for this session alone, for the session to send.
+    pub(super) fn take_personal(&self) -> Vec<Bytes> {
+        let personal = std::mem::take(&mut self.lock().personal);
+        personal.frames.into()
+    }
+}
+
+impl Personal {
+    fn push(&mut self, frame: &Bytes, is_urgent: bool) -> Posted {
+        if self.bytes + frame.len() > PERSONAL_BYTES_MAX {
+            return Posted::Dropped;
+        }
+        self.bytes += frame.len();
+        if is_urgent {
+            self.frames.insert(self.urgent, frame.clone());
+            self.urgent += 1;
+        } else {
+            self.frames.push_back(frame.clone());
+        }
+        Posted::Sent
+    }
 }
 
 impl Place {
-    /// Of a session that serves itself.
-    pub(super) fn at(position: u64, cursor: Seq) -> Self {
-        Self { position, cursor, ..Self::default() }
-    }
-
-    /// The session has sent everything there was.
-    pub(super) fn served(&mut self) {
-        self.has_missed = false;
+    /// Takes a place at the end of an audience's ring.
+    pub(super) fn sit(&mut self, position: u64) {
+        self.position = position;
+        self.is_parked = false;
     }
 
     /// True: the hub may write. False: it is noted that the session has to look once it is done.
     pub(super) fn serve_or_note(&mut self) -> bool {
         self.has_missed |= !self.is_parked;
         self.is_parked
+    }
+
+    /// The position of the next frame of a topic, if it is followed.
+    pub(super) fn topic(&mut self, topic: u64) -> Option<&mut u64> {
+        self.topics.iter_mut().find(|(number, _)| *number == topic).map(|(_, position)| position)
     }
 }

@@ -17,6 +17,8 @@ pub struct Signals {
     pub is_replaced: bool,
     /// The sign-in this connection came from has ended.
     pub is_signed_out: bool,
+    /// Asked so often whether the person may still see what they look at.
+    pub presence_checks: u64,
     /// The node is going away; come back after this many milliseconds.
     pub drain_retry_ms: Option<u64>,
 }
@@ -31,6 +33,7 @@ impl Default for Signals {
             purge: None,
             is_replaced: false,
             is_signed_out: false,
+            presence_checks: 0,
             drain_retry_ms: None,
         }
     }
@@ -47,6 +50,9 @@ impl Signals {
     }
     pub(super) fn replace(&mut self) {
         self.is_replaced = true;
+    }
+    pub(super) fn check_presence(&mut self) {
+        self.presence_checks += 1;
     }
     pub(super) fn sign_out(&mut self) {
         self.is_signed_out = true;

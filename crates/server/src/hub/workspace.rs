@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use syncline_core::Seq;
 use syncline_core::id::{ClientId, DeviceId, ScopeId, UserId};
 use syncline_core::principal::{Access, Grants};
@@ -11,15 +12,19 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::encoded::Encoded;
+use super::log::RingLimits;
 use super::outlet::Outlet;
-use super::ring::{Audience, Frame, RingLimits, Taken};
-use super::seat::Seat;
+use super::ring::{Audience, Frame, Taken};
+use super::seat::{Posted, Seat};
 use super::signals::{Signals, SignalsReceiver};
+use super::topic::{Topic, TopicTaken};
+use super::topics::{TOPICS_PER_SESSION_MAX, TooManyTopics, Topics};
 use crate::observe::Metrics;
 
 /// Fan-out of one workspace.
 pub struct WorkspaceHub {
     pub(super) state: Mutex<State>,
+    topics: Topics,
     limits: RingLimits,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -35,6 +40,7 @@ pub(super) struct State {
     pub(super) access_version: u64,
     pub(super) sessions: HashMap<u64, Member>,
     by_client: HashMap<ClientId, u64>,
+    by_connection: HashMap<Uuid, u64>,
     audiences: BTreeMap<Grants, Arc<Audience>>,
     /// Audiences by a scope they are granted; those of everything are not here.
     by_scope: HashMap<ScopeId, BTreeSet<Grants>>,
@@ -44,6 +50,7 @@ pub(super) struct State {
 /// One connected session, as others see it.
 #[derive(Clone, Debug)]
 pub struct SessionInfo {
+    pub connection_id: Uuid,
     pub user_id: UserId,
     pub device_id: DeviceId,
     pub client_id: ClientId,
@@ -73,6 +80,8 @@ pub struct Registered {
     pub signals: SignalsReceiver,
     pub seat: Arc<Seat>,
     audience: Option<Arc<Audience>>,
+    /// The topics it follows, by name; at most [`TOPICS_PER_SESSION_MAX`].
+    topics: BTreeMap<Box<str>, Arc<Topic>>,
 }
 
 impl Member {
@@ -85,7 +94,7 @@ impl Member {
 
 impl WorkspaceHub {
     pub(super) fn new(limits: RingLimits, metrics: Arc<Metrics>) -> Self {
-        Self { state: Mutex::default(), limits, metrics }
+        Self { state: Mutex::default(), topics: Topics::new(Arc::clone(&metrics)), limits, metrics }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -104,10 +113,11 @@ impl WorkspaceHub {
         let id = state.next_session;
         state.next_session += 1;
         state.by_client.insert(info.client_id, id);
+        state.by_connection.insert(info.connection_id, id);
         let (signals, receiver) = watch::channel(Signals::default());
         let seat = Arc::new(Seat::new(outlet));
         state.sessions.insert(id, Member { info, signals, seat: Arc::clone(&seat), access: None });
-        Ok(Registered { hub: Arc::clone(self), id, signals: receiver, seat, audience: None })
+        Ok(Registered { hub: Arc::clone(self), id, signals: receiver, seat, audience: None, topics: BTreeMap::new() })
     }
 
     /// Changes the signals of the sessions that `is_meant`; returns how many.
@@ -115,6 +125,44 @@ impl WorkspaceHub {
         let state = self.lock();
         let meant = state.sessions.values().filter(|member| is_meant(&member.info));
         meant.map(|member| member.signal(&change)).count()
+    }
+
+    /// Sends a frame to each of the sessions that `is_meant`, alone; an urgent one before what waits for it. Returns how
+    /// many it went to; those for whom too much waits already do not count.
+    pub fn send_direct(&self, frame: &Encoded, is_urgent: bool, is_meant: impl Fn(&SessionInfo) -> bool) -> usize {
+        let seats: Vec<Arc<Seat>> = {
+            let state = self.lock();
+            let meant = state.sessions.values().filter(|member| is_meant(&member.info));
+            meant.map(|member| Arc::clone(&member.seat)).collect()
+        };
+        let posted = seats.iter().map(|seat| seat.post(frame.wire(), is_urgent));
+        let sent = posted.filter(|posted| *posted == Posted::Sent).count();
+        self.metrics.hub.frames_sent.inc_by(sent as u64);
+        sent
+    }
+
+    /// Sends a frame to one connection alone, as [`WorkspaceHub::send_direct`]; false: it is not here, or too much waits.
+    pub fn send_to(&self, connection_id: Uuid, frame: &Encoded, is_urgent: bool) -> bool {
+        let seat = self.lock().member(connection_id).map(|member| Arc::clone(&member.seat));
+        let is_sent = seat.is_some_and(|seat| seat.post(frame.wire(), is_urgent) == Posted::Sent);
+        self.metrics.hub.frames_sent.inc_by(u64::from(is_sent));
+        is_sent
+    }
+
+    /// Asks a session whether its person may still see what they look at.
+    pub fn check_presence(&self, connection_id: Uuid) {
+        if let Some(member) = self.lock().member(connection_id) {
+            member.signal(Signals::check_presence);
+        }
+    }
+
+    /// Sends a frame to everybody who follows a topic at this node, in the order of publishing. Waits while followers are
+    /// served more slowly than frames come. Returns how many follow.
+    pub async fn publish_topic(&self, name: &str, frame: &Encoded) -> usize {
+        match self.topics.followed(name) {
+            Some(topic) => topic.publish(frame).await,
+            None => 0,
+        }
     }
 
     /// Whether publishing has a place to go on from.
@@ -153,6 +201,10 @@ impl WorkspaceHub {
 }
 
 impl State {
+    fn member(&self, connection_id: Uuid) -> Option<&Member> {
+        self.sessions.get(self.by_connection.get(&connection_id)?)
+    }
+
     /// Audiences that may see one of `scopes`, and those that wait for a frame or lag behind.
     pub(super) fn audiences_for(&self, from: Seq, to: Seq, scopes: &BTreeSet<ScopeId>) -> Vec<(Arc<Audience>, Seq)> {
         let mut touched: BTreeSet<&Grants> = BTreeSet::from([&Grants::All]);
@@ -257,9 +309,49 @@ impl Registered {
         }
     }
 
-    /// Leaves the socket to the hub; false: something came meanwhile, take it first. Without an audience nothing comes.
+    /// Leaves the socket to the hub; false: something came meanwhile, take it first.
     pub fn park(&self) -> bool {
-        self.audience.is_none() || self.seat.park(|| self.has_signal())
+        self.seat.park(|| self.has_signal())
+    }
+
+    /// Follows a topic from now on; false: it does already.
+    pub fn follow(&mut self, name: &str) -> Result<bool, TooManyTopics> {
+        if self.topics.contains_key(name) {
+            return Ok(false);
+        }
+        if self.topics.len() >= TOPICS_PER_SESSION_MAX {
+            return Err(TooManyTopics);
+        }
+        self.topics.insert(name.into(), self.hub.topics.join(name, &self.seat));
+        Ok(true)
+    }
+
+    /// Follows a topic no more; false: it did not.
+    pub fn unfollow(&mut self, name: &str) -> bool {
+        let Some(topic) = self.topics.remove(name) else { return false };
+        self.hub.topics.leave(name, &topic, &self.seat);
+        true
+    }
+
+    /// Names of the topics it follows.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        self.topics.keys().map(AsRef::as_ref)
+    }
+
+    /// The session is about to send everything there is; what comes from here on keeps it from parking.
+    pub fn begin(&self) {
+        self.seat.begin();
+    }
+
+    /// Takes what is for this session alone, which it has to send.
+    pub fn take_personal(&self) -> Vec<Bytes> {
+        self.seat.take_personal()
+    }
+
+    /// Takes what comes next of the topics it follows; `None`: nothing.
+    pub fn take_topics(&self) -> Option<(&str, TopicTaken)> {
+        let mut taken = self.topics.iter().map(|(name, topic)| (name.as_ref(), topic.take(&self.seat)));
+        taken.find(|(_, taken)| *taken != TopicTaken::Nothing)
     }
 
     /// Whether there is a signal that the session has not looked at.
@@ -299,12 +391,16 @@ impl Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         let hub = Arc::clone(&self.hub);
+        for (name, topic) in std::mem::take(&mut self.topics) {
+            hub.topics.leave(&name, &topic, &self.seat);
+        }
         let mut state = hub.lock();
         self.leave(&mut state);
-        if let Some(member) = state.sessions.remove(&self.id)
-            && state.by_client.get(&member.info.client_id) == Some(&self.id)
-        {
-            state.by_client.remove(&member.info.client_id);
+        if let Some(member) = state.sessions.remove(&self.id) {
+            state.by_connection.remove(&member.info.connection_id);
+            if state.by_client.get(&member.info.client_id) == Some(&self.id) {
+                state.by_client.remove(&member.info.client_id);
+            }
         }
     }
 }

@@ -167,7 +167,7 @@ impl Session {
         let now = clock::now_ms();
         let welcome = ServerFrame::Welcome(Welcome {
             proto: limits::PROTO_MAX,
-            connection_id: self.connection_id.clone(),
+            connection_id: self.connection_id.to_string(),
             backend_id: planned.plan.head.backend_id,
             epoch: planned.plan.head.epoch,
             server_ms: now,

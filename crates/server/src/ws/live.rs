@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use syncline_core::Seq;
 use syncline_core::digest::Digest;
 use syncline_core::engine::access::access_of;
@@ -15,37 +16,61 @@ use syncline_core::session::server::{catch_up, needs_whole, render_batch};
 use syncline_core::storage::{Read, StoreResult};
 
 use super::session::{End, Session};
-use crate::hub::{Encoded, Taken};
+use crate::hub::{Encoded, Taken, TopicTaken};
 use crate::observe::{Status, SyncOperation};
 
 /// Entries that are replayed one by one from the log; a session further behind gets them coalesced.
 const REPLAY_ENTRIES_MAX: usize = 1_000;
 
 impl Session {
-    /// Sends what the hub could not: the rest of a frame that the system did not take whole, what the ring holds, and from
-    /// the store what the ring does not reach.
+    /// Sends what the hub could not: the rest of a frame that the system did not take whole, what is for this session alone,
+    /// what its topics and its ring hold, and from the store what the ring does not reach.
     pub(super) async fn send_live(&mut self) -> Result<(), End> {
         self.socket.send_wire(&[]).await?;
-        loop {
-            if !self.is_live() {
-                return Ok(());
-            }
-            let Some(identity) = &self.identity else { return Ok(()) };
-            if identity.registered.has_signal() {
-                identity.registered.send_later();
-                return Ok(());
-            }
-            match identity.registered.take() {
-                Taken::Nothing => return Ok(()),
-                Taken::Frames(bytes, frames) => {
+        if let Some(identity) = &self.identity {
+            identity.registered.begin();
+        }
+        while let Some(next) = self.next_live() {
+            match next {
+                Next::Frames(wire, frames) => {
                     self.app.metrics.hub.frames_sent.inc_by(frames as u64);
-                    self.socket.send_wire(&[bytes]).await?;
+                    self.socket.send_wire(&wire).await?;
                 }
-                Taken::Behind => {
+                Next::Missed { topic, count } => {
+                    self.app.metrics.hub.live_missed.inc_by(count);
+                    self.socket.send(&ServerFrame::Missed { topic, count }).await?;
+                }
+                Next::Behind => {
                     let Some(access) = self.access.clone() else { return Ok(()) };
                     self.catch_up_from_store(&access).await?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// What is to be sent next. What is for this session alone overtakes the others.
+    fn next_live(&self) -> Option<Next> {
+        let registered = &self.identity.as_ref().filter(|_| self.deposit.is_none())?.registered;
+        if registered.has_signal() {
+            registered.send_later();
+            return None;
+        }
+        let personal = registered.take_personal();
+        if !personal.is_empty() {
+            let frames = personal.len();
+            return Some(Next::Frames(personal, frames));
+        }
+        match registered.take_topics() {
+            Some((_, TopicTaken::Frames(bytes, frames))) => return Some(Next::Frames(vec![bytes], frames)),
+            Some((topic, TopicTaken::Missed(count))) => return Some(Next::Missed { topic: topic.to_owned(), count }),
+            Some((_, TopicTaken::Nothing)) | None => {}
+        }
+        self.access.as_ref()?;
+        match registered.take() {
+            Taken::Frames(bytes, frames) => Some(Next::Frames(vec![bytes], frames)),
+            Taken::Behind => Some(Next::Behind),
+            Taken::Nothing => None,
         }
     }
 
@@ -155,6 +180,16 @@ fn scopes_of(grants: &Grants, existing: &BTreeSet<ScopeId>) -> BTreeSet<ScopeId>
         Grants::All => existing.clone(),
         Grants::Scopes(scopes) => scopes.clone(),
     }
+}
+
+/// What a session that serves itself has to do next.
+enum Next {
+    /// Whole frames; how many.
+    Frames(Vec<Bytes>, usize),
+    /// It was too slow for a topic.
+    Missed { topic: String, count: u64 },
+    /// The ring does not go on where the session is.
+    Behind,
 }
 
 enum Missed {

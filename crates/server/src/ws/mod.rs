@@ -10,6 +10,7 @@ mod live;
 mod pushes;
 mod session;
 mod socket;
+mod topics;
 mod upgrade;
 
 pub use upgrade::upgrade;

@@ -10,6 +10,7 @@ use syncline_core::principal::{Access, DeploymentMode, Principal};
 use syncline_core::protocol::{ClientFrame, CloseCode, Code, Problem, ServerFrame};
 use syncline_storage::sqlite::ClientStatus;
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use super::deposit::Deposit;
 use super::frames::{Allowance, malformed, parse};
@@ -17,9 +18,11 @@ use super::pushes::{Answered, Pushes};
 use super::socket::{Gone, Received, Socket};
 use crate::app::App;
 use crate::auth::{AuthError, Verified};
+use crate::bus::PresenceEntry;
 use crate::clock;
 use crate::hub::{Admission, Registered, SessionInfo, Signals};
 use crate::observe::{AuthOperation, Status, SyncOperation, mode_text};
+use crate::presence::Present;
 
 /// What the upgrade knew.
 pub struct Opened {
@@ -51,12 +54,13 @@ pub struct Session {
     pub(super) socket: Socket,
     pub(super) mode: DeploymentMode,
     pub(super) client_id: ClientId,
-    pub(super) connection_id: String,
+    pub(super) connection_id: Uuid,
     pub(super) identity: Option<Identity>,
     pub(super) pushes: Pushes,
     pub(super) access: Option<Access>,
     /// Regrants that have been dealt with.
     pub(super) regrants_seen: u64,
+    presence_checks_seen: u64,
     pub(super) deposit: Option<Deposit>,
     /// What the client last said of itself.
     pub(super) report: Option<ClientStatus>,
@@ -71,6 +75,7 @@ pub struct Session {
 pub struct Identity {
     pub principal: Principal,
     pub registered: Registered,
+    pub present: Present,
     /// When the access token expires; milliseconds since the Unix epoch.
     expires_ms: u64,
 }
@@ -79,7 +84,7 @@ pub struct Identity {
 pub async fn run(app: Arc<App>, upgraded: Upgraded, opened: Opened) {
     let Ok(socket) = Socket::new(upgraded, app.config.sockets.write_timeout_ms).await else { return };
     let now = clock::instant();
-    let connection_id = crate::random::uuid_v7().to_string();
+    let connection_id = crate::random::uuid_v7();
     let span = tracing::info_span!("session", %connection_id, deployment_mode = mode_text(opened.mode));
     let mut session = Session {
         socket,
@@ -90,6 +95,7 @@ pub async fn run(app: Arc<App>, upgraded: Upgraded, opened: Opened) {
         pushes: Pushes::default(),
         access: None,
         regrants_seen: 0,
+        presence_checks_seen: 0,
         deposit: None,
         report: None,
         compared: BTreeSet::new(),
@@ -144,9 +150,9 @@ impl Session {
     async fn next_event(&mut self) -> Event {
         let deadline = tokio::time::Instant::from_std(self.next_deadline());
         let can_read = !self.pushes.is_full();
-        let is_live = self.is_live();
+        let is_served = self.deposit.is_none();
         let mut registered = self.identity.as_mut().map(|identity| &mut identity.registered);
-        let is_due = is_live && registered.as_ref().is_some_and(|registered| !registered.park());
+        let is_due = is_served && registered.as_ref().is_some_and(|registered| !registered.park());
         // Fair: what is due for sending must not keep the others waiting.
         let event = tokio::select! {
             () = std::future::ready(()), if is_due => Event::Live,
@@ -165,11 +171,6 @@ impl Session {
     pub(super) fn is_cut_off(&self) -> bool {
         let signals = self.identity.as_ref().map(|identity| identity.registered.signals.borrow());
         signals.is_some_and(|signals| signals.purge.is_some() || signals.is_replaced)
-    }
-
-    /// Whether live batches are for this session: its `hello` was answered, and it is not cut off.
-    pub(super) fn is_live(&self) -> bool {
-        self.access.is_some() && self.deposit.is_none()
     }
 
     /// The next moment at which something is due although nothing happens.
@@ -252,6 +253,9 @@ impl Session {
             }
             ClientFrame::Verify { scope, ranges } => self.verify(scope, ranges).await,
             ClientFrame::Fetch { scope, records } => self.fetch(scope, records).await,
+            ClientFrame::Sub { topic } => self.sub(topic).await,
+            ClientFrame::Unsub { topic } => self.unsub(topic).await,
+            ClientFrame::Presence { record, is_editing } => self.presence(record, is_editing).await,
             ClientFrame::Heartbeat {} => {
                 Ok(self.socket.send(&ServerFrame::HeartbeatAck { server_ms: clock::now_ms() }).await?)
             }
@@ -302,6 +306,7 @@ impl Session {
             return Ok(());
         }
         let info = SessionInfo {
+            connection_id: self.connection_id,
             user_id: claims.sub,
             device_id: claims.device_id,
             client_id: self.client_id,
@@ -316,7 +321,8 @@ impl Session {
         self.socket.obey(registered.signals.clone());
         let user_id = principal.user_id;
         tracing::debug!(event = "session_opened", %user_id, client_id = %self.client_id, "a session is authenticated");
-        self.identity = Some(Identity { principal, registered, expires_ms });
+        let present = self.app.presence.enter(&principal.workspace_id, self.presence_entry(&principal));
+        self.identity = Some(Identity { principal, registered, present, expires_ms });
         if verified.is_deposit {
             return self.begin_deposit(Code::DeviceRevoked, "This device has been revoked.").await;
         }
@@ -329,6 +335,20 @@ impl Session {
             return self.begin_deposit(Code::DeviceRevoked, "This device has been revoked.").await;
         }
         Ok(())
+    }
+
+    fn presence_entry(&self, principal: &Principal) -> PresenceEntry {
+        PresenceEntry {
+            connection_id: self.connection_id,
+            user_id: principal.user_id,
+            device_id: principal.device_id,
+            deployment_mode: self.mode,
+            node_id: self.app.bus.node().id,
+            since_ms: clock::now_ms(),
+            viewing: None,
+            is_editing: false,
+            viewing_since_ms: 0,
+        }
     }
 
     async fn answered(&mut self, answered: Answered) -> Result<(), End> {
@@ -361,8 +381,14 @@ impl Session {
         if let Some(retry_ms) = signals.drain_retry_ms {
             return self.drain(retry_ms).await;
         }
+        if signals.presence_checks > self.presence_checks_seen {
+            self.presence_checks_seen = signals.presence_checks;
+            self.check_presence().await?;
+        }
         if signals.regrants > self.regrants_seen && self.deposit.is_none() {
             self.regrants_seen = signals.regrants;
+            self.check_topics().await?;
+            self.check_presence().await?;
             return self.regrant().await;
         }
         Ok(())
@@ -420,6 +446,6 @@ mod tests {
     #[test]
     fn hub_4_a_waiting_session_is_small() {
         let bytes = size_of_future(run);
-        assert!(bytes <= 2_560, "{bytes}");
+        assert!(bytes <= 2_816, "{bytes}");
     }
 }

@@ -105,6 +105,15 @@ const FRAMES: Readonly<Record<string, Check>> = {
     "rows?": list(shape({ lo: text, hi: text, rows: list(tuple(text, text, count)) })),
   }),
   records: shape({ scope: text, seq: count, answered: count, records: list(wireOp) }),
+  subscribed: shape({ topic: text }),
+  unsubscribed: shape({ topic: text, reason: text }),
+  missed: shape({ topic: text, count }),
+  presence: shape({
+    record: tuple(text, text),
+    viewers: list(
+      shape({ connection_id: text, user_id: text, deployment_mode: text, is_editing: flag, since_ms: count }),
+    ),
+  }),
   heartbeat_ack: shape({ server_ms: count }),
   slow_down: shape({ retry_ms: count }),
   goodbye: shape({ retry_ms: count, reason: text }),

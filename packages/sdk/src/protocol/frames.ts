@@ -218,6 +218,16 @@ export interface RangeRows {
   readonly rows: readonly (readonly [entity: string, id: string, rv: number])[];
 }
 
+/** One connection that shows a record to a person. */
+export interface Viewer {
+  readonly connection_id: string;
+  readonly user_id: string;
+  readonly deployment_mode: DeploymentMode;
+  readonly is_editing: boolean;
+  /** When it began to look at the record; milliseconds since the Unix epoch. */
+  readonly since_ms: number;
+}
+
 export type ServerFrame =
   | Welcome
   | { readonly type: "grant"; readonly scope: string; readonly action: "add" | "remove"; readonly reason: string }
@@ -232,6 +242,16 @@ export type ServerFrame =
       /** How many of the records asked for are answered; the others are asked for again. */
       readonly answered: number;
       readonly records: readonly WireOp[];
+    }
+  | { readonly type: "subscribed"; readonly topic: string }
+  | { readonly type: "unsubscribed"; readonly topic: string; readonly reason: string }
+  /** The client was too slow: so many live messages of a topic are gone. */
+  | { readonly type: "missed"; readonly topic: string; readonly count: number }
+  /** Everybody who looks at a record; replaces what was said before. */
+  | {
+      readonly type: "presence";
+      readonly record: readonly [entity: string, id: string];
+      readonly viewers: readonly Viewer[];
     }
   | { readonly type: "heartbeat_ack"; readonly server_ms: number }
   | { readonly type: "slow_down"; readonly retry_ms: number }

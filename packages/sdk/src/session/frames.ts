@@ -56,6 +56,10 @@ export async function onFrame(turn: Turn, frame: ServerFrame): Promise<void> {
       }
       return;
     }
+    case "subscribed":
+    case "unsubscribed":
+    case "missed":
+    case "presence":
     case "heartbeat_ack":
       return;
     case "goodbye":

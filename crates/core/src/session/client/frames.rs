@@ -60,7 +60,12 @@ impl ClientSession {
                 }
                 Ok(())
             }
-            ServerFrame::HeartbeatAck { .. } => Ok(()),
+            // Live words beside the change log are not the replica's.
+            ServerFrame::HeartbeatAck { .. }
+            | ServerFrame::Subscribed { .. }
+            | ServerFrame::Unsubscribed { .. }
+            | ServerFrame::Missed { .. }
+            | ServerFrame::Presence { .. } => Ok(()),
             ServerFrame::Goodbye { retry_ms, .. } => {
                 self.reconnect_later(now, Some(retry_ms), effects);
                 Ok(())

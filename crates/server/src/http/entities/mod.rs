@@ -52,6 +52,14 @@ fn visible(read: &dyn Read, grants: &Grants, entity: &str, id: RecordId) -> Stor
     Ok(read.record(entity, id)?.filter(|record| !record.is_deleted && grants.includes(&record.scope)))
 }
 
+/// The record of that name and id, when the caller may see it.
+pub async fn visible_record(app: &Arc<App>, caller: &Caller, name: &str, id: &str) -> ApiResult<Record> {
+    let schema = app.schema();
+    let entity = entity(&schema, name)?;
+    let id = record_id(entity, id)?;
+    find(app, caller, entity, id).await?.ok_or_else(|| missing(entity))
+}
+
 /// Reads a record as the caller may see it now.
 async fn find(app: &Arc<App>, caller: &Caller, entity: &Entity, id: RecordId) -> ApiResult<Option<Record>> {
     let (grants, name) = (caller.access.grants.clone(), entity.name.clone());

@@ -15,6 +15,7 @@ async fn session(hub: &Arc<WorkspaceHub>, number: u128, cursor: Seq) -> (Registe
     let (tcp, _) = listener.accept().await.unwrap();
     tcp.writable().await.unwrap();
     let info = SessionInfo {
+        connection_id: Uuid::from_u128(number),
         user_id: UserId::from_u128(number),
         device_id: DeviceId::from_u128(number),
         client_id: ClientId::from_u128(number),
@@ -29,6 +30,7 @@ async fn session(hub: &Arc<WorkspaceHub>, number: u128, cursor: Seq) -> (Registe
 }
 
 fn frames(session: &Registered) -> usize {
+    session.begin();
     match session.take() {
         Taken::Frames(_, frames) => frames,
         Taken::Nothing => 0,

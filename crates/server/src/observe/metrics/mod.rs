@@ -53,6 +53,8 @@ pub struct HubMetrics {
     pub frames_rendered: Counter,
     pub frames_sent: Counter,
     pub fell_behind: Counter,
+    pub topics: Gauge,
+    pub live_missed: Counter,
     pub malformed_frames: Counter,
 }
 
@@ -166,6 +168,9 @@ impl Metrics {
         registry.register("hub_frames_sent", "Live frames delivered", hub.frames_sent.clone());
         let help = "Sessions that fell off their ring and were caught up";
         registry.register("hub_fell_behind", help, hub.fell_behind.clone());
+        registry.register("hub_topics", "Topics that somebody follows", hub.topics.clone());
+        let help = "Live messages that followers were too slow for";
+        registry.register("hub_live_missed", help, hub.live_missed.clone());
         registry.register("websocket_malformed_frames", "Frames refused as malformed", hub.malformed_frames.clone());
         let bus = &self.bus;
         registry.register("bus_connected", "Whether the bus between nodes works", bus.is_connected.clone());

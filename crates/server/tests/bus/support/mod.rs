@@ -194,6 +194,8 @@ pub fn entry(number: u128) -> PresenceEntry {
         node_id: NodeId(Uuid::nil()),
         since_ms: 1,
         viewing: None,
+        is_editing: false,
+        viewing_since_ms: 0,
     }
 }
 
