@@ -1,0 +1,327 @@
+/** The service worker's work: requests of pages, and rounds of synchronising. Everything lasting is on disk. */
+
+import { type ClientEvent, type Failure, StoreError, type Status } from "@syncline/sdk";
+import { ID_RANDOM_BYTES, idV7 } from "@syncline/sdk/ids";
+import { duplicatesOf } from "../intake/duplicates.ts";
+import { type IntakeRow, INTAKE_ROWS_MAX, intakeRows, putIntake, removeIntake } from "../intake/intake.ts";
+import { readKey, SERVER_KEY, SYNC_ALARM, writeKey } from "../keys.ts";
+import type { Answer, Args, Done, Envelope, RequestName, Save, Saved, State } from "../messages.ts";
+import { serverAddress } from "../server.ts";
+import { DeviceHolder } from "./device.ts";
+import { type Drained, drain } from "./drain.ts";
+import { notify, ownConflicts, showBadge } from "./notices.ts";
+import { forget, forgetAll, recentOf } from "./recent.ts";
+
+/** How long is waited for one round: less than the browser lets a service worker be idle. */
+const ROUND_MS = 25_000;
+/** Rounds in a row while something is loaded or sent; then the alarm goes on. */
+const ROUNDS_MAX = 12;
+/** How often the alarm rings while something waits, and while nothing does; minutes. */
+const PERIOD_MIN = { pending: 1, idle: 15 } as const;
+
+type Handlers = { readonly [Name in RequestName]: (args: Args<Name>) => Promise<Answer<Name>> };
+
+export class Worker {
+  readonly #holder: DeviceHolder;
+  readonly #ports = new Set<chrome.runtime.Port>();
+  /** Rows are taken one after another. */
+  #drains: Promise<unknown> = Promise.resolve();
+  #round: Promise<void> | undefined;
+  /** Something came in while a round was under way: it is followed by another one. */
+  #isDue = false;
+  /** The state is being put together; something changed meanwhile. */
+  #telling: "idle" | "telling" | "again" = "idle";
+
+  readonly #handlers: Handlers = {
+    state: () => this.#state(),
+    save: (save) => this.#save(save),
+    duplicates: async (contact) => {
+      const device = await this.#holder.device();
+      return device === undefined ? [] : duplicatesOf(await device.select("contacts", {}), contact);
+    },
+    sync: async () => {
+      void this.round();
+      return { done: true };
+    },
+    sign_in: ({ email, password, workspace }) => this.#signIn(email, password, workspace),
+    sign_out: () => this.#signOut(),
+    set_server: ({ address }) => this.#setServer(address),
+    resend: ({ clientSeq, changes }) => this.#resend(clientSeq, changes),
+    discard: ({ id }) => this.#discard(id),
+  };
+
+  constructor() {
+    this.#holder = new DeviceHolder((event) => this.#onEvent(event));
+  }
+
+  /** Answers a request. What fails for a reason a person can understand is an answer; the rest is thrown. */
+  async answer<Name extends RequestName>({ request, args }: Envelope<Name>): Promise<Answer<Name>> {
+    return this.#handlers[request](args);
+  }
+
+  /** A page shows the state until it goes. While there is one, the connection stays. */
+  connected(port: chrome.runtime.Port): void {
+    this.#ports.add(port);
+    port.onDisconnect.addListener(() => {
+      this.#ports.delete(port);
+      // A round under way comes to its end first.
+      void (this.#round ?? this.#rest());
+    });
+    this.#tell();
+    void this.round();
+  }
+
+  /** One round: what waits goes out, what is new comes in, the person is told, and the connection ends if nobody looks. */
+  round(): Promise<void> {
+    this.#isDue = true;
+    this.#round ??= this.#goRounds().finally(() => {
+      this.#round = undefined;
+      this.#tell();
+    });
+    return this.#round;
+  }
+
+  async #goRounds(): Promise<void> {
+    for (let round = 0; round < ROUNDS_MAX && this.#isDue; round++) {
+      this.#isDue = false;
+      try {
+        this.#isDue = (await this.#goRound()) || this.#isDue;
+      } catch (error) {
+        // The state that pages are told next says what is wrong with the store.
+        if (!(error instanceof StoreError)) {
+          throw error;
+        }
+      }
+    }
+    await this.#rest();
+  }
+
+  /** Returns whether it is worth while to go on at once: connected, and not done yet. */
+  async #goRound(): Promise<boolean> {
+    const device = await this.#holder.device();
+    await this.#drain();
+    if (device?.credentials === undefined) {
+      return false;
+    }
+    await device.start();
+    const isSynced = await device.untilSynced(ROUND_MS);
+    // Also tells the browser that the service worker is at work.
+    await notify(device);
+    return !isSynced && (await device.status()).phase === "live";
+  }
+
+  /** Leaves the connection when nobody looks, and says what waits. */
+  async #rest(): Promise<void> {
+    if (this.#ports.size === 0) {
+      await this.#holder.device().then(
+        (device) => device?.pause(),
+        () => undefined,
+      );
+    }
+    await this.#mark();
+  }
+
+  /** Says on the badge what waits, and sets the alarm by it: from then on it goes out even if this is the end of us. */
+  async #mark(): Promise<void> {
+    const rows = await intakeRows();
+    const device = await this.#holder.device().catch(() => undefined);
+    const status = await device?.status();
+    const pending = rows.length + (status?.pending ?? 0);
+    const refused = rows.filter(({ invalid }) => invalid !== undefined).length + (status?.rejected ?? 0);
+    await showBadge(pending, refused);
+    const periodInMinutes = pending > 0 ? PERIOD_MIN.pending : PERIOD_MIN.idle;
+    const alarm = await chrome.alarms.get(SYNC_ALARM);
+    if (alarm?.periodInMinutes !== periodInMinutes) {
+      await chrome.alarms.create(SYNC_ALARM, { periodInMinutes });
+    }
+  }
+
+  async #save(save: Save): Promise<Saved> {
+    const server = await readKey<string>(SERVER_KEY);
+    const earlier = (await intakeRows()).find((row) => row.save.id === save.id);
+    const row: IntakeRow = {
+      save,
+      contactId: earlier?.contactId ?? mintId(),
+      leadId: earlier?.leadId ?? mintId(),
+      activityId: earlier?.activityId ?? mintId(),
+      atMs: earlier?.atMs ?? Date.now(),
+      ...(server !== undefined && { server }),
+    };
+    if (!(await putIntake(row))) {
+      return { saved: false, message: `${INTAKE_ROWS_MAX} captures wait already: sign in, so that they can be sent.` };
+    }
+    const drained = (await this.#drain())?.get(save.id);
+    if (drained?.how === "invalid") {
+      await removeIntake(save.id);
+      return { saved: false, message: drained.message, ...(drained.field !== undefined && { field: drained.field }) };
+    }
+    await this.#mark();
+    void this.round();
+    return { saved: true };
+  }
+
+  /** Takes what is in the intake; `undefined`: there is no device to take it, and it stays. */
+  #drain(): Promise<Map<string, Drained> | undefined> {
+    const drained = this.#drains.then(async () => {
+      const server = await readKey<string>(SERVER_KEY);
+      try {
+        const device = await this.#holder.device();
+        return device === undefined || server === undefined ? undefined : await drain(device, server);
+      } catch (error) {
+        if (error instanceof StoreError) {
+          return undefined;
+        }
+        throw error;
+      }
+    });
+    this.#drains = drained.catch(() => undefined);
+    return drained;
+  }
+
+  async #signIn(email: string, password: string, workspace: string): Promise<Done> {
+    const device = await this.#holder.device();
+    if (device === undefined) {
+      return { done: false, message: "Choose a server in the options first." };
+    }
+    const signed = await device.signIn({ email, password, ...(workspace !== "" && { workspace }) });
+    if (!signed.ok) {
+      return { done: false, message: sayFailure(signed.error) };
+    }
+    void this.round();
+    return { done: true };
+  }
+
+  async #signOut(): Promise<Done> {
+    const device = await this.#holder.device();
+    await device?.signOut();
+    await forgetAll();
+    await this.#rest();
+    this.#tell();
+    return { done: true };
+  }
+
+  async #setServer(text: string): Promise<Done> {
+    const checked = serverAddress(text);
+    if ("error" in checked) {
+      return { done: false, message: checked.error };
+    }
+    if (checked.address !== (await readKey<string>(SERVER_KEY))) {
+      await writeKey(SERVER_KEY, checked.address);
+      await forgetAll();
+      await this.#holder.close();
+    }
+    void this.round();
+    return { done: true };
+  }
+
+  async #resend(clientSeq: number, changes: Args<"resend">["changes"]): Promise<Saved> {
+    const device = await this.#holder.device();
+    const sent = await device?.resendRejected(clientSeq, changes);
+    if (sent !== undefined && !sent.ok) {
+      const { message, field } = sent.error;
+      return { saved: false, message, ...(field !== undefined && { field }) };
+    }
+    void this.round();
+    return { saved: true };
+  }
+
+  async #discard(id: string): Promise<Done> {
+    await removeIntake(id);
+    await forget(id);
+    const device = await this.#holder.device();
+    const rejected = (await device?.rejected())?.find(({ mutation }) => mutation.mutation_id === id);
+    const discarded = rejected && (await device?.discardRejected(rejected.mutation.client_seq));
+    await this.#rest();
+    this.#tell();
+    return discarded?.ok === false ? { done: false, message: discarded.error.message } : { done: true };
+  }
+
+  async #state(): Promise<State> {
+    const server = await readKey<string>(SERVER_KEY);
+    const rows = await intakeRows();
+    const nothing = { pending: rows.length, conflicts: 0, isLocked: false, lastSyncMs: 0 };
+    const about = server === undefined ? {} : { server };
+    try {
+      const device = await this.#holder.device();
+      if (device === undefined) {
+        return { ...nothing, phase: "signed_out", recent: await recentOf(undefined, rows) };
+      }
+      const status = await device.status();
+      const { credentials } = device;
+      return {
+        ...about,
+        ...(credentials !== undefined && { account: { email: credentials.email } }),
+        phase: phaseOf(status),
+        pending: rows.length + status.pending,
+        conflicts: (await ownConflicts(device)).length,
+        isLocked: status.isLocked,
+        lastSyncMs: status.meta?.lastSyncMs ?? 0,
+        recent: await recentOf(device, rows),
+      };
+    } catch (error) {
+      if (!(error instanceof StoreError)) {
+        throw error;
+      }
+      return { ...nothing, ...about, phase: "unknown", recent: await recentOf(undefined, rows), problem: error.message };
+    }
+  }
+
+  #onEvent(event: ClientEvent): void {
+    if (event.event === "purged") {
+      void forgetAll();
+    }
+    this.#tell();
+  }
+
+  /** Tells every page the state. Changes that come while it is put together are told in one. */
+  #tell(): void {
+    if (this.#telling !== "idle") {
+      this.#telling = "again";
+      return;
+    }
+    this.#telling = "telling";
+    void this.#state().then((state) => {
+      for (const port of this.#ports) {
+        port.postMessage(state);
+      }
+      const isAgain = this.#telling === "again";
+      this.#telling = "idle";
+      if (isAgain) {
+        this.#tell();
+      }
+    });
+  }
+}
+
+function mintId(): string {
+  return idV7(Date.now(), crypto.getRandomValues(new Uint8Array(ID_RANDOM_BYTES)));
+}
+
+function phaseOf({ phase }: Status): State["phase"] {
+  switch (phase) {
+    case "live":
+    case "depositing":
+      return "live";
+    case "connecting":
+    case "greeting":
+      return "connecting";
+    case "paused":
+    case "waiting":
+      return "offline";
+    case "stopped":
+      return "stopped";
+    case "signed_out":
+      return "signed_out";
+  }
+}
+
+function sayFailure(failure: Failure): string {
+  switch (failure.failure) {
+    case "refused":
+      return failure.problem.message;
+    case "sign_in_needed":
+      return failure.message;
+    case "unreachable":
+      return "The server does not answer. Check its address in the options, and that it admits this extension.";
+  }
+}
