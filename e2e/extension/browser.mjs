@@ -31,21 +31,20 @@ export function missing() {
 }
 
 /**
- * The extension as it was built, but for its manifest: a fixed id. The browser asks a person before it grants access to a
- * page or a server, and there is none, so `hosts` are granted by the manifest.
+ * The extension as it was built, with a fixed id, so that the server can list it among its origins before the browser is
+ * there. It has no permission that a person's does not have.
  */
-function testBuild(hosts) {
+function testBuild() {
   const folder = mkdtempSync(join(tmpdir(), "syncline-extension-"));
   cpSync(join(EXTENSION, "dist"), folder, { recursive: true });
   const path = join(folder, "manifest.json");
-  const manifest = JSON.parse(readFileSync(path, "utf8"));
-  writeFileSync(path, JSON.stringify({ ...manifest, key: KEY, ...(hosts.length > 0 && { host_permissions: hosts }) }));
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), key: KEY }));
   return folder;
 }
 
 /** Starts the browser with the extension. */
-export async function openBrowser(hosts = JSON.parse(process.env.E2E_HOSTS ?? "[]")) {
-  const [extension, profile] = [testBuild(hosts), mkdtempSync(join(tmpdir(), "syncline-profile-"))];
+export async function openBrowser() {
+  const [extension, profile] = [testBuild(), mkdtempSync(join(tmpdir(), "syncline-profile-"))];
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: BROWSER,
     headless: false,
@@ -148,7 +147,11 @@ async function openPopup(cdp, id, page) {
     },
     /** Waits until the popup says this. */
     says: (text) =>
-      until(`the popup says ${text}`, async () => ((await run(() => document.body.innerText)).includes(text) ? true : undefined), 10_000),
+      until(
+        `the popup says ${text}`,
+        async () => ((await run(() => document.body.innerText)).includes(text) ? true : undefined),
+        10_000,
+      ),
     screenshot: async (path) => {
       const { result } = await send("Page.captureScreenshot", { format: "png" });
       writeFileSync(path, Buffer.from(result.data, "base64"));
@@ -156,7 +159,11 @@ async function openPopup(cdp, id, page) {
     close: async () => {
       cdp.off("Target.receivedMessageFromTarget", listener);
       await cdp.send("Target.closeTarget", { targetId: popup.targetId });
-      await until("the popup is closed", async () => ((await popupOf(cdp, id)) === undefined ? true : undefined), 5_000);
+      await until(
+        "the popup is closed",
+        async () => ((await popupOf(cdp, id)) === undefined ? true : undefined),
+        5_000,
+      );
     },
   };
 }
@@ -179,7 +186,11 @@ function fill(selector, value) {
 }
 
 /** Starts a server with demo data; `address` and `data` of an earlier one start that one again. */
-export async function startServer({ origin, data = mkdtempSync(join(tmpdir(), "syncline-e2e-")), listen = "127.0.0.1:0" }) {
+export async function startServer({
+  origin,
+  data = mkdtempSync(join(tmpdir(), "syncline-e2e-")),
+  listen = "127.0.0.1:0",
+}) {
   const child = spawn(SERVER, ["serve", "--demo", "--data", data, "--listen", listen], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ALLOWED_ORIGINS: origin },

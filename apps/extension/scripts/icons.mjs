@@ -5,7 +5,10 @@ import { chromium } from "playwright-core";
 
 const folder = new URL("../public/icons/", import.meta.url);
 const drawing = readFileSync(new URL("icon.svg", import.meta.url), "utf8");
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox"],
+});
 try {
   for (const size of [16, 32, 48, 128]) {
     const page = await browser.newPage({ viewport: { width: size, height: size } });

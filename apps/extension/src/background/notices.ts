@@ -12,8 +12,18 @@ export async function notify(device: Device): Promise<void> {
   const refused = (await device.rejected()).map(({ mutation }) => mutation.mutation_id);
   const conflicts = await ownConflicts(device);
   const news = [
-    { ids: refused, title: "A lead was refused", many: "leads were refused", todo: "Open Syncline to change or discard it." },
-    { ids: conflicts, title: "A conflict waits for you", many: "conflicts wait for you", todo: "Decide it in the console." },
+    {
+      ids: refused,
+      title: "A lead was refused",
+      many: "leads were refused",
+      todo: "Open Syncline to change or discard it.",
+    },
+    {
+      ids: conflicts,
+      title: "A conflict waits for you",
+      many: "conflicts wait for you",
+      todo: "Decide it in the console.",
+    },
   ];
   for (const { ids, title, many, todo } of news) {
     const fresh = ids.filter((id) => !told.has(id));
@@ -46,6 +56,7 @@ export async function showBadge(pending: number, refused: number): Promise<void>
   await chrome.action.setBadgeText({ text });
   await chrome.action.setBadgeBackgroundColor({ color: refused > 0 ? "#b3261e" : "#3b5bdb" });
   await chrome.action.setBadgeTextColor({ color: "#ffffff" });
-  const title = refused > 0 ? `Syncline: ${refused} refused` : pending > 0 ? `Syncline: ${pending} waiting` : "Syncline";
+  const title =
+    refused > 0 ? `Syncline: ${refused} refused` : pending > 0 ? `Syncline: ${pending} waiting` : "Syncline";
   await chrome.action.setTitle({ title });
 }

@@ -1,9 +1,9 @@
 /** The service worker's work: requests of pages, and rounds of synchronising. Everything lasting is on disk. */
 
-import { type ClientEvent, type Failure, StoreError, type Status } from "@syncline/sdk";
+import { type ClientEvent, type Failure, type Status, StoreError } from "@syncline/sdk";
 import { ID_RANDOM_BYTES, idV7 } from "@syncline/sdk/ids";
 import { duplicatesOf } from "../intake/duplicates.ts";
-import { type IntakeRow, INTAKE_ROWS_MAX, intakeRows, putIntake, removeIntake } from "../intake/intake.ts";
+import { INTAKE_ROWS_MAX, type IntakeRow, intakeRows, putIntake, removeIntake } from "../intake/intake.ts";
 import { readKey, SERVER_KEY, SYNC_ALARM, writeKey } from "../keys.ts";
 import type { Answer, Args, Done, Envelope, RequestName, Save, Saved, State } from "../messages.ts";
 import { serverAddress } from "../server.ts";
@@ -262,7 +262,13 @@ export class Worker {
       if (!(error instanceof StoreError)) {
         throw error;
       }
-      return { ...nothing, ...about, phase: "unknown", recent: await recentOf(undefined, rows), problem: error.message };
+      return {
+        ...nothing,
+        ...about,
+        phase: "unknown",
+        recent: await recentOf(undefined, rows),
+        problem: error.message,
+      };
     }
   }
 

@@ -1,7 +1,7 @@
 /** From a snapshot of a page to what a person may save of it. Pure: the same snapshot always gives the same capture. */
 
-import { readLinks, readSelection } from "./free.ts";
 import { type ContactField, type ContactFields, checked } from "./fields.ts";
+import { readLinks, readSelection } from "./free.ts";
 import { partsOf, type Thing, textOf, thingsOf } from "./nodes.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { domainOf, line, lines, webAddress } from "./text.ts";
@@ -34,7 +34,16 @@ interface Finding {
 }
 
 /** Subtypes of schema.org's Organization are many; what has an address or a telephone and a name is one, but for these. */
-const NOT_ORGANISATIONS = ["Person", "ContactPoint", "PostalAddress", "Place", "Product", "Event", "WebPage", "WebSite"];
+const NOT_ORGANISATIONS = [
+  "Person",
+  "ContactPoint",
+  "PostalAddress",
+  "Place",
+  "Product",
+  "Event",
+  "WebPage",
+  "WebSite",
+];
 const OFFERED = ["Product", "Service", "Offer", "Course", "SoftwareApplication", "Vehicle", "Accommodation"];
 /** Names of query parameters that may be secrets of the person who looks at the page. */
 const SECRET = /token|secret|passw|session|auth|signature|^sig$|^code$|^key$|api_?key/i;
@@ -47,7 +56,10 @@ export function captureOf(snapshot: Snapshot): Capture {
   const findings: Finding[] = [
     { source: "selection", fields: readSelection(snapshot.selection, person === undefined) },
     ...(person === undefined ? [] : [{ source: person.from, fields: personFields(person) }]),
-    ...organisationsOf(things).map((thing) => ({ source: thing.from, fields: organisationFields(thing, snapshot.url) })),
+    ...organisationsOf(things).map((thing) => ({
+      source: thing.from,
+      fields: organisationFields(thing, snapshot.url),
+    })),
     { source: "open_graph", fields: openGraph(snapshot, person === undefined) },
     { source: "link", fields: readLinks(snapshot.links, snapshot.url) },
     { source: "address_bar", fields: person === undefined ? addressBar(snapshot.url) : {} },
@@ -55,7 +67,7 @@ export function captureOf(snapshot: Snapshot): Capture {
   const contact: Partial<Record<ContactField, string>> = {};
   const sources: Partial<Record<ContactField, Source>> = {};
   for (const { source, fields } of findings) {
-    for (const [name, value] of groupsOf(fields, contact)) {
+    for (const [name, value] of fillable(fields, contact)) {
       const valid = checked(name, value);
       if (valid !== undefined && contact[name] === undefined) {
         contact[name] = valid;
@@ -67,35 +79,20 @@ export function captureOf(snapshot: Snapshot): Capture {
 }
 
 /** Names and addresses are taken whole from one place: half of one and half of another is nobody's. */
-function groupsOf(
+const WHOLES: readonly (readonly ContactField[])[] = [
+  ["firstname", "lastname"],
+  ["st_address", "city", "state", "zip", "country"],
+];
+
+/** What a finding may still fill. */
+function fillable(
   fields: Partial<Record<ContactField, string>>,
   held: Partial<Record<ContactField, string>>,
 ): [ContactField, string][] {
-  const isHeld = (...names: ContactField[]): boolean => names.some((name) => held[name] !== undefined);
-  const hasName = isHeld("firstname", "lastname");
-  const hasAddress = isHeld("st_address", "city", "state", "zip", "country");
-  return (Object.entries(fields) as [ContactField, string][]).filter(([name, value]) => {
-    if (value === "") {
-      return false;
-    }
-    switch (name) {
-      case "firstname":
-      case "lastname":
-        return !hasName;
-      case "st_address":
-      case "city":
-      case "state":
-      case "zip":
-      case "country":
-        return !hasAddress;
-      case "email":
-      case "phone_number":
-      case "company_name":
-      case "job_title":
-      case "website":
-        return true;
-    }
-  });
+  const taken = WHOLES.filter((whole) => whole.some((name) => held[name] !== undefined)).flat();
+  return (Object.entries(fields) as [ContactField, string][]).filter(
+    ([name, value]) => value !== "" && !taken.includes(name),
+  );
 }
 
 /** The person the page is about. Authors of articles and comments have a name alone and are not. */
@@ -144,7 +141,8 @@ function personFields(person: Thing): Finding["fields"] {
 
 function organisationsOf(things: readonly Thing[]): Thing[] {
   return things.filter((thing) => {
-    const isOther = NOT_ORGANISATIONS.some((type) => thing.types.has(type)) || OFFERED.some((type) => thing.types.has(type));
+    const isOther =
+      NOT_ORGANISATIONS.some((type) => thing.types.has(type)) || OFFERED.some((type) => thing.types.has(type));
     const isReachable = ["telephone", "email", "address", "contactPoint"].some((name) => thing.values.has(name));
     return !isOther && thing.values.has("name") && (isReachable || thing.types.has("Organization"));
   });

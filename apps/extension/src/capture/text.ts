@@ -2,13 +2,17 @@
 
 /** Surrogates without their other half. */
 const LONE = /\p{Surrogate}/gu;
-/** Controls but for white space; what turns the direction of text around; what is invisible; tags. */
-const UNSEEN =
-  /[\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e0fff}]/gu;
+/** What is not white space and not seen: controls, formats, tags. Two formats join letters in some scripts and emoji. */
+const UNSEEN = /(?![\s\u0085\u200c\u200d])[\p{Cc}\p{Cf}\ufff9-\ufffb]/gu;
 
 /** One line of readable text, composed (NFC), of at most `max` characters. */
 export function line(text: string, max: number): string {
-  return cut(readable(text).replace(/\s+/gu, " ").trim(), max);
+  return cut(
+    readable(text)
+      .replace(/[\s\u0085]+/gu, " ")
+      .trim(),
+    max,
+  );
 }
 
 /** Readable text that keeps its lines, of at most `max` characters. */
@@ -16,7 +20,13 @@ export function lines(text: string, max: number): string {
   const kept = readable(text)
     .split(/\r\n|[\n\r\u0085\u2028\u2029]/u)
     .map((each) => each.replace(/\s+/gu, " ").trim());
-  return cut(kept.join("\n").replace(/\n{3,}/g, "\n\n").trim(), max);
+  return cut(
+    kept
+      .join("\n")
+      .replace(/\n{3,}/g, "\n\n")
+      .trim(),
+    max,
+  );
 }
 
 function readable(text: string): string {

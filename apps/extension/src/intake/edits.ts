@@ -34,7 +34,11 @@ export function editsOf(row: IntakeRow, { userId, companyId, existing }: Surroun
       fields: {
         lead_id: row.leadId,
         activity_type: "capture",
-        activity_data: { url: save.lead.captured_url ?? null, page_title: save.pageTitle, sources: { ...save.sources } },
+        activity_data: {
+          url: save.lead.captured_url ?? null,
+          page_title: save.pageTitle,
+          sources: { ...save.sources },
+        },
         idempotency_key: `capture ${save.id}`,
       },
     },

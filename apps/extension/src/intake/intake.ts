@@ -62,7 +62,9 @@ async function seal(row: IntakeRow): Promise<string> {
 
 async function unseal(key: string, sealed: string | undefined): Promise<IntakeRow | undefined> {
   try {
-    const [iv, bytes] = (sealed ?? "").split(".").map((part) => Uint8Array.from(atob(part), (each) => each.charCodeAt(0)));
+    const [iv, bytes] = (sealed ?? "")
+      .split(".")
+      .map((part) => Uint8Array.from(atob(part), (each) => each.charCodeAt(0)));
     const algorithm = { name: "AES-GCM", iv: iv ?? new Uint8Array(), additionalData: new TextEncoder().encode(key) };
     const text = await crypto.subtle.decrypt(algorithm, await deviceKey(KEY_NAME), bytes ?? new Uint8Array());
     return JSON.parse(new TextDecoder().decode(text)) as IntakeRow;

@@ -25,7 +25,8 @@ async function show(): Promise<State> {
   const now = await ask("state", null);
   address.value = now.server ?? "";
   access.checked = now.server !== undefined && (await isGranted(now.server));
-  account.textContent = now.account === undefined ? "Nobody is signed in. Sign in from the popup." : `Signed in as ${now.account.email}.`;
+  account.textContent =
+    now.account === undefined ? "Nobody is signed in. Sign in from the popup." : `Signed in as ${now.account.email}.`;
   state.textContent = `${indicatorOf(now, Date.now()).text} Last sync: ${ago(now.lastSyncMs, Date.now())}.`;
   signOut.hidden = now.account === undefined;
   return now;
@@ -43,7 +44,9 @@ async function save(): Promise<void> {
   // Asked first: the browser takes the question for the person's own only right after their click.
   if (access.checked && !hasAccess && !(await chrome.permissions.request({ origins }))) {
     access.checked = false;
-    say("The browser keeps this extension away from the server's address. It works all the same if the server admits the extension.");
+    say(
+      "The browser keeps this extension away from the server's address. It works all the same if the server admits the extension.",
+    );
   } else if (!access.checked && hasAccess) {
     // What the administrator of the browser has granted cannot be given back here.
     await chrome.permissions.remove({ origins }).catch(() => false);

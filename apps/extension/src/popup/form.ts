@@ -66,15 +66,19 @@ export function formOf(options: FormOptions): HTMLFormElement {
   let wanted = 0;
 
   const read = (): ContactFields =>
-    Object.fromEntries([...inputs].flatMap(([name, { value }]) => (value.trim() === "" ? [] : [[name, line(value, 2_048)]])));
+    Object.fromEntries(
+      [...inputs].flatMap(([name, { value }]) => (value.trim() === "" ? [] : [[name, line(value, 2_048)]])),
+    );
   const showDuplicates = async (): Promise<void> => {
     const asked = ++wanted;
     const found = options.parts === "contact" ? [] : await ask("duplicates", read()).catch(() => []);
     if (asked === wanted) {
       existing = found.some(({ id }) => id === existing) ? existing : undefined;
-      hint.replaceChildren(...duplicateChoices(found, existing, (id) => {
-        existing = id;
-      }));
+      hint.replaceChildren(
+        ...duplicateChoices(found, existing, (id) => {
+          existing = id;
+        }),
+      );
     }
   };
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -106,7 +110,11 @@ export function formOf(options: FormOptions): HTMLFormElement {
     try {
       const saved = await options.save({
         contact: read(),
-        lead: { ...lead, ...(interested !== "" && { product_interest: interested }), ...(noted !== "" && { notes: noted }) },
+        lead: {
+          ...lead,
+          ...(interested !== "" && { product_interest: interested }),
+          ...(noted !== "" && { notes: noted }),
+        },
         ...(existing !== undefined && { existing }),
       });
       if (saved.saved) {
@@ -139,7 +147,12 @@ export function formOf(options: FormOptions): HTMLFormElement {
     h("div", { class: "fields" }, ...rows),
     ...(options.parts === "contact" ? [] : [field("Interest", interest), field("Notes", notes)]),
     alert,
-    h("div", { class: "actions" }, save, h("button", { attributes: { type: "button" }, on: { click: () => options.close("") } }, "Cancel")),
+    h(
+      "div",
+      { class: "actions" },
+      save,
+      h("button", { attributes: { type: "button" }, on: { click: () => options.close("") } }, "Cancel"),
+    ),
   );
 }
 
@@ -177,7 +190,10 @@ function duplicateChoices(
       h("legend", {}, found.length === 1 ? "This may be somebody you know" : "These may be people you know"),
       choice(undefined, "Make a new contact"),
       ...found.map(({ id, name, company, same }) =>
-        choice(id, `Add to ${name}${company === "" ? "" : `, ${company}`} (${same.map((each) => SAME[each]).join(", ")})`),
+        choice(
+          id,
+          `Add to ${name}${company === "" ? "" : `, ${company}`} (${same.map((each) => SAME[each]).join(", ")})`,
+        ),
       ),
     ),
   ];

@@ -59,7 +59,11 @@ function showList(now: State): void {
   const isSignInWanted = now.server !== undefined && (now.account === undefined || now.phase === "signed_out");
   const held = view.querySelector("form");
   view.replaceChildren(
-    h("button", { class: "primary wide", attributes: { id: "capture", type: "button" }, on: { click: () => void capture() } }, "Capture this page"),
+    h(
+      "button",
+      { class: "primary wide", attributes: { id: "capture", type: "button" }, on: { click: () => void capture() } },
+      "Capture this page",
+    ),
     ...(now.server === undefined ? [chooseServer()] : []),
     // Somebody may be writing in it.
     ...(isSignInWanted ? [held ?? signInForm()] : []),
@@ -75,7 +79,14 @@ function showList(now: State): void {
 function rowOf(recent: Recent): HTMLElement {
   const isOpen = recent.state === "refused" || recent.state === "invalid";
   const button = (text: string, click: () => void): HTMLElement =>
-    h("button", { attributes: { id: `${text} ${recent.id}`, type: "button", "aria-label": `${text} ${recent.name}` }, on: { click } }, text);
+    h(
+      "button",
+      {
+        attributes: { id: `${text} ${recent.id}`, type: "button", "aria-label": `${text} ${recent.name}` },
+        on: { click },
+      },
+      text,
+    );
   return h(
     "li",
     { attributes: { "data-state": recent.state } },
@@ -83,7 +94,14 @@ function rowOf(recent: Recent): HTMLElement {
     h("span", { class: "state" }, STATES[recent.state]),
     ...(recent.message === undefined ? [] : [h("p", { class: "why" }, recent.message)]),
     ...(isOpen
-      ? [h("div", { class: "actions" }, button("Change", () => correct(recent)), button("Discard", () => void discard(recent)))]
+      ? [
+          h(
+            "div",
+            { class: "actions" },
+            button("Change", () => correct(recent)),
+            button("Discard", () => void discard(recent)),
+          ),
+        ]
       : []),
   );
 }
@@ -150,7 +168,11 @@ function say(text: string): void {
 }
 
 function chooseServer(): HTMLElement {
-  const open = h("button", { attributes: { type: "button" }, on: { click: () => void chrome.runtime.openOptionsPage() } }, "Choose your server");
+  const open = h(
+    "button",
+    { attributes: { type: "button" }, on: { click: () => void chrome.runtime.openOptionsPage() } },
+    "Choose your server",
+  );
   return h("p", { class: "note" }, open);
 }
 

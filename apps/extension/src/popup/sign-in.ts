@@ -10,7 +10,12 @@ export function signInForm(): HTMLFormElement {
   };
   const [emailRow, email] = input("sign_in_email", "email", "username", "E-mail");
   const [passwordRow, password] = input("sign_in_password", "password", "current-password", "Password");
-  const [workspaceRow, workspace] = input("sign_in_workspace", "text", "organization", "Workspace (if you have several)");
+  const [workspaceRow, workspace] = input(
+    "sign_in_workspace",
+    "text",
+    "organization",
+    "Workspace (if you have several)",
+  );
   const alert = h("p", { class: "alert", attributes: { role: "alert" } });
   const submit = h("button", { class: "primary", attributes: { type: "submit" } }, "Sign in");
 

@@ -50,6 +50,10 @@ export function ago(thenMs: number, nowMs: number): string {
     return "just now";
   }
   const [count, unit] =
-    minutes < 60 ? [minutes, "minute"] : minutes < 1_440 ? [Math.floor(minutes / 60), "hour"] : [Math.floor(minutes / 1_440), "day"];
+    minutes < 60
+      ? [minutes, "minute"]
+      : minutes < 1_440
+        ? [Math.floor(minutes / 60), "hour"]
+        : [Math.floor(minutes / 1_440), "day"];
   return `${count} ${unit}${count === 1 ? "" : "s"} ago`;
 }
