@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     Step { name: "planted bugs", run: || simulate(&["--planted"]) },
     Step { name: "python example", run: python_example },
     Step { name: "sdk", run: sdk },
+    Step { name: "extension", run: extension },
 ];
 
 pub fn test() -> Result<()> {
@@ -133,15 +134,44 @@ fn python_example() -> Result<Done> {
     Ok(Done::Passed)
 }
 
+/// Why no TypeScript can be run here; `None`: it can.
+fn node_is_missing() -> Option<Done> {
+    let modern = ["-e", "process.exit(Number(process.versions.node.split('.')[0]) >= 20 ? 0 : 1)"];
+    let works =
+        shell::program("node".as_ref()).args(modern).works() && shell::program("npm".as_ref()).args(["-v"]).works();
+    (!works).then_some(Done::Skipped("Node.js 20 with npm is not installed"))
+}
+
+/// npm for the package in `folder`.
+fn npm(folder: &str, task: &str) -> shell::Program {
+    shell::program("npm".as_ref()).args(["--prefix", folder, task])
+}
+
 /// The TypeScript client: types, its own tests, random histories against the server as it was built above, its size.
 fn sdk() -> Result<Done> {
-    let modern = ["-e", "process.exit(Number(process.versions.node.split('.')[0]) >= 20 ? 0 : 1)"];
-    if !shell::program("node".as_ref()).args(modern).works() || !shell::program("npm".as_ref()).args(["-v"]).works() {
-        return Ok(Done::Skipped("Node.js 20 with npm is not installed"));
+    if let Some(missing) = node_is_missing() {
+        return Ok(missing);
     }
-    let npm = |task: &str| shell::program("npm".as_ref()).args(["--prefix", "packages/sdk", task]);
-    npm("ci").args(["--no-audit", "--no-fund"]).run()?;
+    npm("packages/sdk", "ci").args(["--no-audit", "--no-fund"]).run()?;
     let server = shell::built("debug", "syncline")?;
-    npm("test").env("SYNCLINE_BIN", &server.to_string_lossy()).run()?;
+    npm("packages/sdk", "test").env("SYNCLINE_BIN", &server.to_string_lossy()).run()?;
+    Ok(Done::Passed)
+}
+
+/// The browser extension: types, captures of pages, its build, and that build in a real browser against the server.
+fn extension() -> Result<Done> {
+    if let Some(missing) = node_is_missing() {
+        return Ok(missing);
+    }
+    npm("apps/extension", "ci").args(["--no-audit", "--no-fund"]).run()?;
+    npm("apps/extension", "test").run()?;
+    npm("apps/extension", "run").args(["build"]).run()?;
+    let browser = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
+    if !shell::program(browser.as_ref()).args(["--version"]).works() {
+        return Ok(Done::Partly("Chromium is not installed, so the extension was not run in a browser".to_owned()));
+    }
+    let server = shell::built("debug", "syncline")?;
+    let test = shell::program("node".as_ref()).args(["--test", "e2e/extension/extension.test.mjs"]);
+    test.env("SYNCLINE_BIN", &server.to_string_lossy()).env("CHROMIUM", &browser).run()?;
     Ok(Done::Passed)
 }
