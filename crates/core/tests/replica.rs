@@ -696,3 +696,16 @@ fn rep_2_rows_decide_what_is_fetched_and_what_is_removed() {
     b.r.compare(&VerifyReply { scope: w, seq: 40, split: vec![], rows: vec![range] }).unwrap();
     assert!(b.r.get("things", rid(3)).unwrap().is_none(), "not listed: removed");
 }
+
+#[test]
+fn liv_1_a_close_code_means_what_its_range_says() {
+    let waits = [None, Some(1006), Some(4400), Some(4499), Some(4500), Some(4599)];
+    let stops = [4600, 4602, 4650, 4699].map(Some);
+    for (code, is_final) in waits.map(|code| (code, false)).into_iter().chain(stops.map(|code| (code, true))) {
+        let mut b = Bed::new();
+        b.live10();
+        b.go(Input::Disconnected { code });
+        assert_eq!(b.s.is_stopped(), is_final, "{code:?}");
+        assert_eq!(b.s.next_wakeup_ms().is_none(), is_final, "{code:?}");
+    }
+}

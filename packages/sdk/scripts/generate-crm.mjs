@@ -73,7 +73,10 @@ function entityTypes(name, entity) {
         .map(([field, declared]) => `  ${field}?: ${patchType(declared)}${declared.required ? "" : " | null"};`);
   return [
     `export interface ${type} {\n${record.join("\n")}\n}\n`,
-    `export interface ${type}Create {\n${create.join("\n")}\n}\n`,
+    // What the server alone creates cannot be created: there is no value of this type.
+    entity.create === "server"
+      ? `export type ${type}Create = never;\n`
+      : `export interface ${type}Create {\n${create.join("\n")}\n}\n`,
     update.length === 0
       ? `export type ${type}Update = Record<string, never>;\n`
       : `export interface ${type}Update {\n${update.join("\n")}\n}\n`,

@@ -89,7 +89,7 @@ codes! {
     BackendMismatch = "backend_mismatch", Fatal, 409;
 }
 
-/// WebSocket close codes. 44xx: reconnect with back-off; 45xx: resync, then reconnect at once; 46xx: stop.
+/// WebSocket close codes. 44xx: reconnect with back-off; 45xx: the same, and start from `hello`; 46xx: stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u16)]
 pub enum CloseCode {

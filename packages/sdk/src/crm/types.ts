@@ -46,14 +46,7 @@ export interface Workspace {
   plan?: "free" | "team" | "business";
 }
 
-export interface WorkspaceCreate {
-  name: string;
-  slug: string;
-  default_currency?: string | null;
-  timezone?: string | null;
-  default_country?: string | null;
-  offline_lease_hours?: number | null;
-}
+export type WorkspaceCreate = never;
 
 export interface WorkspaceUpdate {
   name?: string;
@@ -74,13 +67,7 @@ export interface User {
   last_seen_at?: string;
 }
 
-export interface UserCreate {
-  name: string;
-  phone?: string | null;
-  locale?: string | null;
-  timezone?: string | null;
-  avatar_url?: string | null;
-}
+export type UserCreate = never;
 
 export interface UserUpdate {
   name?: string;
@@ -99,9 +86,7 @@ export interface WorkspaceMember {
   revoked_at?: string;
 }
 
-export interface WorkspaceMemberCreate {
-
-}
+export type WorkspaceMemberCreate = never;
 
 export type WorkspaceMemberUpdate = Record<string, never>;
 
@@ -935,10 +920,7 @@ export interface Approval {
   comment?: string;
 }
 
-export interface ApprovalCreate {
-  decision?: "pending" | "approved" | "rejected" | "withdrawn" | null;
-  comment?: string | null;
-}
+export type ApprovalCreate = never;
 
 export interface ApprovalUpdate {
   decision?: "pending" | "approved" | "rejected" | "withdrawn" | null;
@@ -957,9 +939,7 @@ export interface Import {
   last_row?: number;
 }
 
-export interface ImportCreate {
-
-}
+export type ImportCreate = never;
 
 export type ImportUpdate = Record<string, never>;
 
@@ -971,9 +951,7 @@ export interface Merge {
   undone_at?: string;
 }
 
-export interface MergeCreate {
-
-}
+export type MergeCreate = never;
 
 export type MergeUpdate = Record<string, never>;
 
@@ -1000,8 +978,6 @@ export interface Conflict {
   due_at?: string;
 }
 
-export interface ConflictCreate {
-
-}
+export type ConflictCreate = never;
 
 export type ConflictUpdate = Record<string, never>;

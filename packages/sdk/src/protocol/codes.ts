@@ -56,13 +56,11 @@ export function allCodes(): ReadonlyMap<string, ErrorClass> {
 }
 
 /** WebSocket close codes (spec/CODES.md). The range says what to do; these few need more than their range says. */
-/** From here: reconnect at once and say `hello`. */
-export const CLOSE_RESYNC_MIN = 4500;
-/** From here: stop. */
+/** From here to there: stop. */
 export const CLOSE_FINAL_MIN = 4600;
+export const CLOSE_FINAL_MAX = 4699;
 export const CLOSE_AUTH_TIMEOUT = 4401;
 export const CLOSE_UNAUTHENTICATED = 4406;
-export const CLOSE_PROTO_UNSUPPORTED = 4600;
 export const CLOSE_DEVICE_REVOKED = 4601;
 export const CLOSE_BACKEND_MISMATCH = 4602;
 

@@ -5,9 +5,8 @@ import {
   CLOSE_AUTH_TIMEOUT,
   CLOSE_BACKEND_MISMATCH,
   CLOSE_DEVICE_REVOKED,
+  CLOSE_FINAL_MAX,
   CLOSE_FINAL_MIN,
-  CLOSE_PROTO_UNSUPPORTED,
-  CLOSE_RESYNC_MIN,
   CLOSE_UNAUTHENTICATED,
 } from "../protocol/codes.ts";
 import { BACKOFF_MAX_MS, BACKOFF_MIN_MS } from "../protocol/limits.ts";
@@ -104,9 +103,6 @@ export async function onDisconnected(turn: Turn, code: number | undefined): Prom
     case CLOSE_DEVICE_REVOKED:
       await finishPurge(turn, "device_revoked");
       return;
-    case CLOSE_PROTO_UNSUPPORTED:
-      stop(turn, "proto_unsupported");
-      return;
     case CLOSE_BACKEND_MISMATCH:
       stop(turn, "backend_mismatch");
       return;
@@ -115,9 +111,12 @@ export async function onDisconnected(turn: Turn, code: number | undefined): Prom
       turn.effects.push({ effect: "renew_token" });
       break;
   }
-  // The server wants a new `hello` at once; one that says so again and again gets back-off like any other.
-  const isResync = code !== undefined && code >= CLOSE_RESYNC_MIN && code < CLOSE_FINAL_MIN;
-  reconnectLater(turn, isResync && turn.session.attempts === 0 ? 0 : undefined);
+  if (code !== undefined && code >= CLOSE_FINAL_MIN && code <= CLOSE_FINAL_MAX) {
+    // Those of a later version mean what their range means.
+    stop(turn, "proto_unsupported");
+    return;
+  }
+  reconnectLater(turn);
 }
 
 /** Gives the database a new client id and connects again, because a connection is the client's that opened it. */

@@ -53,4 +53,8 @@ it("the compiler checks names and values", () => {
     leads.select({ where: { tags: "a", priority: null }, sort: "expected_close_date" }),
   ];
   expect(misuse).toBeTypeOf("function");
+  const create = (conflicts: EntityApi<CrmEntities["conflicts"]>): unknown =>
+    // @ts-expect-error only the server makes conflicts
+    conflicts.create({});
+  expect(create).toBeTypeOf("function");
 });

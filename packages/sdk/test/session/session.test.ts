@@ -675,14 +675,17 @@ describe("connections", () => {
     [4500, "waiting", false],
     [4600, "stopped", false],
     [4602, "stopped", false],
+    [4699, "stopped", false],
     [1006, "waiting", false],
   ] as const)("close code %i leads to %s, with a new token: %s", async (code, phase, isRenewed) => {
     const bed = await Bed.live10();
     const effects = await bed.go({ input: "disconnected", code });
     expect(bed.session.phase).toBe(phase);
     expect(has(effects, "renew_token")).toBe(isRenewed);
-    if (code === 4500) {
-      expect(bed.session.nextWakeupMs(), "at once").toBe(bed.timeMs);
+    if (phase === "waiting") {
+      const waitMs = (bed.session.nextWakeupMs() ?? 0) - bed.timeMs;
+      expect(waitMs, "back-off begins with at most half a second").toBeLessThanOrEqual(500);
+      expect(waitMs).toBeGreaterThan(0);
     }
   });
 

@@ -445,8 +445,9 @@ impl ClientSession {
         match (&self.state, code) {
             (State::Paused | State::SignedOut | State::Stopped { .. } | State::Waiting { .. }, _) => {}
             (_, Some(4601)) => self.finish_purge(replica, Code::DeviceRevoked, effects)?,
-            (_, Some(4600)) => self.stop(Code::ProtoUnsupported, effects),
             (_, Some(4602)) => self.stop(Code::BackendMismatch, effects),
+            // Those of a later version mean what their range means.
+            (_, Some(4600..=4699)) => self.stop(Code::ProtoUnsupported, effects),
             (_, code) => {
                 if matches!(code, Some(4401 | 4406)) {
                     effects.push(Effect::RenewToken);
