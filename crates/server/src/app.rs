@@ -7,6 +7,7 @@ use syncline_core::schema::Schema;
 use syncline_storage::Database;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::bus::Bus;
 use crate::config::Config;
@@ -23,6 +24,7 @@ pub struct App {
     pub config: Config,
     pub db: Db,
     pub auth: Auth,
+    pub audit: Audit,
     pub writer: Writer<Database>,
     pub hub: Arc<Hub>,
     pub bus: Bus,

@@ -4,6 +4,7 @@
 //! commit → the answer, and at the same time → [`hub`] → everybody else who may see it. Start reading at [`server`].
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod bootstrap;
 pub mod bus;

@@ -7,6 +7,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use syncline_core::id::WorkspaceId;
 use syncline_core::storage::{Read, Store as _, StoreResult};
 use syncline_core::{Seq, TimestampMs};
+use syncline_storage::DatabaseAuth;
 use syncline_storage::sqlite::{Backlog, BacklogQuery};
 use tokio::sync::watch;
 
@@ -122,8 +123,26 @@ async fn housekeep(app: &App) -> StoreResult<()> {
     app.auth.with_store(move |store| store.purge_expired_refresh(now.saturating_sub(RETENTION_MS))).await?;
     let db = app.db.clone();
     let workspaces = tokio::task::spawn_blocking(move || db.workspaces()).await;
-    for workspace_id in workspaces.unwrap_or_else(|_| Ok(Vec::new()))? {
+    let workspaces = workspaces.unwrap_or_else(|_| Ok(Vec::new()))?;
+    prune_audit(app, &workspaces, now).await?;
+    for workspace_id in workspaces {
         compact(app, &workspace_id, now.saturating_sub(RETENTION_MS)).await?;
+    }
+    Ok(())
+}
+
+/// Entries of an audit log that one transaction forgets.
+const PRUNE_STEP: usize = 5_000;
+
+async fn prune_audit(app: &App, workspaces: &[WorkspaceId], now: TimestampMs) -> StoreResult<()> {
+    let before = now.saturating_sub(app.config.audit.retention_days * 86_400_000);
+    for workspace in std::iter::once(None).chain(workspaces.iter().cloned().map(Some)) {
+        let mut pruned = PRUNE_STEP;
+        while pruned == PRUNE_STEP {
+            let workspace = workspace.clone();
+            let prune = move |store: &DatabaseAuth| store.prune_audit(workspace.as_ref(), before, PRUNE_STEP);
+            pruned = app.auth.with_store(prune).await?;
+        }
     }
     Ok(())
 }

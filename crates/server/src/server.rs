@@ -12,6 +12,7 @@ use syncline_storage::{Database, DatabaseAuth, DatabaseOptions, DatabaseUrl, Pos
 use tokio::sync::Semaphore;
 
 use crate::app::{App, CATCH_UP_KIB_MAX};
+use crate::audit::{Audit, AuditWriter};
 use crate::auth::{Auth, AuthError, AuthParts, Revocations};
 use crate::bus::{Bus, BusError};
 use crate::clock;
@@ -36,6 +37,7 @@ pub struct Server {
     publisher: Publisher,
     nodes: Nodes,
     maintenance: Maintenance,
+    audit: AuditWriter,
     lock: Option<File>,
 }
 
@@ -85,7 +87,8 @@ impl Server {
         let bus = Bus::start(&config.bus, &config.http.listen().to_string()).await?;
         let db = Db::new(store.reader(), Arc::clone(&schema), config.store.readers);
         let hub = Arc::new(Hub::new(&config.sockets, Arc::clone(&metrics)));
-        let auth = identity(&config, store.auth(), &db, &bus, &metrics).await?;
+        let (audit, audit_writer) = Audit::start(store.auth());
+        let auth = identity(&config, store.auth(), &db, (&bus, &audit), &metrics).await?;
         let publisher = Publisher::spawn(Arc::clone(&hub), db.clone()).map_err(ServerError::Thread)?;
         let (publish, hints) = (publisher.sender(), bus.clone());
         let writer = Writer::spawn(WriterParts {
@@ -112,6 +115,7 @@ impl Server {
             config,
             db,
             auth,
+            audit,
             hub,
             bus,
             metrics,
@@ -123,7 +127,7 @@ impl Server {
         let nodes = Nodes::start(&app, is_shared);
         let maintenance = Maintenance::start(Arc::clone(&app));
         tracing::info!(event = "started", address = %listening.address, "listening on {}", listening.address);
-        Ok(Self { app, listening, operators, publisher, nodes, maintenance, lock })
+        Ok(Self { app, listening, operators, publisher, nodes, maintenance, audit: audit_writer, lock })
     }
 
     /// Where it listens; with port 0 the port that was free.
@@ -143,7 +147,7 @@ impl Server {
     /// Drains and stops, within `http.drain_ms` and a moment: no new connections; sessions finish their pushes and are
     /// told when to come back; requests under way finish; what was pushed is decided; the store is closed.
     pub async fn stop(self) {
-        let Self { app, listening, operators, publisher, nodes, maintenance, lock } = self;
+        let Self { app, listening, operators, publisher, nodes, maintenance, audit, lock } = self;
         tracing::info!(event = "stopping", "draining");
         listening.stop_accepting();
         let bound = Duration::from_millis(app.config.http.drain_ms);
@@ -158,6 +162,7 @@ impl Server {
             operators.stop_accepting();
         }
         maintenance.stop().await;
+        audit.stop().await;
         nodes.stop();
         app.bus.close().await;
         let closing = tokio::task::spawn_blocking(move || {
@@ -241,13 +246,14 @@ async fn identity(
     config: &Config,
     auth_store: DatabaseAuth,
     db: &Db,
-    bus: &Bus,
+    (bus, audit): (&Bus, &Audit),
     metrics: &Arc<Metrics>,
 ) -> Result<Auth, ServerError> {
     let (tokens, db, bus, metrics) = (config.tokens.clone(), db.clone(), bus.clone(), Arc::clone(metrics));
+    let audit = audit.clone();
     let made = tokio::task::spawn_blocking(move || {
         let revocations = Arc::new(Revocations::load(&auth_store, &db.workspaces()?, clock::now_ms())?);
-        Ok(Auth::new(AuthParts { config: tokens, db, revocations, store: auth_store, bus, metrics })?)
+        Ok(Auth::new(AuthParts { config: tokens, db, revocations, store: auth_store, bus, audit, metrics })?)
     });
     made.await.map_err(|error| ServerError::Thread(std::io::Error::other(error)))?
 }

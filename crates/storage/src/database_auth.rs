@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use crate::postgres::PostgresAuth;
 use crate::sqlite::{
-    AuthStore, Backlog, BacklogQuery, ClientStatus, Credential, Device, PutCredential, RefreshToken, Rotate, Rotation,
+    AuditEntry, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, ClientStatus, Credential, Device,
+    PutCredential, RefreshToken, Rotate, Rotation,
 };
 
 /// The `auth_*` tables. Cheap to clone, usable from any thread; every method blocks, so call it off the async runtime. What
@@ -72,6 +73,15 @@ hand_on! {
     /// Notes when devices were seen; collect them and call it now and then, not per request.
     fn touch_devices(seen: &[(WorkspaceId, DeviceId, TimestampMs)]) -> ();
     fn touch_device(workspace: &WorkspaceId, device_id: DeviceId, now: TimestampMs) -> ();
+    /// Appends entries in their order, all or none, each to its workspace's chain; one that is there already is left out.
+    fn append_audit(entries: &[AuditEntry]) -> ();
+    /// A page of a workspace's audit log, newest first; `None`: the server's own.
+    fn audit_page(workspace: Option<&WorkspaceId>, query: &AuditQuery) -> Vec<AuditRow>;
+    /// Recomputes the chain of an audit log. O(log).
+    fn verify_audit(workspace: Option<&WorkspaceId>) -> AuditReport;
+    /// Forgets the oldest entries that are from before `before`, at most `rows_max`, and moves the chain's anchor along;
+    /// returns how many.
+    fn prune_audit(workspace: Option<&WorkspaceId>, before: TimestampMs, rows_max: usize) -> usize;
     fn kv_get(workspace: Option<&WorkspaceId>, key: &str) -> Option<Vec<u8>>;
     fn kv_put(workspace: Option<&WorkspaceId>, key: &str, value: &[u8]) -> ();
     /// Stores `value` unless there is one, and returns what is stored then.

@@ -6,7 +6,8 @@ use super::tree::Tree;
 pub const PATH: &str = "docs/CONFIG.md";
 const FOLDER: &str = "crates/server/src/config/";
 /// Sections in the order of a configuration file.
-const SECTIONS: &[&str] = &["deployment", "http", "edge", "store", "sockets", "tokens", "bus", "metrics", "log"];
+const SECTIONS: &[&str] =
+    &["deployment", "http", "edge", "store", "sockets", "tokens", "bus", "metrics", "audit", "log"];
 
 const HEAD: &str = "# Configuration
 

@@ -10,13 +10,17 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use serde_json::Map;
+use syncline_core::id::WorkspaceId;
 use syncline_core::record::Record;
 use syncline_core::schema::{Entity, FieldType};
 use syncline_core::storage::{Read, Store as _, StoreError, StoreResult};
 use syncline_core::{Name, Value};
+use syncline_server::audit::{AuditEvent, AuditRecord};
+use syncline_storage::Database;
 
 use super::data::{self, DataArgs};
 use super::formula;
+use crate::clock;
 
 #[derive(Debug, Args)]
 pub struct ExportArgs {
@@ -61,10 +65,18 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<u8> {
     let mut writer = RowWriter::new(args, entity, BufWriter::with_capacity(1 << 18, out))?;
     store.read(&workspace, |read| each_record(read, entity, |record| writer.write(record).map_err(unwritten)))?;
     let rows = writer.finish()?;
+    note(&store, &workspace, args, rows)?;
     if args.out.is_some() {
         eprintln!("{rows} {} exported", entity.name);
     }
     Ok(0)
+}
+
+/// Who can run this can read everything; that it was done is in the audit log.
+fn note(store: &Database, workspace: &WorkspaceId, args: &ExportArgs, rows: u64) -> anyhow::Result<()> {
+    let record = AuditRecord::new(workspace, AuditEvent::Export).about(&args.entity).with("rows", rows);
+    let entry = record.with("by", "command_line").into_entry(syncline_server::random::uuid_v7(), clock::now_ms(), 0);
+    Ok(store.auth().append_audit(&[entry])?)
 }
 
 fn unwritten(error: anyhow::Error) -> StoreError {

@@ -4,6 +4,7 @@
 //! they never run beside a server; those that read run while a server does, and on PostgreSQL so does an import. Exit codes: 0 done, 1 failed or a problem found,
 //! 2 wrong usage, 3 done but some rows failed, 4 somebody else is writing to the data.
 
+pub mod audit;
 pub mod backup;
 pub mod config;
 pub mod data;
@@ -29,6 +30,8 @@ pub enum OpsCommand {
     Import(import::ImportArgs),
     /// Export an entity as CSV or JSON
     Export(export::ExportArgs),
+    /// Verify or export the log of sign-ins and administrators' doings
+    Audit(audit::AuditArgs),
     /// Check, show or document the server's configuration
     Config(config::ConfigArgs),
     /// Check the database, the audit chain and the surroundings
@@ -48,6 +51,7 @@ pub fn run(command: &OpsCommand) -> ExitCode {
     let done = match command {
         OpsCommand::Import(args) => import::run(args),
         OpsCommand::Export(args) => export::run(args),
+        OpsCommand::Audit(args) => audit::run(args),
         OpsCommand::Config(args) => config::run(args),
         OpsCommand::Doctor(args) => doctor::run(args),
         OpsCommand::Backup(args) => backup::run_backup(args),

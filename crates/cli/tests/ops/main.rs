@@ -1,6 +1,7 @@
 //! The operator's commands through the real program, judged by what they answer with `--json` and what an export shows.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
+mod audit;
 mod backup;
 mod config;
 mod doctor;

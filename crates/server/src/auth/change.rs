@@ -7,6 +7,7 @@ use syncline_storage::sqlite::{Credential, PutCredential};
 use super::AuthError;
 use super::service::Auth;
 use super::token::Claims;
+use crate::audit::{AuditEvent, AuditRecord};
 
 impl Auth {
     /// Replaces the caller's password after checking the present one, and ends all their sign-ins.
@@ -34,6 +35,7 @@ impl Auth {
         let (workspace, hash) = (workspace_id.clone(), self.passwords.hash(new).await?);
         self.with_store(move |store| store.set_password_hash(&workspace, user, &hash)).await?;
         tracing::info!(event = "password_changed", %workspace_id, user_id = %user, "a password was changed");
+        self.audit.record(AuditRecord::new(workspace_id, AuditEvent::PasswordChanged).about(user)).await;
         self.sign_out_everywhere(workspace_id, user).await
     }
 

@@ -5,6 +5,7 @@ use syncline_storage::sqlite::Device;
 
 use super::AuthError;
 use super::service::Auth;
+use crate::audit::{AuditEvent, AuditRecord};
 use crate::bus::Revocation;
 use crate::clock;
 use crate::observe::{AuthOperation, Status};
@@ -36,6 +37,7 @@ impl Auth {
         self.bus.revoke(workspace_id, Revocation::Device { device_id: id }).await;
         self.metrics.count_auth(AuthOperation::RevokeDevice, Status::Ok);
         tracing::info!(event = "device_revoked", %workspace_id, device_id = %id, "a device was revoked");
+        self.audit.record(AuditRecord::new(workspace_id, AuditEvent::DeviceRevoked).about(id)).await;
         Ok(is_new)
     }
 }

@@ -11,6 +11,7 @@ use syncline_storage::sqlite::{Credential, Device, RefreshOwner, RefreshToken, T
 use super::service::Auth;
 use super::token::{TokenKind, TokenSubject};
 use super::{AuthError, PASSWORD_CHARS_MAX};
+use crate::audit::{AuditEvent, AuditRecord};
 use crate::clock;
 use crate::observe::{AuthOperation, Status};
 
@@ -56,6 +57,8 @@ impl Auth {
         if let Ok(signed_in) = &result {
             let SignedIn { workspace_id, user_id, device_id, .. } = signed_in;
             tracing::info!(event = "login", %workspace_id, %user_id, %device_id, "signed in");
+            let record = AuditRecord::new(workspace_id, AuditEvent::SignIn).by(*user_id).on_device(*device_id);
+            self.audit.record(record.with("method", "password")).await;
         }
         result
     }
@@ -87,6 +90,9 @@ impl Auth {
         let known_lock = found.iter().map(|credential| credential.locked_until_ms).max();
         let locked_until = known_lock.unwrap_or_else(|| self.unknown.locked_until(&folded));
         if locked_until > now {
+            for credential in &found {
+                self.note_failure(credential, AuditEvent::LockedOut, credential.failed_attempts).await;
+            }
             return Err(AuthError::Locked { retry_ms: locked_until - now });
         }
         let is_checkable = login_password_len(login) <= PASSWORD_CHARS_MAX;
@@ -121,6 +127,7 @@ impl Auth {
     async fn count_failures(&self, found: &[Credential], folded: &str, now: TimestampMs) -> Result<(), AuthError> {
         if found.is_empty() {
             self.unknown.record_failure(folded, &self.policy, now);
+            self.audit.record(AuditRecord::of_server(AuditEvent::SignInFailed).with("reason", "unknown_address")).await;
         }
         for credential in found {
             let (workspace_id, user_id, policy) = (credential.workspace_id.clone(), credential.user_id, self.policy);
@@ -128,8 +135,17 @@ impl Auth {
             let failures = self.with_store(move |store| store.record_failure(&workspace_id, user_id, lock)).await?;
             let (workspace_id, user_id) = (&credential.workspace_id, credential.user_id);
             tracing::info!(event = "login_failed", %workspace_id, %user_id, failures, "wrong password");
+            self.note_failure(credential, AuditEvent::SignInFailed, failures).await;
+            if policy.locked_until(failures, now) > now {
+                self.note_failure(credential, AuditEvent::LockedOut, failures).await;
+            }
         }
         Ok(())
+    }
+
+    async fn note_failure(&self, credential: &Credential, event: AuditEvent, failures: u32) {
+        let record = AuditRecord::new(&credential.workspace_id, event).by(credential.user_id);
+        self.audit.record(record.with("failures", failures)).await;
     }
 
     /// What a user may do now; `None`: not an active member.

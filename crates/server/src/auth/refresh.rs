@@ -6,6 +6,7 @@ use super::AuthError;
 use super::login::{SignedIn, new_refresh_token, refresh_hash};
 use super::service::Auth;
 use super::token::{TokenKind, TokenSubject};
+use crate::audit::{AuditEvent, AuditRecord};
 use crate::clock;
 use crate::observe::{AuthOperation, Status};
 
@@ -52,6 +53,8 @@ impl Auth {
                 self.end_sign_in(&owner.workspace_id, owner.family_id, now).await?;
                 let RefreshOwner { workspace_id, user_id, device_id, .. } = owner;
                 tracing::warn!(event = "refresh_reused", %workspace_id, %user_id, %device_id, "a spent refresh token was used again; the sign-in was revoked");
+                let record = AuditRecord::new(&workspace_id, AuditEvent::RefreshReused);
+                self.audit.record(record.by(user_id).on_device(device_id)).await;
                 Err(AuthError::RefreshReused)
             }
             Rotation::Revoked(owner) => {

@@ -11,6 +11,7 @@ use syncline_storage::DatabaseAuth;
 use super::lockout::{LockPolicy, UnknownAddresses};
 use super::token::{Claims, TokenKind, TokenSigner, TokenSubject};
 use super::{AuthError, Passwords, Revocations};
+use crate::audit::{Audit, AuditEvent, AuditRecord};
 use crate::bus::{Bus, Revocation};
 use crate::clock;
 use crate::config::TokensConfig;
@@ -26,6 +27,8 @@ pub struct AuthParts {
     pub revocations: Arc<Revocations>,
     /// Revocations reach the other nodes by it.
     pub bus: Bus,
+    /// Who came in and who did not.
+    pub audit: Audit,
     pub metrics: Arc<Metrics>,
 }
 
@@ -41,6 +44,7 @@ pub struct Auth {
     pub(super) unknown: UnknownAddresses,
     pub(super) metrics: Arc<Metrics>,
     pub(super) bus: Bus,
+    pub(super) audit: Audit,
     pub passwords: Passwords,
     pub revocations: Arc<Revocations>,
 }
@@ -81,6 +85,7 @@ impl Auth {
             db: parts.db,
             revocations: parts.revocations,
             bus: parts.bus,
+            audit: parts.audit,
             metrics: parts.metrics,
         })
     }
@@ -132,7 +137,10 @@ impl Auth {
     pub async fn sign_out(&self, claims: &Claims) -> Result<(), AuthError> {
         let (now, sid) = (clock::now_ms(), claims.sid);
         self.with_store(move |store| store.revoke_family(sid, now)).await?;
-        self.end_sign_in(&claims.workspace_id, sid, now).await
+        self.end_sign_in(&claims.workspace_id, sid, now).await?;
+        let record = AuditRecord::new(&claims.workspace_id, AuditEvent::SignOut);
+        self.audit.record(record.by(claims.sub).on_device(claims.device_id)).await;
+        Ok(())
     }
 
     /// Ends every sign-in of a user in a workspace.
@@ -145,6 +153,7 @@ impl Auth {
         });
         done.await?;
         self.bus.revoke(workspace_id, Revocation::User { user_id: user, cut_ms: now }).await;
+        self.audit.record(AuditRecord::new(workspace_id, AuditEvent::SignOutEverywhere).about(user)).await;
         Ok(())
     }
 

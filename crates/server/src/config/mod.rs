@@ -1,6 +1,7 @@
 //! Configuration: one struct per section, every field with unit, default and bound, parsed once in `main` and passed
 //! down typed. A file gives the sections by name; environment variables with the documented names override it.
 
+mod audit;
 mod bus;
 mod deployment;
 mod edge;
@@ -16,6 +17,7 @@ mod tokens;
 use serde::{Deserialize, Serialize};
 use syncline_storage::DatabaseUrl;
 
+pub use audit::AuditConfig;
 pub use bus::BusConfig;
 pub use deployment::{DeploymentConfig, Stage};
 pub use edge::{EdgeConfig, Network, Origin, ProxyHeader, Token};
@@ -40,6 +42,7 @@ pub struct Config {
     pub tokens: TokensConfig,
     pub bus: BusConfig,
     pub metrics: MetricsConfig,
+    pub audit: AuditConfig,
     pub log: LogConfig,
 }
 
@@ -78,6 +81,7 @@ impl Config {
         self.sockets.check()?;
         self.tokens.check()?;
         self.bus.check()?;
+        self.audit.check()?;
         if self.deployment.is_production() { self.check_production() } else { Ok(()) }
     }
 

@@ -12,6 +12,7 @@ use syncline_core::protocol::Code;
 
 use super::problem::ApiError;
 use crate::app::App;
+use crate::audit::{RequestPrincipal, current_request};
 use crate::auth::{AuthError, Claims};
 
 /// An authenticated, active member with the access they have now.
@@ -54,6 +55,16 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     is_bearer.then_some(token.trim())
 }
 
+/// For what is noted about this request.
+fn note_principal(claims: &Claims) {
+    let principal = RequestPrincipal {
+        workspace_id: claims.workspace_id.clone(),
+        user_id: claims.sub,
+        device_id: claims.device_id,
+    };
+    current_request(|request| request.principal.replace(Some(principal)));
+}
+
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
@@ -61,6 +72,7 @@ impl FromRequestParts<Arc<App>> for Caller {
         let token = bearer(&parts.headers).ok_or(AuthError::MissingToken)?;
         let claims = app.auth.verify(token)?.claims;
         let access = app.auth.access(&claims.workspace_id, claims.sub).await?.ok_or(AuthError::NotAMember)?;
+        note_principal(&claims);
         Ok(Caller { claims, access })
     }
 }

@@ -13,6 +13,7 @@ use tower_http::cors::CorsLayer;
 
 use super::problem::ApiError;
 use crate::app::App;
+use crate::audit::current_request;
 use crate::config::{EdgeConfig, Network, ProxyHeader};
 
 /// The address at the other end of the connection.
@@ -55,6 +56,7 @@ pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next
                 "This server does not serve your network. Connect from one it serves, or ask its administrator.";
             return ApiError::new(Code::RefusedHere, message).into_response();
         }
+        current_request(|request| request.address.set(Some(client)));
         request.extensions_mut().insert(ClientAddress(client));
     }
     let limit = Duration::from_millis(app.config.http.request_timeout_ms);

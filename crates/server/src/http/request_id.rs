@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 use crate::app::App;
+use crate::audit::{AuditEvent, AuditRecord, RequestContext, with_request};
 use crate::clock;
 use crate::observe::HttpLabels;
 
@@ -27,18 +28,65 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Ne
     let method = method_label(request.method());
     let path = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", request_id = %id, method, path = %path);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let uri_path = request.uri().path().to_owned();
+    let context = RequestContext { request_id: id.clone(), ..RequestContext::default() };
+    let answering = next.run(request).instrument(span.clone());
+    let (mut response, context) = with_request(context, answering).await;
     let elapsed = started.elapsed();
     let status = response.status().as_u16();
     span.in_scope(|| {
         let elapsed_ms = elapsed.as_millis() as u64;
         tracing::debug!(event = "http_request", status, elapsed_ms, "{method} {path} {status}");
     });
+    note_access(&app, context, Access { method, route: &path, path: &uri_path, status }).await;
     app.metrics.observe_request(HttpLabels { method, path, status }, elapsed.as_secs_f64());
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(HEADER, value);
     }
     response
+}
+
+/// A request and how it was answered.
+struct Access<'a> {
+    method: &'static str,
+    /// Its template.
+    route: &'a str,
+    path: &'a str,
+    status: u16,
+}
+
+/// Longest path that is noted; bytes.
+const PATH_BYTES_MAX: usize = 256;
+
+/// Puts into the audit log what was denied, and what administrators read and changed. Unless a handler has said it better.
+async fn note_access(app: &App, context: RequestContext, access: Access<'_>) {
+    let Some(principal) = context.principal.take() else { return };
+    let Access { method, route, path, status } = access;
+    let is_admin = route.starts_with("/api/admin/");
+    let event = match status {
+        403 => AuditEvent::AccessDenied,
+        200..=299 if is_admin && method == "GET" => AuditEvent::AdminRead,
+        200..=299 if is_admin => AuditEvent::AdminChange,
+        _ => return,
+    };
+    if context.is_noted.get() {
+        return;
+    }
+    let record = AuditRecord {
+        workspace_id: Some(principal.workspace_id),
+        event,
+        user_id: Some(principal.user_id),
+        device_id: Some(principal.device_id),
+        subject: Some(format!("{method} {route}")),
+        detail: serde_json::Map::new(),
+    };
+    let record = match event {
+        AuditEvent::AdminChange if path.len() <= PATH_BYTES_MAX => record.with("path", path),
+        _ => record,
+    };
+    let RequestContext { request_id, address, .. } = context;
+    let again = RequestContext { request_id, address, ..RequestContext::default() };
+    with_request(again, app.audit.record(record)).await;
 }
 
 fn is_acceptable(text: &str) -> bool {

@@ -3,6 +3,7 @@
 //! Secrets arrive here already hashed (passwords as PHC strings, tokens as SHA-256). Writes are durable when they return
 //! and take turns with the sync writer; one costs about one fsync. Reads never wait for a write.
 
+mod audit;
 mod credentials;
 mod devices;
 mod kv;
@@ -12,6 +13,8 @@ mod tokens;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use audit::{AuditEntry, AuditQuery, AuditReport, AuditRow};
+pub(crate) use audit::{AuditWalk, AuditWalkRow};
 pub use credentials::{Credential, PutCredential, fold_email};
 pub use devices::Device;
 pub(crate) use devices::{mode_from_text, mode_to_text};

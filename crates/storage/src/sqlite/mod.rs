@@ -21,10 +21,10 @@ mod values;
 mod view;
 
 pub use auth::{
-    AuthStore, Backlog, BacklogQuery, ClientStatus, Credential, Device, PutCredential, RefreshOwner, RefreshToken,
-    Rotate, Rotation, TokenHash, fold_email,
+    AuditEntry, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, ClientStatus, Credential, Device,
+    PutCredential, RefreshOwner, RefreshToken, Rotate, Rotation, TokenHash, fold_email,
 };
-pub(crate) use auth::{mode_from_text, mode_to_text};
+pub(crate) use auth::{AuditWalk, AuditWalkRow, mode_from_text, mode_to_text};
 pub use backup::{BackupProgress, restore};
 pub use check::{ChainReport, CheckReport};
 pub use connect::SqliteOptions;

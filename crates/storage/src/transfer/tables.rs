@@ -118,6 +118,36 @@ impl Tables {
             identity("auth_client_status")
                 .all(IdText, &["client_id", "device_id"])
                 .all(Integer, &["epoch", "cursor", "pending_count", "oldest_pending_ms", "reported_ms"]),
+            identity("audit_heads")
+                .plain("seq", Integer)
+                .plain("hash", Plain)
+                .plain("anchor_seq", Integer)
+                .plain("anchor_hash", Plain),
+            identity("audit_log")
+                .plain("seq", Integer)
+                .plain("id", IdText)
+                .plain("at_ms", Integer)
+                .plain("event", Plain)
+                .plain("user_id", IdText)
+                .all(Plain, &["entry", "hash"]),
+            identity("ops_alerts")
+                .all(Plain, &["alert_key", "rule", "severity", "state", "summary"])
+                .all(Integer, &["since_ms", "updated_ms"]),
+            identity("analytics_connections")
+                .all(IdText, &["connection_id", "user_id", "device_id"])
+                .plain("deployment_mode", Plain)
+                .all(Integer, &["opened_ms", "closed_ms"])
+                .plain("reason", Plain)
+                .all(Integer, &["bytes_in", "bytes_out", "mutations"]),
+            identity("analytics_devices").plain("day", Integer).all(IdText, &["device_id", "user_id"]).all(
+                Integer,
+                &["connections", "connected_ms", "bytes_in", "bytes_out", "mutations", "sync_ok", "sync_failed"],
+            ),
+            identity("analytics_calls")
+                .plain("day", Integer)
+                .plain("operation", Plain)
+                .all(Integer, &["calls", "failures", "total_ms"])
+                .plain("buckets", Plain),
             identity(KV).plain("key", Escaped).plain("value", Kind::Bytes),
         ];
         Self { shared, of_workspace, identity, derived: ["sync_keys", "sync_indexes"] }

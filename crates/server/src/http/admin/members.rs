@@ -19,6 +19,7 @@ use syncline_core::storage::{Read, StoreResult};
 use super::users::{PersonView, view};
 use super::write::{Person, check_not_last_owner, check_rank, fields, person, write_as_server};
 use crate::app::App;
+use crate::audit::{AuditEvent, AuditRecord};
 use crate::clock;
 use crate::http::body::Json;
 use crate::http::caller::Caller;
@@ -59,12 +60,26 @@ pub async fn update_member(
     if loses_ownership {
         check_not_last_owner(&app, &caller, &target).await?;
     }
+    let noted = noted(&caller, &target, &request);
     let mut ops: Vec<Op> = member_op(&target, &request)?.into_iter().collect();
     if let Some(team_ids) = request.team_ids {
         ops.extend(team_ops(&app, &caller, UserId(target.user.id.0), team_ids).await?);
     }
     write_as_server(&app, &caller, ops).await?;
+    app.audit.record(noted).await;
     Ok(Answer(view(&person(&app, &caller, &user).await?)))
+}
+
+/// What the audit log says of the change.
+fn noted(caller: &Caller, target: &Person, request: &Request) -> AuditRecord {
+    let record = AuditRecord::new(caller.workspace_id(), AuditEvent::MemberChanged).about(target.user.id);
+    let changed = [
+        request.role.as_ref().map(|role| ("role", json!({"from": target.role(), "to": role}))),
+        request.read_scope.map(|read_scope| ("read_scope", json!(read_scope))),
+        request.status.map(|status| ("is_revoked", json!(status == MemberStatus::Revoked))),
+        request.team_ids.as_ref().map(|teams| ("teams", json!(teams.len()))),
+    ];
+    changed.into_iter().flatten().fold(record, |record, (name, value)| record.with(name, value))
 }
 
 fn member_op(target: &Person, request: &Request) -> ApiResult<Option<Op>> {

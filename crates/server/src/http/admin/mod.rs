@@ -1,5 +1,6 @@
 //! `/api/admin`: people, their access, and what needs an administrator's eye. Every endpoint asks for owner or admin.
 
+mod audit;
 mod clients;
 mod devices;
 mod members;
@@ -7,6 +8,7 @@ mod rejected;
 mod users;
 mod write;
 
+pub use audit::audit;
 pub use clients::clients;
 pub use devices::devices;
 pub use members::update_member;

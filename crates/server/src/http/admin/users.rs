@@ -19,6 +19,7 @@ use syncline_core::{Name, Seq};
 use super::members::team_ops;
 use super::write::{Person, USERS, check_not_last_owner, check_rank, fields, person, text, write_as_server};
 use crate::app::App;
+use crate::audit::{AuditEvent, AuditRecord};
 use crate::http::auth::check_password;
 use crate::http::body::Json;
 use crate::http::caller::Caller;
@@ -152,6 +153,8 @@ pub async fn create_user(
         return Err(error);
     }
     tracing::info!(event = "user_created", %workspace_id, user_id = %user, by = %caller.user_id(), "a user was created");
+    let record = AuditRecord::new(workspace_id, AuditEvent::MemberCreated).about(user).with("role", new.role.clone());
+    app.audit.record(record).await;
     let mut created = view(&person(&app, &caller, &user.to_string()).await?);
     created.initial_password = generated;
     Ok((StatusCode::CREATED, Answer(created)))
@@ -208,5 +211,7 @@ pub async fn deactivate_user(
     let op = Op::Update { entity: MEMBERS.into(), id: member.id, base_rv: member.rv, fields: revoked };
     write_as_server(&app, &caller, vec![op]).await?;
     tracing::info!(event = "member_revoked", workspace_id = %caller.workspace_id(), user_id = %target.user.id, by = %caller.user_id(), "a member was revoked");
+    let record = AuditRecord::new(caller.workspace_id(), AuditEvent::MemberRevoked).about(target.user.id);
+    app.audit.record(record).await;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,0 +1,58 @@
+use serde_json::Value;
+use syncline_core::id::UserId;
+use syncline_server::audit::{AuditEvent, AuditRecord};
+
+use crate::{Place, answer, workspace};
+
+fn noted(place: &Place, count: u64) {
+    let entry = |number: u64| {
+        let record = AuditRecord::new(&workspace(), AuditEvent::SignIn).by(UserId::from_u128(7)).with("n", number);
+        record.into_entry(syncline_server::random::uuid_v7(), 1_000 + number, 0)
+    };
+    let entries: Vec<_> = (1..=count).map(entry).collect();
+    place.store().auth().append_audit(&entries).unwrap();
+}
+
+#[test]
+fn sto_3_audit_verify_names_the_entry_that_was_altered() {
+    let place = Place::with_workspace();
+    noted(&place, 5);
+    let (code, whole) = answer(&place.run(["audit", "verify", "--json"]));
+    assert_eq!((code, &whole["whole"]), (0, &true.into()), "{whole}");
+    let chains = whole["chains"].as_array().unwrap();
+    assert!(chains.iter().any(|chain| chain["log"] == "audit" && chain["entries"] == 5), "{whole}");
+    assert!(chains.iter().any(|chain| chain["log"] == "change" && chain["workspace"] == "main"), "{whole}");
+
+    let conn = rusqlite::Connection::open(place.database()).unwrap();
+    let sql = "UPDATE audit_log SET entry = replace(entry, 'sign_in', 'sign_out') WHERE seq = 4";
+    assert_eq!(conn.execute(sql, []).unwrap(), 1);
+    drop(conn);
+    let (code, altered) = answer(&place.run(["audit", "verify", "--json"]));
+    assert_eq!((code, &altered["whole"]), (1, &false.into()));
+    assert!(altered.to_string().contains("audit entry 4 was altered"), "{altered}");
+}
+
+#[test]
+fn sto_3_audit_export_gives_lines_and_cells() {
+    let place = Place::with_workspace();
+    noted(&place, 3);
+    let lines = String::from_utf8(place.run(["audit", "export"]).stdout).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        lines.iter().map(|line| line["entry"]["detail"]["n"].as_u64()).collect::<Vec<_>>(),
+        [Some(3), Some(2), Some(1)]
+    );
+    let csv = String::from_utf8(place.run(["audit", "export", "--format", "csv"]).stdout).unwrap();
+    assert!(csv.starts_with("seq,at_ms,event,user_id,") && csv.lines().count() == 4, "{csv}");
+    let server = place.run(["audit", "export", "--server"]).stdout;
+    assert!(server.is_empty());
+}
+
+#[test]
+fn auth_6_an_export_of_data_is_noted() {
+    let place = Place::with_workspace();
+    assert!(place.run(["export", "--entity", "leads", "--format", "json"]).status.success());
+    let lines = String::from_utf8(place.run(["audit", "export"]).stdout).unwrap();
+    let entry: Value = serde_json::from_str(&lines).unwrap();
+    assert_eq!((&entry["entry"]["event"], &entry["entry"]["subject"]), (&"export".into(), &"leads".into()));
+}
