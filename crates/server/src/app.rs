@@ -18,6 +18,7 @@ use crate::observe::Metrics;
 use crate::presence::Presence;
 use crate::push::RestClients;
 use crate::reports::Reports;
+use crate::ws::Channels;
 
 /// The running server, behind an `Arc` in every handler.
 pub struct App {
@@ -29,6 +30,10 @@ pub struct App {
     pub hub: Arc<Hub>,
     pub bus: Bus,
     pub presence: Arc<Presence>,
+    /// Sessions without a WebSocket.
+    pub channels: Channels,
+    /// For requests that another node has to answer.
+    pub forwarding: reqwest::Client,
     /// What other nodes have committed goes to this node's sessions by it.
     pub reach: Reach,
     pub metrics: Arc<Metrics>,

@@ -27,6 +27,7 @@ use crate::observe::Metrics;
 use crate::presence::Presence;
 use crate::push::RestClients;
 use crate::reports::Reports;
+use crate::ws::Channels;
 
 /// A server that listens.
 pub struct Server {
@@ -110,6 +111,8 @@ impl Server {
             catch_up_kib: Arc::new(Semaphore::new(CATCH_UP_KIB_MAX as usize)),
             reports: Reports::default(),
             rest_clients: RestClients::default(),
+            channels: Channels::default(),
+            forwarding: reqwest::Client::new(),
             presence: Arc::new(Presence::new(bus.clone())),
             started: clock::instant(),
             config,

@@ -25,9 +25,11 @@ use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 
 pub use accept::{Listening, listen};
+pub use body::Json;
 pub use caller::bearer;
 pub use edge::check_origin;
-pub use problem::ApiError;
+pub use problem::{ApiError, ApiResult};
+pub use query::{Query, invalid};
 
 use crate::app::App;
 
@@ -38,6 +40,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/ws/{deployment_mode}/{client_id}", get(crate::ws::upgrade))
+        .route("/sse/{deployment_mode}/{client_id}", get(crate::ws::events))
+        .route("/poll/{deployment_mode}/{client_id}", post(crate::ws::poll))
+        .route("/channel/{channel}", post(crate::ws::post))
         .merge(auth_routes())
         .merge(admin_routes())
         .merge(sync_routes())

@@ -10,15 +10,31 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 /// Slices handed to the system at a time.
 const SLICES_MAX: usize = 64;
 
 pub struct Outlet {
-    tcp: TcpStream,
+    wire: Wire,
     /// The tail of a frame whose beginning is out; at most one frame.
     rest: Mutex<Vec<u8>>,
+}
+
+/// What carries a session: the peer's connection, or a pair of sockets within this process whose other end speaks HTTP
+/// with the peer.
+pub enum Wire {
+    Tcp(TcpStream),
+    Pair(UnixStream),
+}
+
+macro_rules! on_wire {
+    ($wire:expr, $stream:ident => $call:expr) => {
+        match $wire {
+            Wire::Tcp($stream) => $call,
+            Wire::Pair($stream) => $call,
+        }
+    };
 }
 
 /// How much of what was offered is on its way.
@@ -30,8 +46,20 @@ pub enum Offered {
 }
 
 impl Outlet {
-    pub fn new(tcp: TcpStream) -> Self {
-        Self { tcp, rest: Mutex::default() }
+    pub fn new(wire: Wire) -> Self {
+        Self { wire, rest: Mutex::default() }
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> Result<usize> {
+        on_wire!(&self.wire, stream => stream.try_write(bytes))
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> Result<usize> {
+        on_wire!(&self.wire, stream => stream.try_write_vectored(slices))
+    }
+
+    async fn writable(&self) -> Result<()> {
+        on_wire!(&self.wire, stream => stream.writable().await)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
@@ -48,8 +76,8 @@ impl Outlet {
         let (first, second) = pieces;
         let total = first.len() + second.len();
         let written = match second.is_empty() {
-            true => taken(self.tcp.try_write(first))?,
-            false => taken(self.tcp.try_write_vectored(&[IoSlice::new(first), IoSlice::new(second)]))?,
+            true => taken(self.try_write(first))?,
+            false => taken(self.try_write_vectored(&[IoSlice::new(first), IoSlice::new(second)]))?,
         };
         if written == total {
             return Ok(Offered::All);
@@ -67,7 +95,7 @@ impl Outlet {
     /// Writes what is left of a cut frame; whether all of it is out.
     fn flush(&self, rest: &mut Vec<u8>) -> Result<bool> {
         while !rest.is_empty() {
-            match taken(self.tcp.try_write(rest))? {
+            match taken(self.try_write(rest))? {
                 0 => return Ok(false),
                 written => drop(rest.drain(..written)),
             }
@@ -80,14 +108,14 @@ impl Outlet {
     /// hub must be kept off meanwhile. After an error or when dropped midway the connection is of no use any more.
     pub async fn write_all(&self, frames: &[Bytes]) -> Result<()> {
         while !self.flush(&mut self.lock())? {
-            self.tcp.writable().await?;
+            self.writable().await?;
         }
         for chunk in frames.chunks(SLICES_MAX) {
             let mut slices: Vec<IoSlice<'_>> = chunk.iter().map(|bytes| IoSlice::new(bytes)).collect();
             let mut left = slices.as_mut_slice();
             while !left.is_empty() {
-                match taken(self.tcp.try_write_vectored(left))? {
-                    0 => self.tcp.writable().await?,
+                match taken(self.try_write_vectored(left))? {
+                    0 => self.writable().await?,
                     written => IoSlice::advance_slices(&mut left, written),
                 }
             }
@@ -112,8 +140,8 @@ pub struct OutletStream(pub Arc<Outlet>);
 impl AsyncRead for OutletStream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         loop {
-            ready!(self.0.tcp.poll_read_ready(context))?;
-            match self.0.tcp.try_read(buffer.initialize_unfilled()) {
+            ready!(on_wire!(&self.0.wire, stream => stream.poll_read_ready(context)))?;
+            match on_wire!(&self.0.wire, stream => stream.try_read(buffer.initialize_unfilled())) {
                 Ok(read) => {
                     buffer.advance(read);
                     return Poll::Ready(Ok(()));
@@ -130,7 +158,7 @@ impl AsyncWrite for OutletStream {
         loop {
             let mut rest = self.0.lock();
             if self.0.flush(&mut rest)? {
-                match taken(self.0.tcp.try_write(frame))? {
+                match taken(self.0.try_write(frame))? {
                     0 => {}
                     // Its tail must not be left to the library, which may write it after a frame of the hub.
                     written => {
@@ -140,13 +168,13 @@ impl AsyncWrite for OutletStream {
                 }
             }
             drop(rest);
-            ready!(self.0.tcp.poll_write_ready(context))?;
+            ready!(on_wire!(&self.0.wire, stream => stream.poll_write_ready(context)))?;
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
         while !self.0.flush(&mut self.0.lock())? {
-            ready!(self.0.tcp.poll_write_ready(context))?;
+            ready!(on_wire!(&self.0.wire, stream => stream.poll_write_ready(context)))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -167,14 +195,14 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (tcp, _) = listener.accept().await.unwrap();
-        (Outlet::new(tcp), peer)
+        (Outlet::new(Wire::Tcp(tcp)), peer)
     }
 
     #[tokio::test]
     async fn hub_5_frames_that_two_write_to_a_slow_peer_never_mix() {
         const FRAME: usize = 100_000;
         let (outlet, mut peer) = pair().await;
-        outlet.tcp.writable().await.unwrap();
+        outlet.writable().await.unwrap();
         // The hub offers three frames at a time until the system takes no more, in the middle of one.
         let offered = vec![1; 3 * FRAME];
         let end_of = |byte: usize| byte.div_ceil(FRAME) * FRAME;

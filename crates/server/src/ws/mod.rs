@@ -1,8 +1,9 @@
-//! WebSocket sessions: one task per socket, everything it holds bounded.
+//! Sessions: one task per connection, everything it holds bounded.
 //!
 //! `/ws/{deployment_mode}/{client_id}` → [`upgrade`] → [`session`]: authenticate, `hello`, then pushes up and the
-//! audience's ring down, in one loop.
+//! audience's ring down, in one loop. Where no WebSocket gets through, [`channels`] carry the same frames.
 
+mod channels;
 mod deposit;
 mod frames;
 mod hello;
@@ -13,4 +14,5 @@ mod socket;
 mod topics;
 mod upgrade;
 
+pub use channels::{Channels, events, poll, post};
 pub use upgrade::upgrade;

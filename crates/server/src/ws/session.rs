@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::upgrade::Upgraded;
 use syncline_core::id::{ClientId, ScopeId};
 use syncline_core::principal::{Access, DeploymentMode, Principal};
 use syncline_core::protocol::{ClientFrame, CloseCode, Code, Problem, ServerFrame};
@@ -80,9 +79,8 @@ pub struct Identity {
     expires_ms: u64,
 }
 
-/// Runs a socket from upgrade to close.
-pub async fn run(app: Arc<App>, upgraded: Upgraded, opened: Opened) {
-    let Ok(socket) = Socket::new(upgraded, app.config.sockets.write_timeout_ms).await else { return };
+/// Runs a socket from its opening to its close.
+pub async fn run(app: Arc<App>, socket: Socket, opened: Opened) {
     let now = clock::instant();
     let connection_id = crate::random::uuid_v7();
     let span = tracing::info_span!("session", %connection_id, deployment_mode = mode_text(opened.mode));

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCl
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use crate::hub::{Encoded, Outlet, OutletStream, SignalsReceiver};
+use crate::hub::{Encoded, Outlet, OutletStream, SignalsReceiver, Wire};
 
 /// The peer is gone, or does not take what it is sent.
 #[derive(Debug, thiserror::Error)]
@@ -57,18 +57,23 @@ pub enum Received {
 
 impl Socket {
     /// Takes the connection over from HTTP.
-    pub async fn new(upgraded: Upgraded, write_timeout_ms: u64) -> Result<Self, Gone> {
+    pub async fn upgraded(upgraded: Upgraded, write_timeout_ms: u64) -> Result<Self, Gone> {
         let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| Gone)?;
+        let (tcp, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
+        Ok(Self::over(Wire::Tcp(tcp), read, write_timeout_ms).await)
+    }
+
+    /// A socket over a wire, of which `read` has been read already.
+    pub async fn over(wire: Wire, read: Vec<u8>, write_timeout_ms: u64) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
             .max_message_size(Some(FRAME_BYTES_MAX))
             .max_frame_size(Some(FRAME_BYTES_MAX));
-        let (tcp, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-        let outlet = Arc::new(Outlet::new(tcp));
+        let outlet = Arc::new(Outlet::new(wire));
         let halves = OutletStream(Arc::clone(&outlet));
         let stream = WebSocketStream::from_partially_read(halves, read, Role::Server, Some(config)).await;
-        Ok(Self { stream, outlet, write_timeout: Duration::from_millis(write_timeout_ms), signals: None })
+        Self { stream, outlet, write_timeout: Duration::from_millis(write_timeout_ms), signals: None }
     }
 
     /// The writing half, for the hub.

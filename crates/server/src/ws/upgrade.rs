@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use syncline_core::id::ClientId;
 use syncline_core::principal::DeploymentMode;
@@ -12,7 +12,9 @@ use syncline_core::protocol::{Code, Problem};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
 use super::session::{Opened, run};
+use super::socket::Socket;
 use crate::app::App;
+use crate::auth::{AuthError, Verified};
 use crate::http::{ApiError, bearer, check_origin};
 
 pub async fn upgrade(
@@ -20,38 +22,62 @@ pub async fn upgrade(
     Path((mode, client_id)): Path<(String, String)>,
     mut request: Request,
 ) -> Result<Response, ApiError> {
-    let mode = parse_mode(&mode)
-        .ok_or_else(|| ApiError::new(Code::Malformed, format!("`{mode}` is not a deployment mode: use {MODES}.")))?;
-    let client_id: ClientId = client_id.parse().map_err(|_| {
-        ApiError::new(Code::Malformed, "The client id in the path is not a UUID: mint one per local database.")
-    })?;
-    let headers = request.headers();
-    check_origin(&app.config.edge, headers)?;
-    let verified = match bearer(headers) {
-        Some(token) => Some(app.auth.verify_for_socket(token)?),
-        None if headers.contains_key(header::AUTHORIZATION) => return Err(crate::auth::AuthError::MissingToken.into()),
-        None => None,
-    };
+    let asked = Asked::read(&app, (&mode, &client_id), request.headers())?;
     let response = create_response_with_body(&request, Body::empty).map_err(|error| {
         let message = format!("This address speaks WebSocket: {error}.");
         let error = ApiError::new(Code::Malformed, message).with_status(StatusCode::UPGRADE_REQUIRED);
         error.with_header(header::UPGRADE, HeaderValue::from_static("websocket"))
     })?;
-    if app.hub.is_draining() {
-        return Err(busy(Code::Unavailable, "This node is going away. Connect again in a moment."));
-    }
-    let admission = app.hub.connections.admit(mode).ok_or_else(|| {
-        busy(Code::Overloaded, "As many connections of this deployment mode are open as may be. Try again later.")
-    })?;
+    let opened = asked.admit(&app)?;
     let upgraded = hyper::upgrade::on(&mut request);
-    let opened = Opened { mode, client_id, verified, admission };
     tokio::spawn(async move {
         // Fails only when the connection ends before the answer is out.
-        if let Ok(upgraded) = upgraded.await {
-            run(app, upgraded, opened).await;
+        let Ok(upgraded) = upgraded.await else { return };
+        if let Ok(socket) = Socket::upgraded(upgraded, app.config.sockets.write_timeout_ms).await {
+            run(app, socket, opened).await;
         }
     });
     Ok(response)
+}
+
+/// What a request that opens a session asks for, whatever will carry it.
+pub struct Asked {
+    mode: DeploymentMode,
+    client_id: ClientId,
+    verified: Option<Verified>,
+}
+
+impl Asked {
+    /// Reads deployment mode and client id from the path and the credential, if there is one, from the headers; refuses
+    /// pages of other origins (AUTH-7).
+    pub fn read(app: &App, (mode, client_id): (&str, &str), headers: &HeaderMap) -> Result<Self, ApiError> {
+        let mode = parse_mode(mode).ok_or_else(|| {
+            let shown: String = mode.chars().take(64).collect();
+            ApiError::new(Code::Malformed, format!("`{shown}` is not a deployment mode: use {MODES}."))
+        })?;
+        let client_id: ClientId = client_id.parse().map_err(|_| {
+            ApiError::new(Code::Malformed, "The client id in the path is not a UUID: mint one per local database.")
+        })?;
+        check_origin(&app.config.edge, headers)?;
+        let verified = match bearer(headers) {
+            Some(token) => Some(app.auth.verify_for_socket(token)?),
+            None if headers.contains_key(header::AUTHORIZATION) => return Err(AuthError::MissingToken.into()),
+            None => None,
+        };
+        Ok(Self { mode, client_id, verified })
+    }
+
+    /// Takes a place among the connections of its deployment mode (HUB-4).
+    pub fn admit(self, app: &App) -> Result<Opened, ApiError> {
+        if app.hub.is_draining() {
+            return Err(busy(Code::Unavailable, "This node is going away. Connect again in a moment."));
+        }
+        let admission = app.hub.connections.admit(self.mode).ok_or_else(|| {
+            busy(Code::Overloaded, "As many connections of this deployment mode are open as may be. Try again later.")
+        })?;
+        let Self { mode, client_id, verified } = self;
+        Ok(Opened { mode, client_id, verified, admission })
+    }
 }
 
 const MODES: &str = "web_app, browser_extension, local_install or mobile_app";

@@ -20,3 +20,4 @@ mod snapshot;
 mod support;
 mod tenants;
 mod topics;
+mod transports;

@@ -4,7 +4,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::hub::outlet::Outlet;
+use crate::hub::outlet::{Outlet, Wire};
 
 fn audience(frames_max: usize) -> Audience {
     Audience::new(Grants::All, RingLimits { frames_max, bytes_max: 1_000 })
@@ -20,7 +20,7 @@ async fn member(audience: &Audience) -> (Arc<Seat>, TcpStream) {
     let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (tcp, _) = listener.accept().await.unwrap();
     tcp.writable().await.unwrap();
-    let seat = Arc::new(Seat::new(Arc::new(Outlet::new(tcp))));
+    let seat = Arc::new(Seat::new(Arc::new(Outlet::new(Wire::Tcp(tcp)))));
     audience.join(&seat);
     (seat, peer)
 }

@@ -4,7 +4,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::hub::outlet::Outlet;
+use crate::hub::outlet::{Outlet, Wire};
 
 fn topic() -> Arc<Topic> {
     Arc::new(Topic::new(0, Arc::default()))
@@ -15,7 +15,7 @@ async fn follower(topic: &Topic) -> (Arc<Seat>, TcpStream) {
     let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (tcp, _) = listener.accept().await.unwrap();
     tcp.writable().await.unwrap();
-    let seat = Arc::new(Seat::new(Arc::new(Outlet::new(tcp))));
+    let seat = Arc::new(Seat::new(Arc::new(Outlet::new(Wire::Tcp(tcp)))));
     topic.join(&seat);
     (seat, peer)
 }
