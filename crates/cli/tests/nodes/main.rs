@@ -18,3 +18,4 @@ mod revocation;
 mod rolling;
 mod starting;
 mod support;
+mod transports;
