@@ -3,6 +3,7 @@
 //! One process serves everything from one SQLite file, or is one node of several on PostgreSQL. A push travels `ws` or `http` → [`engine`]'s queue → one group
 //! commit → the answer, and at the same time → [`hub`] → everybody else who may see it. Start reading at [`server`].
 
+mod alerts;
 pub mod app;
 pub mod audit;
 pub mod auth;

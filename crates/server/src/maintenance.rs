@@ -125,12 +125,15 @@ async fn housekeep(app: &App) -> StoreResult<()> {
     let workspaces = tokio::task::spawn_blocking(move || db.workspaces()).await;
     let workspaces = workspaces.unwrap_or_else(|_| Ok(Vec::new()))?;
     prune_audit(app, &workspaces, now).await?;
+    app.auth.with_store(move |store| store.purge_alerts(now.saturating_sub(ALERTS_MS))).await?;
     for workspace_id in workspaces {
         compact(app, &workspace_id, now.saturating_sub(RETENTION_MS)).await?;
     }
     Ok(())
 }
 
+/// How long resolved alerts are listed; milliseconds (7 days).
+const ALERTS_MS: u64 = 7 * 86_400_000;
 /// Entries of an audit log that one transaction forgets.
 const PRUNE_STEP: usize = 5_000;
 

@@ -11,6 +11,7 @@ use syncline_core::storage::StoreError;
 use syncline_storage::{Database, DatabaseAuth, DatabaseOptions, DatabaseUrl, PostgresOptions, SqliteOptions};
 use tokio::sync::Semaphore;
 
+use crate::alerts::AlertWatch;
 use crate::app::{App, CATCH_UP_KIB_MAX};
 use crate::audit::{Audit, AuditWriter};
 use crate::auth::{Auth, AuthError, AuthParts, Revocations};
@@ -39,6 +40,7 @@ pub struct Server {
     nodes: Nodes,
     maintenance: Maintenance,
     audit: AuditWriter,
+    alerts: AlertWatch,
     lock: Option<File>,
 }
 
@@ -129,8 +131,9 @@ impl Server {
         let operators = listen_for_operators(&app).await?;
         let nodes = Nodes::start(&app, is_shared);
         let maintenance = Maintenance::start(Arc::clone(&app));
+        let alerts = AlertWatch::start(Arc::clone(&app));
         tracing::info!(event = "started", address = %listening.address, "listening on {}", listening.address);
-        Ok(Self { app, listening, operators, publisher, nodes, maintenance, audit: audit_writer, lock })
+        Ok(Self { app, listening, operators, publisher, nodes, maintenance, audit: audit_writer, alerts, lock })
     }
 
     /// Where it listens; with port 0 the port that was free.
@@ -150,7 +153,7 @@ impl Server {
     /// Drains and stops, within `http.drain_ms` and a moment: no new connections; sessions finish their pushes and are
     /// told when to come back; requests under way finish; what was pushed is decided; the store is closed.
     pub async fn stop(self) {
-        let Self { app, listening, operators, publisher, nodes, maintenance, audit, lock } = self;
+        let Self { app, listening, operators, publisher, nodes, maintenance, audit, alerts, lock } = self;
         tracing::info!(event = "stopping", "draining");
         listening.stop_accepting();
         let bound = Duration::from_millis(app.config.http.drain_ms);
@@ -164,6 +167,7 @@ impl Server {
         if let Some(operators) = operators {
             operators.stop_accepting();
         }
+        alerts.stop().await;
         maintenance.stop().await;
         audit.stop().await;
         nodes.stop();

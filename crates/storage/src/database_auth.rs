@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::postgres::PostgresAuth;
 use crate::sqlite::{
-    AuditEntry, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, ClientStatus, Credential, Device,
-    PutCredential, RefreshToken, Rotate, Rotation,
+    AlertRow, AuditEntry, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, ClientStatus,
+    Credential, Device, Lease, PutCredential, RefreshToken, Rotate, Rotation,
 };
 
 /// The `auth_*` tables. Cheap to clone, usable from any thread; every method blocks, so call it off the async runtime. What
@@ -82,6 +82,18 @@ hand_on! {
     /// Forgets the oldest entries that are from before `before`, at most `rows_max`, and moves the chain's anchor along;
     /// returns how many.
     fn prune_audit(workspace: Option<&WorkspaceId>, before: TimestampMs, rows_max: usize) -> usize;
+    /// Takes or renews a lease. False: somebody else holds it.
+    fn take_lease(lease: &Lease) -> bool;
+    /// Stores alerts as they are now.
+    fn put_alerts(alerts: &[AlertRow]) -> ();
+    /// All alerts that fire.
+    fn firing_alerts() -> Vec<AlertRow>;
+    /// The alerts of a workspace and of the nodes: those that fire first, then by age.
+    fn list_alerts(workspace: &WorkspaceId, limit: usize) -> Vec<AlertRow>;
+    /// Forgets alerts that were resolved before `before`; returns how many.
+    fn purge_alerts(before: TimestampMs) -> usize;
+    /// The clients whose oldest waiting mutation is older than asked for, at most `limit`.
+    fn stuck_clients(query: &BacklogQuery, limit: usize) -> Vec<ClientStatus>;
     fn kv_get(workspace: Option<&WorkspaceId>, key: &str) -> Option<Vec<u8>>;
     fn kv_put(workspace: Option<&WorkspaceId>, key: &str, value: &[u8]) -> ();
     /// Stores `value` unless there is one, and returns what is stored then.

@@ -248,6 +248,8 @@ fn sync_9_the_last_report_of_a_client_counts(place: NewPlace) {
     assert_eq!(auth.list_client_status(&other()).unwrap(), []);
     let asked = |since_ms| BacklogQuery { since_ms, now_ms: 20, stuck_ms: 8 };
     assert_eq!(auth.client_backlogs(&asked(13)).unwrap(), []);
+    assert_eq!(auth.stuck_clients(&asked(0), 10).unwrap(), [report(2, 12)]);
+    assert_eq!(auth.stuck_clients(&asked(13), 10).unwrap(), []);
     let backlogs = auth.client_backlogs(&asked(0)).unwrap();
     let expected =
         Backlog { workspace_id: acme(), clients: 2, cursor_min: 1 << 40, pending: 23, oldest_ms: 13, stuck: 1 };

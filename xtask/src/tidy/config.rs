@@ -7,7 +7,7 @@ pub const PATH: &str = "docs/CONFIG.md";
 const FOLDER: &str = "crates/server/src/config/";
 /// Sections in the order of a configuration file.
 const SECTIONS: &[&str] =
-    &["deployment", "http", "edge", "store", "sockets", "tokens", "bus", "metrics", "audit", "log"];
+    &["deployment", "http", "edge", "store", "sockets", "tokens", "bus", "metrics", "audit", "alerts", "log"];
 
 const HEAD: &str = "# Configuration
 

@@ -1,6 +1,7 @@
 //! Configuration: one struct per section, every field with unit, default and bound, parsed once in `main` and passed
 //! down typed. A file gives the sections by name; environment variables with the documented names override it.
 
+mod alerts;
 mod audit;
 mod bus;
 mod deployment;
@@ -17,6 +18,7 @@ mod tokens;
 use serde::{Deserialize, Serialize};
 use syncline_storage::DatabaseUrl;
 
+pub use alerts::{AlertFormat, AlertsConfig};
 pub use audit::AuditConfig;
 pub use bus::BusConfig;
 pub use deployment::{DeploymentConfig, Stage};
@@ -43,6 +45,7 @@ pub struct Config {
     pub bus: BusConfig,
     pub metrics: MetricsConfig,
     pub audit: AuditConfig,
+    pub alerts: AlertsConfig,
     pub log: LogConfig,
 }
 
@@ -70,6 +73,7 @@ impl Config {
         self.bus.apply_environment(environment)?;
         self.metrics.apply_environment(environment)?;
         self.metrics.share(self.http.port);
+        self.alerts.apply_environment(environment)?;
         self.log.apply_environment(environment)
     }
 
@@ -82,6 +86,7 @@ impl Config {
         self.tokens.check()?;
         self.bus.check()?;
         self.audit.check()?;
+        self.alerts.check()?;
         if self.deployment.is_production() { self.check_production() } else { Ok(()) }
     }
 

@@ -11,6 +11,8 @@ use super::{Config, ConfigError, Environment};
 
 /// Environment variables and the settings they give. A test holds it against what the sections ask for.
 pub const VARIABLES: &[(&str, &str)] = &[
+    ("ALERTS_FORMAT", "alerts.format"),
+    ("ALERTS_WEBHOOK_URL", "alerts.webhook_url"),
     ("ALLOWED_ADDRESSES", "edge.allowed_addresses"),
     ("ALLOWED_HEADERS", "edge.allowed_headers"),
     ("ALLOWED_METHODS", "edge.allowed_methods"),
@@ -27,6 +29,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("METRICS_HOST", "metrics.host"),
     ("METRICS_ON_MAIN_PORT", "metrics.is_on_main_port"),
     ("METRICS_PORT", "metrics.port"),
+    ("PAGERDUTY_ROUTING_KEY", "alerts.pagerduty_key"),
     ("REDIS_CLUSTER", "bus.is_cluster"),
     ("REDIS_KEY_PREFIX", "bus.key_prefix"),
     ("REDIS_PASSWORD", "bus.redis_password"),
@@ -43,7 +46,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
 ];
 
 /// Beginnings of names that are ours: a variable with one that nothing reads is most likely misspelt.
-const PREFIXES: &[&str] = &["ALLOWED_", "JWT_", "METRICS_", "RATE_LIMIT_", "SUPABASE_", "SYNCLINE_", "WS_"];
+const PREFIXES: &[&str] = &["ALERTS_", "ALLOWED_", "JWT_", "METRICS_", "RATE_LIMIT_", "SUPABASE_", "SYNCLINE_", "WS_"];
 
 /// Variables with such a beginning that other commands read.
 const ELSEWHERE: &[&str] = &["SYNCLINE_PASSWORD", "SYNCLINE_BIN", "SYNCLINE_TEST_"];

@@ -93,6 +93,7 @@ fn admin_routes() -> Router<Arc<App>> {
         .route("/api/admin/users", get(admin::list_users).post(admin::create_user))
         .route("/api/admin/users/{id}", get(admin::get_user).patch(admin::update_user).delete(admin::deactivate_user))
         .route("/api/admin/members/{user}", patch(admin::update_member))
+        .route("/api/admin/alerts", get(admin::alerts))
         .route("/api/admin/audit", get(admin::audit))
         .route("/api/admin/rejected", get(admin::rejected))
         .route("/api/admin/devices", get(admin::devices))

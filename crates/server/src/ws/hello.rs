@@ -80,7 +80,7 @@ impl Session {
             self.socket.send(&ServerFrame::Error { problem: Problem::new(Code::BackendMismatch, message) }).await?;
             return Err(End::Close(CloseCode::BackendMismatch, "another backend"));
         }
-        self.app.metrics.count_sync(SyncOperation::Hello, Status::Ok);
+        self.count_sync(SyncOperation::Hello, Status::Ok);
         self.report(&hello, planned);
         let is_compared = |scope: &&ScopePlan| matches!(scope.plan, SyncPlan::Reconcile { .. });
         self.compared = planned.plan.scopes.iter().filter(is_compared).map(|scope| scope.id.clone()).collect();
@@ -150,7 +150,7 @@ impl Session {
     }
 
     async fn plan_failed(&mut self, error: &StoreError) -> Result<(), End> {
-        self.app.metrics.count_sync(SyncOperation::Hello, Status::Failed);
+        self.count_sync(SyncOperation::Hello, Status::Failed);
         tracing::warn!(event = "hello_failed", %error, "a hello could not be planned");
         if let Some(identity) = &mut self.identity {
             identity.registered.unjoin();
@@ -187,7 +187,7 @@ impl Session {
         }
         self.socket.send_all(&frames).await?;
         if !planned.catch_up.is_empty() {
-            self.app.metrics.count_sync(SyncOperation::CatchUp, Status::Ok);
+            self.count_sync(SyncOperation::CatchUp, Status::Ok);
         }
         // Flushed one by one, so that a slow peer is noticed by its frame and not by its whole catch-up.
         for frame in planned.catch_up {
@@ -334,7 +334,7 @@ impl Session {
                 (Status::Failed, ServerFrame::Error { problem: about(unavailable()) })
             }
         };
-        self.app.metrics.count_sync(operation, status);
+        self.count_sync(operation, status);
         Ok(self.socket.send(&frame).await?)
     }
 }

@@ -106,7 +106,7 @@ impl Session {
                     identity.registered.resume(to);
                     identity.registered.want(to);
                 }
-                self.app.metrics.count_sync(SyncOperation::CatchUp, Status::Ok);
+                self.count_sync(SyncOperation::CatchUp, Status::Ok);
                 Ok(())
             }
             Ok(Missed::OtherAccess) => self.regrant().await,

@@ -10,6 +10,7 @@ use syncline_core::protocol::{Code, Problem, ServerFrame};
 use tokio::sync::oneshot;
 
 use crate::engine::Decision;
+use crate::observe::Status;
 
 /// Unanswered push frames of a session, at most [`PUSH_WINDOW`].
 #[derive(Default)]
@@ -30,7 +31,7 @@ pub struct Answered {
     pub decided: u64,
     /// Seq up to which the author must be brought to see the effects.
     pub seq: Seq,
-    pub is_ok: bool,
+    pub status: Status,
 }
 
 impl Pushes {
@@ -66,10 +67,10 @@ fn answer(decision: Result<Decision, oneshot::error::RecvError>) -> Answered {
         Ok(Decision::Reply(PushReply::Refused(problem))) => refused(ServerFrame::Error { problem }),
         Ok(Decision::Failed) => {
             let message = "These mutations could not be decided. They are kept; the server's log says why.";
-            refused(ServerFrame::Error { problem: retry(Code::Internal, message) })
+            failed(retry(Code::Internal, message))
         }
         Ok(Decision::PreconditionFailed | Decision::Unavailable) | Err(_) => {
-            refused(ServerFrame::Error { problem: retry(Code::Unavailable, "The store is not available right now.") })
+            failed(retry(Code::Unavailable, "The store is not available right now."))
         }
     }
 }
@@ -82,11 +83,16 @@ fn decided(outcomes: Vec<Outcome>, gap: Option<u64>) -> Answered {
         frames.push(ServerFrame::Outcomes { outcomes });
     }
     frames.extend(gap.map(|expected| ServerFrame::OutOfOrder { expected }));
-    Answered { frames, decided, seq, is_ok: gap.is_none() }
+    let status = if gap.is_none() { Status::Ok } else { Status::Refused };
+    Answered { frames, decided, seq, status }
 }
 
 fn refused(frame: ServerFrame) -> Answered {
-    Answered { frames: vec![frame], decided: 0, seq: 0, is_ok: false }
+    Answered { frames: vec![frame], decided: 0, seq: 0, status: Status::Refused }
+}
+
+fn failed(problem: Problem) -> Answered {
+    Answered { status: Status::Failed, ..refused(ServerFrame::Error { problem }) }
 }
 
 fn retry(code: Code, message: &str) -> Problem {

@@ -350,8 +350,7 @@ impl Session {
     }
 
     async fn answered(&mut self, answered: Answered) -> Result<(), End> {
-        let status = if answered.is_ok { Status::Ok } else { Status::Refused };
-        self.app.metrics.count_sync(SyncOperation::Push, status);
+        self.count_sync(SyncOperation::Push, answered.status);
         for frame in &answered.frames {
             self.socket.send(frame).await?;
         }
@@ -361,6 +360,16 @@ impl Session {
             identity.registered.want(answered.seq);
         }
         self.deposited(answered.decided).await
+    }
+
+    /// Counts an operation, for the metrics and for this device.
+    pub(super) fn count_sync(&self, operation: SyncOperation, status: Status) {
+        self.app.metrics.count_sync(operation, status);
+        if let Some(identity) = &self.identity {
+            let principal = &identity.principal;
+            let failures = &self.app.metrics.sync_failures;
+            failures.note(&principal.workspace_id, principal.device_id, status, clock::now_ms());
+        }
     }
 
     async fn signalled(&mut self) -> Result<(), End> {

@@ -9,6 +9,7 @@ mod audit;
 mod credentials;
 mod devices;
 mod kv;
+mod ops;
 mod status;
 mod tokens;
 

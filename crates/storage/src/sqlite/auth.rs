@@ -7,6 +7,7 @@ mod audit;
 mod credentials;
 mod devices;
 mod kv;
+mod ops;
 mod status;
 mod tokens;
 
@@ -18,6 +19,8 @@ pub(crate) use audit::{AuditWalk, AuditWalkRow};
 pub use credentials::{Credential, PutCredential, fold_email};
 pub use devices::Device;
 pub(crate) use devices::{mode_from_text, mode_to_text};
+pub use ops::{AlertRow, Lease};
+pub(crate) use ops::{owner_from_text, state_from_text, state_text};
 use rusqlite::{Connection, Row};
 pub use status::{Backlog, BacklogQuery, ClientStatus};
 use syncline_core::TimestampMs;

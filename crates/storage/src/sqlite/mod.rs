@@ -21,10 +21,12 @@ mod values;
 mod view;
 
 pub use auth::{
-    AuditEntry, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, ClientStatus, Credential, Device,
-    PutCredential, RefreshOwner, RefreshToken, Rotate, Rotation, TokenHash, fold_email,
+    AlertRow, AuditEntry, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, ClientStatus,
+    Credential, Device, Lease, PutCredential, RefreshOwner, RefreshToken, Rotate, Rotation, TokenHash, fold_email,
 };
-pub(crate) use auth::{AuditWalk, AuditWalkRow, mode_from_text, mode_to_text};
+pub(crate) use auth::{
+    AuditWalk, AuditWalkRow, mode_from_text, mode_to_text, owner_from_text, state_from_text, state_text,
+};
 pub use backup::{BackupProgress, restore};
 pub use check::{ChainReport, CheckReport};
 pub use connect::SqliteOptions;

@@ -1,5 +1,6 @@
 //! `/api/admin`: people, their access, and what needs an administrator's eye. Every endpoint asks for owner or admin.
 
+mod alerts;
 mod audit;
 mod clients;
 mod devices;
@@ -8,6 +9,7 @@ mod rejected;
 mod users;
 mod write;
 
+pub use alerts::alerts;
 pub use audit::audit;
 pub use clients::clients;
 pub use devices::devices;

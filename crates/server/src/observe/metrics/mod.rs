@@ -15,6 +15,7 @@ use labels::{AuthLabels, ModeLabels, OutcomeLabels, RouteLabels, SyncLabels, out
 pub use labels::{AuthOperation, HttpLabels, RoutingLabels, RoutingStep, Status, SyncOperation, mode_text};
 use process::ProcessCollector;
 
+use super::failures::SyncFailures;
 use super::window::{Sample, Windows};
 
 /// Everything that is counted. Cheap to share: each metric is an atomic or a family of them.
@@ -34,6 +35,10 @@ pub struct Metrics {
     pub bus: BusMetrics,
     /// The last hour by the minute, for health and alerts.
     pub windows: Windows,
+    /// Devices whose sync fails again and again.
+    pub sync_failures: SyncFailures,
+    /// Alerts that fire, as this node sees them.
+    pub alerts_firing: Gauge,
 }
 
 /// The writer's queue and commits.
@@ -110,6 +115,8 @@ impl Default for Metrics {
             sync: SyncMetrics::default(),
             bus: BusMetrics::default(),
             windows: Windows::default(),
+            sync_failures: SyncFailures::default(),
+            alerts_firing: Gauge::default(),
             registry: Registry::default(),
         };
         metrics.register(&mut registry);
@@ -179,6 +186,7 @@ impl Metrics {
         registry.register("bus_hints_dropped", "Hints nobody was sent", bus.hints_dropped.clone());
         let help = "Calls this node answered for itself because Redis did not";
         registry.register("bus_fallbacks", help, bus.fallbacks.clone());
+        registry.register("alerts_firing", "Alerts that fire, as this node sees them", self.alerts_firing.clone());
     }
 
     /// The registry as OpenMetrics text.

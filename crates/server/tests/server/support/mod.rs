@@ -135,9 +135,15 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(mut attempt: impl FnMu
 impl World {
     /// Stops the server in good order and starts another on the same data.
     pub async fn restart(self) -> Self {
+        self.restart_with(|_| {}).await
+    }
+
+    pub async fn restart_with(self, change: impl FnOnce(&mut Config)) -> Self {
         let Self { server, data, database } = self;
         server.stop().await;
-        let server = Server::start(config(&data, database.as_ref()), Arc::new(Schema::crm())).await.unwrap();
+        let mut config = config(&data, database.as_ref());
+        change(&mut config);
+        let server = Server::start(config, Arc::new(Schema::crm())).await.unwrap();
         Self { server, data, database }
     }
 }

@@ -9,10 +9,20 @@ use tokio_postgres::types::Type;
 use super::{PostgresAuth, get, ms, ms_at, optional_ms_at, workspace_at};
 use crate::postgres::error::corrupt;
 use crate::postgres::values::int;
-use crate::postgres::wire::{Param, integers, text, texts, uuids};
+use crate::postgres::wire::{Param, integer, integers, text, texts, uuids};
 use crate::sqlite::{Backlog, BacklogQuery, ClientStatus};
 
 impl PostgresAuth {
+    /// The clients whose oldest waiting mutation is older than asked for, at most `limit`.
+    pub fn stuck_clients(&self, query: &BacklogQuery, limit: usize) -> StoreResult<Vec<ClientStatus>> {
+        let sql = "SELECT * FROM auth_client_status
+            WHERE reported_ms >= $1 AND pending_count > 0 AND oldest_pending_ms + $2 - reported_ms >= $3
+            ORDER BY workspace_id, client_id LIMIT $4";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let params = vec![ms(query.since_ms), ms(query.now_ms), ms(query.stuck_ms), integer(limit)];
+        self.all(sql, params, status_at)
+    }
+
     /// The clients' reports summed up by workspace, in order.
     pub fn client_backlogs(&self, query: &BacklogQuery) -> StoreResult<Vec<Backlog>> {
         let sql = "SELECT workspace_id, count(*) AS clients, min(cursor) AS cursor_min,

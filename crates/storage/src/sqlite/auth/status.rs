@@ -46,6 +46,16 @@ pub struct Backlog {
 }
 
 impl AuthStore {
+    /// The clients whose oldest waiting mutation is older than asked for, at most `limit`.
+    pub fn stuck_clients(&self, query: &BacklogQuery, limit: usize) -> StoreResult<Vec<ClientStatus>> {
+        let sql = "SELECT * FROM auth_client_status
+            WHERE reported_ms >= ?1 AND pending_count > 0 AND oldest_pending_ms + ?2 - reported_ms >= ?3
+            ORDER BY workspace_id, client_id LIMIT ?4";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let key = params![ms(query.since_ms), ms(query.now_ms), ms(query.stuck_ms), limit];
+        self.read(|conn| collect(conn, sql, key, status_at))
+    }
+
     /// The clients' reports summed up by workspace, in order. One statement over one small table.
     pub fn client_backlogs(&self, query: &BacklogQuery) -> StoreResult<Vec<Backlog>> {
         let sql = "SELECT workspace_id, count(*) AS clients, min(cursor) AS cursor_min, sum(pending_count) AS pending,
