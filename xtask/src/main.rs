@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything a person does with the repository that is more than one cargo command.
 
+mod console;
 mod deploy;
 mod proof;
 mod run;
@@ -23,7 +24,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build the server and start it with demo data; it prints how to sign in
+    /// Build the console and the server and start it with demo data; it prints how to sign in
     Run {
         /// Where the server keeps its files
         #[arg(long, default_value = "./data")]
@@ -57,6 +58,8 @@ enum Task {
     },
     /// Look at the files of deploy/ with the programs they are for
     Deploy,
+    /// Build the web console, which the next build of the server puts into the binary
+    Console,
     /// House rules that a program can check
     Tidy,
     /// Write docs/CONFIG.md from the server's configuration
@@ -81,6 +84,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Sim { args } => shell::cargo(["run", "--release", "--package", "syncline-sim", "--"]).args(args).run(),
         Task::Bench { args } => bench(&args),
         Task::Deploy => deploy::check().map(|skipped| skipped.iter().for_each(|why| println!("not looked at: {why}"))),
+        Task::Console => run::build_console(),
         Task::Tidy => tidy::report(&shell::root()),
         Task::Config => tidy::write_config(&shell::root()),
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::{deploy, services, shell, tidy};
+use crate::{console, deploy, services, shell, tidy};
 
 /// Seeds the simulation replays: fixed, so that the same commit always gives the same answer.
 const SIM_SEEDS: &str = "60";
@@ -39,6 +39,7 @@ const STEPS: &[Step] = &[
     Step { name: "python example", run: python_example },
     Step { name: "sdk", run: sdk },
     Step { name: "extension", run: extension },
+    Step { name: "console", run: console },
 ];
 
 pub fn test() -> Result<()> {
@@ -136,10 +137,7 @@ fn python_example() -> Result<Done> {
 
 /// Why no TypeScript can be run here; `None`: it can.
 fn node_is_missing() -> Option<Done> {
-    let modern = ["-e", "process.exit(Number(process.versions.node.split('.')[0]) >= 20 ? 0 : 1)"];
-    let works =
-        shell::program("node".as_ref()).args(modern).works() && shell::program("npm".as_ref()).args(["-v"]).works();
-    (!works).then_some(Done::Skipped("Node.js 20 with npm is not installed"))
+    (!console::has_node()).then_some(Done::Skipped(console::NO_NODE))
 }
 
 /// npm for the package in `folder`.
@@ -173,5 +171,28 @@ fn extension() -> Result<Done> {
     let server = shell::built("debug", "syncline")?;
     let test = shell::program("node".as_ref()).args(["--test", "e2e/extension/extension.test.mjs"]);
     test.env("SYNCLINE_BIN", &server.to_string_lossy()).env("CHROMIUM", &browser).run()?;
+    Ok(Done::Passed)
+}
+
+/// The console: types, its own tests, a build, and the browser tests against a server that has this build in it.
+fn console() -> Result<Done> {
+    if let Some(missing) = node_is_missing() {
+        return Ok(missing);
+    }
+    console::install("apps/console")?;
+    console::npm("apps/console", ["run", "check"]).run()?;
+    console::npm("apps/console", ["test"]).run()?;
+    console::build()?;
+    let Some(chromium) = services::chromium() else {
+        return Ok(Done::Partly(
+            "without the browser tests, because there is no Chromium and apt-get gave none".to_owned(),
+        ));
+    };
+    shell::cargo(["build", "--package", "syncline-cli", "--bin", "syncline"]).run()?;
+    let server = shell::built("debug", "syncline")?;
+    console::install("e2e")?;
+    console::npm("e2e", ["run", "check"]).run()?;
+    let test = console::npm("e2e", ["test", "--", "console"]).env("CHROMIUM", &chromium.to_string_lossy());
+    test.env("SYNCLINE_BIN", &server.to_string_lossy()).run()?;
     Ok(Done::Passed)
 }

@@ -4,13 +4,23 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::console::{self, Built};
 use crate::shell;
 
-/// Builds the server and becomes it. Paths are relative to the top of the repository.
+/// Builds the console and the server and becomes it. Paths are relative to the top of the repository.
 pub fn run(data: &Path, listen: &str, is_dev: bool) -> Result<()> {
+    build_console()?;
     let build = shell::cargo(["build", "--package", "syncline-cli", "--bin", "syncline"]);
     build.args((!is_dev).then_some("--release")).run()?;
     let profile = if is_dev { "debug" } else { "release" };
     let server = shell::program(shell::built(profile, "syncline")?.as_os_str()).args(["serve", "--demo", "--data"]);
     server.args([data]).args(["--listen", listen]).become_it()
+}
+
+/// Builds the console; says so when it cannot, because the server works without.
+pub fn build_console() -> Result<()> {
+    if console::build()? == Built::Skipped {
+        println!("the console is not built: {}; the server says so at /", console::NO_NODE);
+    }
+    Ok(())
 }

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use crate::shell::{self, Program};
 use child::Service;
 use folder::Folder;
-pub use programs::{Programs, install, may_install};
+pub use programs::{Programs, chromium, install, may_install};
 
 /// A database server for tests: they connect as superuser and make their own databases.
 pub const POSTGRES: &str = "SYNCLINE_TEST_POSTGRES";

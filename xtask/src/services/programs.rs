@@ -92,6 +92,17 @@ fn postgres_folders(top: &Path) -> Vec<PathBuf> {
     versions.into_iter().map(|(_, bin)| bin).collect()
 }
 
+/// A Chromium for browser tests; as root with apt-get, installs one. `None`: there is none to be had.
+pub fn chromium() -> Option<PathBuf> {
+    const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+    let held = || NAMES.into_iter().find_map(find);
+    if held().is_none() && may_install() {
+        println!("there is no Chromium; installing it with apt-get");
+        install(&["chromium"]).ok()?;
+    }
+    held()
+}
+
 /// Whether [`install`] may be tried.
 pub fn may_install() -> bool {
     rustix::process::geteuid().is_root() && find("apt-get").is_some()

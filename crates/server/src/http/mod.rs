@@ -5,6 +5,7 @@ mod admin;
 mod auth;
 mod body;
 mod caller;
+mod console;
 mod edge;
 mod entities;
 mod health;
@@ -48,7 +49,8 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(sync_routes())
         .route("/api/presence", get(presence::connected))
         .route("/api/presence/{entity}/{id}", get(presence::viewers))
-        .merge(entity_routes());
+        .merge(entity_routes())
+        .merge(console::router());
     if app.config.metrics.is_enabled && app.config.metrics.is_on_main_port {
         routes = routes.route("/metrics", get(metrics::metrics));
     }

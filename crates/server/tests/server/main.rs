@@ -6,6 +6,7 @@
 mod alerts;
 mod audit;
 mod auth;
+mod console;
 mod drain;
 mod edge;
 mod grants;

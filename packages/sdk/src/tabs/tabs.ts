@@ -232,6 +232,9 @@ export class TabClient<Types> implements EntityHost, Calls {
     this.#leader = leader;
     client.onEvent((event) => {
       this.#tell(event);
+      if (event.event === "signed_in") {
+        void client.start();
+      }
       // Another context has opened the store: it leads now, whatever the locks say.
       if (event.event === "store_failed" && event.error.code === "storage_locked") {
         void this.#lose();

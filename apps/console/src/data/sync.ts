@@ -1,0 +1,128 @@
+/** Where the device stands with the server, as one indicator and as what the app as a whole shows. */
+
+import type { Status } from "@syncline/sdk";
+import { useMemo, useSyncExternalStore } from "react";
+import type { Crm } from "./client.ts";
+import { useClient } from "./live.ts";
+
+/** What the indicator says. Exactly one holds at any moment. */
+export type SyncView =
+  /** The store is being read. */
+  | { readonly kind: "starting" }
+  | { readonly kind: "sign_in_needed"; readonly pending: number }
+  /** Sync has ended for good; the code says why. */
+  | { readonly kind: "stopped"; readonly code: string }
+  | { readonly kind: "rejected"; readonly rejected: number; readonly pending: number }
+  | { readonly kind: "offline"; readonly pending: number }
+  | { readonly kind: "connecting"; readonly pending: number }
+  /** The first copy of the data is on its way. */
+  | { readonly kind: "loading" }
+  | { readonly kind: "syncing"; readonly pending: number }
+  | { readonly kind: "saved"; readonly lastSyncMs: number };
+
+/** Reads the indicator from the status; what needs a person comes first. `isOnline`: as the browser has it. */
+export function syncView(status: Status | undefined, isOnline: boolean): SyncView {
+  if (status === undefined) {
+    return { kind: "starting" };
+  }
+  const { phase, pending, rejected, meta } = status;
+  if (phase === "signed_out") {
+    return { kind: "sign_in_needed", pending };
+  }
+  if (phase === "stopped") {
+    return { kind: "stopped", code: meta?.purged ?? "stopped" };
+  }
+  if (rejected > 0) {
+    return { kind: "rejected", rejected, pending };
+  }
+  if (phase === "live") {
+    if (pending > 0) {
+      return { kind: "syncing", pending };
+    }
+    return meta !== undefined && meta.cursor > 0 ? { kind: "saved", lastSyncMs: meta.lastSyncMs } : { kind: "loading" };
+  }
+  return isOnline && (phase === "connecting" || phase === "greeting")
+    ? { kind: "connecting", pending }
+    : { kind: "offline", pending };
+}
+
+/** The status of the device; `undefined` until it was read for the first time. */
+export function useStatus(): Status | undefined {
+  const client = useClient();
+  const status = useMemo(() => statusOf(client), [client]);
+  return useSyncExternalStore(status.subscribe, status.snapshot);
+}
+
+export function useIsOnline(): boolean {
+  return useSyncExternalStore(subscribeOnline, () => navigator.onLine);
+}
+
+export function useSyncView(): SyncView {
+  return syncView(useStatus(), useIsOnline());
+}
+
+function subscribeOnline(listener: () => void): () => void {
+  addEventListener("online", listener);
+  addEventListener("offline", listener);
+  return () => {
+    removeEventListener("online", listener);
+    removeEventListener("offline", listener);
+  };
+}
+
+interface External<T> {
+  readonly subscribe: (listener: () => void) => () => void;
+  readonly snapshot: () => T;
+}
+
+const statusByClient = new WeakMap<Crm, External<Status | undefined>>();
+
+/** Read anew after events, at most one reading at a time; every component shares it. */
+function statusOf(client: Crm): External<Status | undefined> {
+  const held = statusByClient.get(client);
+  if (held !== undefined) {
+    return held;
+  }
+  const listeners = new Set<() => void>();
+  let state: Status | undefined;
+  let isReading = false;
+  let isStale = false;
+  let stop: (() => void) | undefined;
+  const read = async (): Promise<void> => {
+    isStale = true;
+    if (isReading) {
+      return;
+    }
+    isReading = true;
+    while (isStale) {
+      isStale = false;
+      // No tab answers while the lead changes hands; the next event reads again.
+      const next = await client.status().catch(() => state);
+      if (JSON.stringify(next) !== JSON.stringify(state)) {
+        state = next;
+        for (const listener of [...listeners]) {
+          listener();
+        }
+      }
+    }
+    isReading = false;
+  };
+  const status = {
+    snapshot: () => state,
+    subscribe: (listener: () => void) => {
+      listeners.add(listener);
+      if (listeners.size === 1) {
+        stop = client.onEvent(() => void read());
+        void read();
+      }
+      return () => {
+        listeners.delete(listener);
+        if (listeners.size === 0) {
+          stop?.();
+        }
+      };
+    },
+  };
+  statusByClient.set(client, status);
+  return status;
+}

@@ -1,0 +1,139 @@
+import { Link, useNavigate } from "@tanstack/react-router";
+import { ArrowLeft, Undo2 } from "lucide-react";
+import { useState } from "react";
+import { Badge } from "../../components/Badge.tsx";
+import { Button, buttonClass } from "../../components/Button.tsx";
+import { Loading } from "../../components/States.tsx";
+import { toast } from "../../components/toast.tsx";
+import { type Row, useClient, useRecord } from "../../data/live.ts";
+import { labelOf, nounOf } from "../../data/schema.ts";
+import { sentence } from "../../format/text.ts";
+import { NoRecord } from "../record/RecordPage.tsx";
+import { SideBySide } from "./SideBySide.tsx";
+import { type Decision, decisionOf, outcomeOf, type Picks, sidesOf } from "./sides.ts";
+import { useConflictNames } from "./useConflictNames.ts";
+
+export function ConflictPage({ id }: { id: string }) {
+  const conflict = useRecord("conflicts", id);
+  if (conflict === undefined) {
+    return <Loading what="the conflict" />;
+  }
+  return conflict === null ? (
+    <NoRecord entity="conflicts" backTo="/conflicts" />
+  ) : (
+    <Review key={conflict.id} conflict={conflict} />
+  );
+}
+
+const PAGES: Readonly<Record<string, "/leads/$id" | "/contacts/$id" | "/opportunities/$id">> = {
+  leads: "/leads/$id",
+  contacts: "/contacts/$id",
+  opportunities: "/opportunities/$id",
+};
+
+/** Both sides beside what they started from, a choice per field, and what the record will be. Works without a network. */
+function Review({ conflict }: { conflict: Row<"conflicts"> }) {
+  const client = useClient();
+  const navigate = useNavigate();
+  const names = useConflictNames(conflict);
+  const sides = sidesOf(conflict);
+  const [picks, setPicks] = useState<Picks>({});
+  const { state, strategy, kind } = conflict.fields;
+  const isOpen = state === "open";
+  const decision = decisionOf(sides, picks);
+  const decide = async (made: Decision): Promise<void> => {
+    const saved = await client.resolve(conflict.id, made.resolution, made.fields);
+    if (!saved.ok) {
+      toast(saved.error.message);
+      return;
+    }
+    void navigate({ to: "/conflicts" });
+    toast("Conflict decided", { action: { label: "Undo", run: () => void undo() } });
+  };
+  const undo = async (): Promise<void> => {
+    const undone = await client.undo(conflict.id);
+    toast(
+      undone.ok
+        ? `Now: ${undone.value === "use_mine" ? `the side of ${names.mine}` : `the side of ${names.theirs}`}`
+        : undone.error.message,
+    );
+  };
+  const page = PAGES[names.entity];
+  return (
+    <div className="h-full overflow-y-auto">
+      <div className="mx-auto max-w-5xl px-4 pt-3 pb-10 sm:px-6">
+        <Link to="/conflicts" className={buttonClass("quiet")}>
+          <ArrowLeft aria-hidden="true" className="size-4" />
+          Conflicts
+        </Link>
+        <header className="mt-1 mb-4 flex flex-wrap items-center gap-3">
+          <div className="min-w-0 flex-1">
+            <h1 className="truncate text-xl font-semibold tracking-tight">{names.record}</h1>
+            <p className="text-ink-2">
+              {kind === "delete_edit"
+                ? `One side deleted this ${nounOf(names.entity)}, the other changed it.`
+                : `${names.mine} and ${names.theirs} changed the same ${nounOf(names.entity)} without seeing each other.`}
+            </p>
+          </div>
+          <Badge tone={isOpen ? "warn" : "good"}>{isOpen ? "Open" : "Decided"}</Badge>
+          {page !== undefined && names.isHere && (
+            <Link to={page} params={{ id: names.recordId }} className={buttonClass()}>
+              Open {nounOf(names.entity)}
+            </Link>
+          )}
+        </header>
+        <SideBySide
+          sides={sides}
+          names={{ mine: names.mine, theirs: names.theirs }}
+          shown={names.shown}
+          {...(isOpen &&
+            kind !== "delete_edit" && {
+              picks,
+              onPick: (name: string, side: "mine" | "theirs") => setPicks((held) => ({ ...held, [name]: side })),
+            })}
+          preview={
+            isOpen ? outcomeOf(sides, decision) : sides.result.did === "edited" ? sides.result.fields : undefined
+          }
+        />
+        <div className="mt-4 flex flex-wrap items-center gap-2">
+          {isOpen ? (
+            <>
+              <Button onClick={() => void decide({ resolution: "use_theirs", fields: {} })}>
+                Use {possessive(names.theirs)} side
+              </Button>
+              <Button onClick={() => void decide({ resolution: "use_mine", fields: {} })}>
+                Use {possessive(names.mine)} side
+              </Button>
+              {decision.resolution === "custom" && (
+                <Button tone="primary" onClick={() => void decide(decision)}>
+                  Use this combination
+                </Button>
+              )}
+            </>
+          ) : (
+            <>
+              <Button icon={<Undo2 className="size-4" />} onClick={() => void undo()}>
+                Decide the other way
+              </Button>
+              <p className="text-ink-2">
+                {state === "auto_resolved"
+                  ? `Decided by the rule “${sentence((strategy ?? "").replaceAll("-", " "))}” for ${sides.names.map(labelOf).join(", ")}.`
+                  : `Decided by ${names.decider}.`}
+              </p>
+            </>
+          )}
+        </div>
+        {isOpen && (
+          <p className="mt-3 text-sm text-ink-3">
+            Until somebody decides, everybody sees {possessive(names.theirs)} side. A decision made without a network
+            counts when the network is back.
+          </p>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function possessive(name: string): string {
+  return name === "You" ? "your" : `${name}’s`;
+}

@@ -1,0 +1,119 @@
+import type { Json } from "@syncline/sdk";
+import { RotateCcw } from "lucide-react";
+import { useState } from "react";
+import { Button } from "../../components/Button.tsx";
+import { Confirm } from "../../components/Dialog.tsx";
+import { Failed, Loading } from "../../components/States.tsx";
+import { toast } from "../../components/toast.tsx";
+import { useRemote } from "../../data/api.ts";
+import { type EntityName, useById, useClient } from "../../data/live.ts";
+import { labelOf } from "../../data/schema.ts";
+import { counted } from "../../format/text.ts";
+import { ago, dateTime } from "../../format/value.ts";
+import { useTitleOf } from "../record/useTitleOf.ts";
+import { isMoney, shownValue } from "../record/value.ts";
+import { changedFields, type HistoryItem, restoring } from "./versions.ts";
+
+interface HistoryProps {
+  readonly entity: EntityName;
+  readonly id: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+const DEEDS: Readonly<Record<string, string>> = {
+  create: "created it",
+  update: "changed",
+  delete: "deleted it",
+  restore: "restored it",
+};
+
+/** Who changed what, newest first, with the way back to each version. The server has it, this device does not. */
+export function HistoryCard({ entity, id, fields }: HistoryProps) {
+  const client = useClient();
+  const users = useById("users");
+  const { remote, reload } = useRemote<{ readonly items: readonly HistoryItem[] }>(`/api/sync/history/${entity}/${id}`);
+  const [chosen, setChosen] = useState<number>();
+  if (remote.state === "loading") {
+    return <Loading what="the history" />;
+  }
+  if (remote.state === "failed") {
+    return <Failed error={remote.error} onRetry={() => void reload()} />;
+  }
+  const { items } = remote.data;
+  const current = fields as Readonly<Record<string, Json | undefined>>;
+  const changes = chosen === undefined ? {} : restoring(entity, current, items, chosen);
+  const count = Object.keys(changes).length;
+  const restore = async (): Promise<void> => {
+    const saved = await client.mutate([{ edit: "update", entity, id, fields: changes }]);
+    toast(saved.ok ? `${counted(count, "field")} restored` : saved.error.message);
+    if (saved.ok) {
+      setTimeout(() => void reload(), RELOAD_AFTER_MS);
+    }
+  };
+  return (
+    <>
+      <ol className="relative flex flex-col">
+        {items.map((item, index) => (
+          <li key={item.seq} className="relative border-l-2 pb-5 pl-5 last:pb-1">
+            <span aria-hidden="true" className="absolute top-1.5 -left-[5px] size-2 rounded-full bg-line-strong" />
+            <div className="flex flex-wrap items-baseline gap-x-2">
+              <span className="font-medium">{users.get(item.user_id)?.fields.name ?? "The server"}</span>
+              <span className="text-ink-2">{DEEDS[item.kind] ?? item.kind}</span>
+              <time className="text-ink-3" title={dateTime(item.authored_ms)}>
+                {ago(item.authored_ms, Date.now())}
+              </time>
+              {index > 0 &&
+                item.kind !== "delete" &&
+                Object.keys(restoring(entity, current, items, index)).length > 0 && (
+                  <Button
+                    tone="quiet"
+                    className="ml-auto"
+                    icon={<RotateCcw className="size-3.5" />}
+                    onClick={() => setChosen(index)}
+                  >
+                    Restore
+                  </Button>
+                )}
+            </div>
+            {item.kind !== "create" && <Changes entity={entity} item={item} />}
+          </li>
+        ))}
+      </ol>
+      <Confirm
+        isOpen={chosen !== undefined}
+        onClose={() => setChosen(undefined)}
+        title="Restore this version?"
+        deed="Restore"
+        onConfirm={() => void restore()}
+      >
+        {counted(count, "field")} will be as {count === 1 ? "it was" : "they were"} then:{" "}
+        {Object.keys(changes).map(labelOf).join(", ")}. The history keeps what is there now.
+      </Confirm>
+    </>
+  );
+}
+
+/** A restored version reaches the server's history within moments. */
+const RELOAD_AFTER_MS = 800;
+
+function Changes({ entity, item }: { entity: EntityName; item: HistoryItem }) {
+  const titleOf = useTitleOf();
+  const shown = (name: string, side: Readonly<Record<string, Json>>): string => {
+    const currency = isMoney(name) ? (side.currency as string | undefined) : undefined;
+    return shownValue(entity, name, side[name], { titleOf, currency }) || "empty";
+  };
+  return (
+    <dl className="mt-1 flex flex-col gap-0.5">
+      {changedFields(entity, item).map((name) => (
+        <div key={name} className="flex flex-wrap gap-x-2">
+          <dt className="text-ink-3">{labelOf(name)}</dt>
+          <dd className="min-w-0 break-words">
+            <span className="text-ink-3 line-through">{shown(name, item.before)}</span>
+            <span aria-hidden="true"> → </span>
+            <span>{shown(name, item.fields)}</span>
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

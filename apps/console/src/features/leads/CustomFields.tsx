@@ -1,0 +1,251 @@
+import { Plus } from "lucide-react";
+import { type FormEvent, useId, useState } from "react";
+import { Button } from "../../components/Button.tsx";
+import { Choose } from "../../components/Choose.tsx";
+import { Dialog } from "../../components/Dialog.tsx";
+import { Card } from "../../components/Page.tsx";
+import { toast } from "../../components/toast.tsx";
+import { type Row, useClient, useLive } from "../../data/live.ts";
+import { RANK_ADMIN, useMe } from "../../data/me.ts";
+import { sentence } from "../../format/text.ts";
+
+type Definition = Row<"custom_field_definitions">;
+type FieldType = NonNullable<Definition["fields"]["field_type"]>;
+
+/** Fields the customer added, with their values for one lead. */
+export function CustomFields({ leadId }: { leadId: string }) {
+  const definitions = useLive("custom_field_definitions", { where: { context: "lead" }, sort: "position" }).rows;
+  const values = useLive("lead_custom_fields", { where: { lead_id: leadId } }).rows;
+  const { rank } = useMe();
+  const [isAdding, setIsAdding] = useState(false);
+  const known = new Set(definitions.map(({ fields }) => fields.name));
+  const others = values.filter(({ fields }) => !known.has(fields.field_name));
+  if (definitions.length === 0 && others.length === 0 && rank < RANK_ADMIN) {
+    return null;
+  }
+  return (
+    <Card
+      title="Custom fields"
+      actions={
+        rank >= RANK_ADMIN && (
+          <Button
+            tone="quiet"
+            aria-label="Add a custom field"
+            icon={<Plus className="size-4" />}
+            onClick={() => setIsAdding(true)}
+          />
+        )
+      }
+    >
+      <div className="flex flex-col gap-1 px-4 py-2.5">
+        {definitions.length + others.length === 0 && (
+          <p className="py-2 text-ink-3">None yet. Add one for all leads.</p>
+        )}
+        {definitions.map(({ id, fields }) => (
+          <CustomField
+            key={id}
+            leadId={leadId}
+            name={fields.name ?? ""}
+            label={fields.label ?? sentence(fields.name ?? "")}
+            type={fields.field_type ?? "text"}
+            options={optionsOf(fields.options)}
+            value={values.find((value) => value.fields.field_name === fields.name)}
+          />
+        ))}
+        {others.map((value) => (
+          <CustomField
+            key={value.id}
+            leadId={leadId}
+            name={value.fields.field_name ?? ""}
+            label={sentence(value.fields.field_name ?? "")}
+            type="text"
+            options={[]}
+            value={value}
+          />
+        ))}
+      </div>
+      <Dialog
+        isOpen={isAdding}
+        onClose={() => setIsAdding(false)}
+        title="Add a custom field"
+        description="Every lead has it from then on."
+      >
+        <NewDefinition onClose={() => setIsAdding(false)} />
+      </Dialog>
+    </Card>
+  );
+}
+
+function optionsOf(options: unknown): readonly string[] {
+  const items = Array.isArray(options) ? (options as { value?: string }[]) : [];
+  return items.flatMap(({ value }) => (typeof value === "string" ? [value] : []));
+}
+
+interface CustomFieldProps {
+  readonly leadId: string;
+  readonly name: string;
+  readonly label: string;
+  readonly type: FieldType;
+  readonly options: readonly string[];
+  readonly value: Row<"lead_custom_fields"> | undefined;
+}
+
+const INPUTS: Readonly<Partial<Record<FieldType, string>>> = {
+  number: "number",
+  currency: "number",
+  date: "date",
+  datetime: "datetime-local",
+  phone: "tel",
+  email: "email",
+  url: "url",
+};
+
+function CustomField({ leadId, name, label, type, options, value }: CustomFieldProps) {
+  const client = useClient();
+  const id = useId();
+  const held = value?.fields.field_value ?? "";
+  const [text, setText] = useState<string>();
+  const save = async (typed: string): Promise<void> => {
+    setText(undefined);
+    if (typed === held) {
+      return;
+    }
+    const saved =
+      value === undefined
+        ? await client.db.lead_custom_fields.create({
+            lead_id: leadId,
+            field_name: name,
+            field_type: type,
+            field_value: typed,
+          })
+        : await client.db.lead_custom_fields.update(value.id, { field_value: typed === "" ? null : typed });
+    toast(saved.ok ? `${label} saved` : saved.error.message);
+  };
+  const isChoice = type === "boolean" || (type === "select" && options.length > 0);
+  const choices = type === "boolean" ? ["yes", "no"] : options;
+  return (
+    <div className="grid grid-cols-[8.5rem_minmax(0,1fr)] items-center gap-x-3">
+      <label htmlFor={id} className="truncate text-ink-3">
+        {label}
+      </label>
+      {isChoice ? (
+        <select id={id} className="control" value={held} onChange={(event) => void save(event.target.value)}>
+          <option value="">None</option>
+          {choices.map((choice) => (
+            <option key={choice} value={choice}>
+              {sentence(choice)}
+            </option>
+          ))}
+        </select>
+      ) : (
+        <input
+          id={id}
+          type={INPUTS[type] ?? "text"}
+          className="control"
+          value={text ?? held}
+          onChange={(event) => setText(event.target.value)}
+          onBlur={() => text !== undefined && void save(text)}
+          onKeyDown={(event) => event.key === "Enter" && text !== undefined && void save(text)}
+        />
+      )}
+    </div>
+  );
+}
+
+const TYPES: readonly FieldType[] = [
+  "text",
+  "number",
+  "currency",
+  "date",
+  "boolean",
+  "select",
+  "email",
+  "phone",
+  "url",
+];
+
+function NewDefinition({ onClose }: { onClose: () => void }) {
+  const client = useClient();
+  const ids = { label: useId(), choices: useId() };
+  const [label, setLabel] = useState("");
+  const [type, setType] = useState<FieldType>("text");
+  const [choices, setChoices] = useState("");
+  const [error, setError] = useState("");
+  const add = async (event: FormEvent): Promise<void> => {
+    event.preventDefault();
+    const name = label
+      .trim()
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}]+/gu, "_");
+    const options = choices
+      .split(",")
+      .map((choice) => choice.trim())
+      .filter((choice) => choice !== "")
+      .map((value, order) => ({ value, label: value, order }));
+    const saved = await client.db.custom_field_definitions.create({
+      context: "lead",
+      name,
+      label: label.trim(),
+      field_type: type,
+      ...(options.length > 0 && { options }),
+    });
+    if (saved.ok) {
+      onClose();
+    } else {
+      setError(saved.error.message);
+    }
+  };
+  return (
+    <form onSubmit={(event) => void add(event)} className="flex flex-col gap-4">
+      <div className="flex flex-col gap-1">
+        <label htmlFor={ids.label} className="font-medium">
+          Name
+        </label>
+        <input
+          id={ids.label}
+          required
+          maxLength={120}
+          className="control"
+          value={label}
+          onChange={(event) => setLabel(event.target.value)}
+        />
+      </div>
+      <div className="flex flex-col gap-1">
+        <span className="font-medium">Holds</span>
+        <Choose
+          label="Holds"
+          className="max-w-none w-full"
+          value={type}
+          options={TYPES.map((value) => ({ value, label: sentence(value) }))}
+          onChange={(value) => setType(value as FieldType)}
+        />
+      </div>
+      {type === "select" && (
+        <div className="flex flex-col gap-1">
+          <label htmlFor={ids.choices} className="font-medium">
+            Choices
+          </label>
+          <input
+            id={ids.choices}
+            required
+            placeholder="Separated by commas"
+            className="control"
+            value={choices}
+            onChange={(event) => setChoices(event.target.value)}
+          />
+        </div>
+      )}
+      {error !== "" && (
+        <p role="alert" className="text-bad">
+          {error}
+        </p>
+      )}
+      <div className="flex justify-end gap-2">
+        <Button onClick={onClose}>Cancel</Button>
+        <Button type="submit" tone="primary">
+          Add field
+        </Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,173 @@
+import { useNavigate } from "@tanstack/react-router";
+import { Plus, Target } from "lucide-react";
+import { useCallback, useDeferredValue, useMemo, useState } from "react";
+import { Button } from "../../components/Button.tsx";
+import { Choose } from "../../components/Choose.tsx";
+import { Page } from "../../components/Page.tsx";
+import { SearchField } from "../../components/SearchField.tsx";
+import { Loading, Notice } from "../../components/States.tsx";
+import { VirtualTable } from "../../components/VirtualTable.tsx";
+import { useLive } from "../../data/live.ts";
+import { useSyncView } from "../../data/sync.ts";
+import { number, sentence } from "../../format/text.ts";
+import { LEAD_COLUMNS, LeadCard } from "./columns.tsx";
+import { NewLead } from "./NewLead.tsx";
+import { type LeadSort, selectLeads } from "./rows.ts";
+import { type LeadSearch, NO_LEAD_FILTER } from "./search.ts";
+import { useLeadRows } from "./useLeadRows.ts";
+
+const PRIORITIES = ["urgent", "high", "medium", "low"].map((value) => ({ value, label: sentence(value) }));
+const TEMPERATURES = ["hot", "warm", "cold"].map((value) => ({ value, label: sentence(value) }));
+
+export function LeadsPage({
+  search,
+  onSearch,
+}: {
+  search: LeadSearch;
+  onSearch: (change: Partial<LeadSearch>) => void;
+}) {
+  const navigate = useNavigate();
+  const { state, rows } = useLeadRows();
+  const [isCreating, setIsCreating] = useState(false);
+  // Typing stays quick whatever the number of leads: the list follows when the browser has time.
+  const wanted = useDeferredValue(search);
+  const shown = useMemo(
+    () => selectLeads(rows, { ...NO_LEAD_FILTER, ...wanted }, wanted.sort, wanted.isDescending),
+    [rows, wanted],
+  );
+  const onQuery = useCallback((q: string) => onSearch({ q }), [onSearch]);
+  const onSort = (key: string): void =>
+    onSearch({ sort: key as LeadSort, isDescending: key === search.sort ? !search.isDescending : false });
+  const isFiltered = shown.length !== rows.length;
+  return (
+    <Page
+      title="Leads"
+      aside={
+        state === "ready" && (isFiltered ? `${number(shown.length)} of ${number(rows.length)}` : number(rows.length))
+      }
+      actions={
+        <Button tone="primary" data-create icon={<Plus className="size-4" />} onClick={() => setIsCreating(true)}>
+          New lead
+        </Button>
+      }
+      tools={<LeadTools search={search} onSearch={onSearch} onQuery={onQuery} />}
+      isFilled
+    >
+      {shown.length > 0 ? (
+        <VirtualTable
+          label="Leads"
+          rows={shown}
+          idOf={({ id }) => id}
+          columns={LEAD_COLUMNS}
+          sorting={{ key: search.sort, isDescending: search.isDescending }}
+          onSort={onSort}
+          onOpen={({ id }) => void navigate({ to: "/leads/$id", params: { id } })}
+          renderCard={(row) => <LeadCard row={row} />}
+        />
+      ) : (
+        <NoLeads
+          isLoading={state === "loading"}
+          hasAny={rows.length > 0}
+          onClear={() => onSearch(NO_LEAD_FILTER)}
+          onCreate={() => setIsCreating(true)}
+        />
+      )}
+      <NewLead isOpen={isCreating} onClose={() => setIsCreating(false)} />
+    </Page>
+  );
+}
+
+interface ToolsProps {
+  readonly search: LeadSearch;
+  readonly onSearch: (change: Partial<LeadSearch>) => void;
+  readonly onQuery: (q: string) => void;
+}
+
+function LeadTools({ search, onSearch, onQuery }: ToolsProps) {
+  const statuses = useLive("status_options", { where: { category: "lead" }, sort: "position" }).rows;
+  const users = useLive("users", { sort: "name" }).rows;
+  return (
+    <div className="-mx-1 flex items-center gap-2 overflow-x-auto px-1 py-0.5">
+      <SearchField label="Search leads" value={search.q} onChange={onQuery} />
+      <Choose
+        isFilter
+        label="Status"
+        none="Any status"
+        value={search.status}
+        options={statuses.map(({ id, fields }) => ({ value: id, label: fields.name ?? "" }))}
+        onChange={(status) => onSearch({ status })}
+      />
+      <Choose
+        isFilter
+        label="Owner"
+        none="Any owner"
+        value={search.owner}
+        options={[
+          { value: "none", label: "Nobody" },
+          ...users.map(({ id, fields }) => ({ value: id, label: fields.name ?? "" })),
+        ]}
+        onChange={(owner) => onSearch({ owner })}
+      />
+      <Choose
+        isFilter
+        label="Priority"
+        none="Any priority"
+        value={search.priority}
+        options={PRIORITIES}
+        onChange={(priority) => onSearch({ priority })}
+      />
+      <Choose
+        isFilter
+        label="Temperature"
+        none="Any temperature"
+        value={search.temperature}
+        options={TEMPERATURES}
+        onChange={(temperature) => onSearch({ temperature })}
+      />
+    </div>
+  );
+}
+
+function NoLeads({
+  isLoading,
+  hasAny,
+  onClear,
+  onCreate,
+}: {
+  isLoading: boolean;
+  hasAny: boolean;
+  onClear: () => void;
+  onCreate: () => void;
+}) {
+  const sync = useSyncView();
+  if (isLoading || (!hasAny && sync.kind === "loading")) {
+    return <Loading what="leads" />;
+  }
+  if (hasAny) {
+    return (
+      <Notice
+        icon={<Target className="size-5" />}
+        title="No lead matches"
+        action={<Button onClick={onClear}>Clear filters</Button>}
+      >
+        Other words or fewer filters may find it.
+      </Notice>
+    );
+  }
+  const isOffline = sync.kind === "offline" || sync.kind === "connecting";
+  return (
+    <Notice
+      icon={<Target className="size-5" />}
+      title="No leads yet"
+      action={
+        <Button tone="primary" onClick={onCreate}>
+          New lead
+        </Button>
+      }
+    >
+      {isOffline
+        ? "This device has none, and the server is out of reach. What you add now is sent later."
+        : "Add one here, capture one with the browser extension, or import a file."}
+    </Notice>
+  );
+}

@@ -1,0 +1,52 @@
+/** Which contacts are likely the same person. One definition for forms and imports. */
+
+import type { Row } from "../../data/live.ts";
+
+/** E-mail as it is compared: folded, in one normal form. */
+export function emailKey(email: string | undefined): string | undefined {
+  const key = email?.trim().normalize("NFC").toLowerCase();
+  return key === "" ? undefined : key;
+}
+
+/** Phone as it is compared: its digits without the zeros or plus in front; too short ones say nothing. */
+export function phoneKey(phone: string | undefined): string | undefined {
+  const digits = phone?.replace(/\D/g, "").replace(/^0+/, "") ?? "";
+  return digits.length >= 7 ? digits : undefined;
+}
+
+export interface Match {
+  readonly contact: Row<"contacts">;
+  readonly by: "e-mail" | "phone";
+}
+
+/** Contacts by what identifies them. O(contacts) to make, O(1) to ask. */
+export class ContactIndex {
+  readonly #byEmail = new Map<string, Row<"contacts">>();
+  readonly #byPhone = new Map<string, Row<"contacts">>();
+
+  constructor(contacts: Iterable<Row<"contacts">>) {
+    for (const contact of contacts) {
+      const { email, phone_number, secondary_phone } = contact.fields;
+      const keys = [phoneKey(phone_number), phoneKey(secondary_phone)];
+      for (const key of keys) {
+        if (key !== undefined && !this.#byPhone.has(key)) {
+          this.#byPhone.set(key, contact);
+        }
+      }
+      const folded = emailKey(email);
+      if (folded !== undefined && !this.#byEmail.has(folded)) {
+        this.#byEmail.set(folded, contact);
+      }
+    }
+  }
+
+  /** The contact that has the e-mail or, failing that, the phone. A match warns; families share phones. */
+  find(email: string | undefined, phone: string | undefined): Match | undefined {
+    const byEmail = this.#byEmail.get(emailKey(email) ?? "");
+    if (byEmail !== undefined) {
+      return { contact: byEmail, by: "e-mail" };
+    }
+    const byPhone = this.#byPhone.get(phoneKey(phone) ?? "");
+    return byPhone && { contact: byPhone, by: "phone" };
+  }
+}

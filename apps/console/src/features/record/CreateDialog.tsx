@@ -1,0 +1,107 @@
+import type { Json } from "@syncline/sdk";
+import { type FormEvent, type ReactNode, useState } from "react";
+import { Button } from "../../components/Button.tsx";
+import { Dialog } from "../../components/Dialog.tsx";
+import { toast } from "../../components/toast.tsx";
+import { type EntityName, useClient } from "../../data/live.ts";
+import { nounOf } from "../../data/schema.ts";
+import { FormField } from "./FormField.tsx";
+import { createErrors, typedValue } from "./value.ts";
+
+type Texts = Readonly<Record<string, string>>;
+
+interface CreateProps {
+  readonly entity: EntityName;
+  readonly names: readonly string[];
+  readonly isOpen: boolean;
+  readonly onClose: () => void;
+  /** As typed, for fields the person has not touched. */
+  readonly defaults?: Texts;
+  /** Values that are not asked for, and corrections of those that are. */
+  readonly complete?: (values: Readonly<Record<string, Json>>) => Readonly<Record<string, Json>>;
+  /** What to say about what was typed so far. */
+  readonly hint?: (texts: Texts) => ReactNode;
+  readonly onCreated?: (id: string) => void;
+}
+
+/** A form for a new record: every field is checked by the schema, on this device. */
+export function CreateDialog(props: CreateProps) {
+  const noun = nounOf(props.entity);
+  return (
+    <Dialog
+      isOpen={props.isOpen}
+      onClose={props.onClose}
+      title={`New ${noun}`}
+      description="Saved on this device at once, with or without a network."
+      isWide={props.names.length > 5}
+    >
+      <CreateForm {...props} />
+    </Dialog>
+  );
+}
+
+function CreateForm({
+  entity,
+  names,
+  onClose,
+  defaults = {},
+  complete = (values) => values,
+  hint,
+  onCreated,
+}: CreateProps) {
+  const client = useClient();
+  const [texts, setTexts] = useState<Texts>({});
+  const [errors, setErrors] = useState<Texts>({});
+  const text = (name: string): string => texts[name] ?? defaults[name] ?? "";
+  const submit = async (event: FormEvent): Promise<void> => {
+    event.preventDefault();
+    const typed = names.map((name) => [name, typedValue(entity, name, text(name))] as const);
+    const isEmpty = (value: Json): boolean => value === null || (Array.isArray(value) && value.length === 0);
+    const values = complete(Object.fromEntries(typed.filter(([, value]) => !isEmpty(value))));
+    const wrong = createErrors(entity, values);
+    setErrors(wrong);
+    if (Object.keys(wrong).length > 0) {
+      return;
+    }
+    const id = client.mintId();
+    const saved = await client.mutate([{ edit: "create", entity, id, fields: values }]);
+    if (!saved.ok) {
+      setErrors({ [saved.error.field ?? "form"]: saved.error.message });
+      return;
+    }
+    onClose();
+    toast(`${nounOf(entity).charAt(0).toUpperCase()}${nounOf(entity).slice(1)} added`, {
+      ...(onCreated !== undefined && { action: { label: "Open", run: () => onCreated(id) } }),
+    });
+  };
+  const others = Object.entries(errors).filter(([name]) => !names.includes(name));
+  return (
+    <form noValidate onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
+      <div className={names.length > 5 ? "grid grid-cols-1 gap-3 sm:grid-cols-2" : "flex flex-col gap-3"}>
+        {names.map((name, place) => (
+          <FormField
+            key={name}
+            entity={entity}
+            name={name}
+            text={text(name)}
+            onText={(typed) => setTexts((held) => ({ ...held, [name]: typed }))}
+            error={errors[name]}
+            isFocused={place === 0}
+          />
+        ))}
+      </div>
+      {hint?.(texts)}
+      {others.map(([name, message]) => (
+        <p key={name} role="alert" className="text-bad">
+          {message}
+        </p>
+      ))}
+      <div className="flex justify-end gap-2">
+        <Button onClick={onClose}>Cancel</Button>
+        <Button type="submit" tone="primary">
+          Add {nounOf(entity)}
+        </Button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,161 @@
+/** A field of a record that is edited where it stands: click or Enter, type, Enter. Escape leaves it as it was. */
+
+import type { Json } from "@syncline/sdk";
+import { Pencil } from "lucide-react";
+import { type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
+import { Button } from "../../components/Button.tsx";
+import { cx } from "../../components/cx.ts";
+import { toast } from "../../components/toast.tsx";
+import { type EntityName, useClient } from "../../data/live.ts";
+import { fieldOf, isEditable, labelOf } from "../../data/schema.ts";
+import { FieldInput } from "./FieldInput.tsx";
+import { useTitleOf } from "./useTitleOf.ts";
+import { inputText, isMoney, shownValue, typedValue, valueError } from "./value.ts";
+
+interface EditableProps {
+  readonly entity: EntityName;
+  readonly id: string;
+  readonly name: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+  readonly label?: string;
+}
+
+export function EditableField({ entity, id, name, fields, label = labelOf(name) }: EditableProps) {
+  const [isEditing, setIsEditing] = useState(false);
+  const titleOf = useTitleOf();
+  const button = useRef<HTMLButtonElement>(null);
+  const value = fields[name] as Json | undefined;
+  const currency = isMoney(name) ? (fields.currency as string | undefined) : undefined;
+  const shown = shownValue(entity, name, value, { titleOf, currency });
+  const canEdit = isEditable(entity, name, "update") && !["json"].includes(fieldOf(entity, name).kind.type);
+  const stop = (): void => {
+    setIsEditing(false);
+    requestAnimationFrame(() => button.current?.focus());
+  };
+  return (
+    <div className="grid grid-cols-[8.5rem_minmax(0,1fr)] items-start gap-x-3 py-0.5">
+      <span className="truncate py-1.5 text-ink-3">{label}</span>
+      {isEditing ? (
+        <FieldEditor entity={entity} id={id} name={name} value={value} label={label} onDone={stop} />
+      ) : canEdit ? (
+        <button
+          ref={button}
+          type="button"
+          aria-label={`${label}: ${shown || "empty"}. Edit`}
+          onClick={() => setIsEditing(true)}
+          className="group -mx-2 flex min-h-8.5 items-center gap-2 rounded-lg px-2 py-1 text-left hover:bg-hover"
+        >
+          <span className={cx("min-w-0 flex-1 break-words whitespace-pre-line", shown === "" && "text-ink-3")}>
+            {shown || "Add"}
+          </span>
+          <Pencil
+            aria-hidden="true"
+            className="size-3.5 shrink-0 text-ink-3 opacity-0 group-hover:opacity-100 group-focus-visible:opacity-100"
+          />
+        </button>
+      ) : (
+        <span className={cx("min-h-8.5 py-1.5 break-words", shown === "" && "text-ink-3")}>{shown || "—"}</span>
+      )}
+    </div>
+  );
+}
+
+interface EditorProps {
+  readonly entity: EntityName;
+  readonly id: string;
+  readonly name: string;
+  readonly value: Json | undefined;
+  readonly label: string;
+  readonly onDone: () => void;
+}
+
+/** Fields of one choice are saved with the choice; the others with Enter, a click elsewhere or the button. */
+function FieldEditor({ entity, id, name, value, label, onDone }: EditorProps) {
+  const client = useClient();
+  const inputId = useId();
+  const errorId = useId();
+  const box = useRef<HTMLDivElement>(null);
+  const before = inputText(entity, name, value);
+  const [text, setText] = useState(before);
+  const [error, setError] = useState<string>();
+  const { kind } = fieldOf(entity, name);
+  const isLong = kind.type === "text" && kind.maxLength > 600;
+  useEffect(() => {
+    box.current?.querySelector<HTMLElement>("input, select, textarea")?.focus();
+  }, []);
+  const save = async (typed: string): Promise<void> => {
+    if (typed === before) {
+      onDone();
+      return;
+    }
+    const wanted = typedValue(entity, name, typed);
+    const wrong = valueError(entity, name, wanted);
+    if (wrong !== undefined) {
+      setError(wrong);
+      return;
+    }
+    const saved = await client.mutate([{ edit: "update", entity, id, fields: { [name]: wanted } }]);
+    if (!saved.ok) {
+      setError(saved.error.message);
+      return;
+    }
+    onDone();
+    toast(`${label} saved`, {
+      action: {
+        label: "Undo",
+        run: () => void client.mutate([{ edit: "update", entity, id, fields: { [name]: value ?? null } }]),
+      },
+    });
+  };
+  const isOneChoice =
+    kind.type === "choice" || kind.type === "boolean" || fieldOf(entity, name).references !== undefined;
+  const onText = (typed: string): void => {
+    setText(typed);
+    setError(undefined);
+    if (isOneChoice) {
+      void save(typed);
+    }
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    if (event.key === "Escape") {
+      event.stopPropagation();
+      onDone();
+    } else if (event.key === "Enter" && (!isLong || event.metaKey || event.ctrlKey) && !isOneChoice) {
+      event.preventDefault();
+      void save(text);
+    }
+  };
+  return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: keys of the input inside
+    <div ref={box} onKeyDown={onKeyDown} className="flex flex-col gap-1.5">
+      <label htmlFor={inputId} className="sr-only">
+        {label}
+      </label>
+      <FieldInput
+        id={inputId}
+        entity={entity}
+        name={name}
+        text={text}
+        onText={onText}
+        {...(typeof value === "string" && { stored: value })}
+        isInvalid={error !== undefined}
+        {...(error !== undefined && { describedBy: errorId })}
+      />
+      {error !== undefined && (
+        <p id={errorId} role="alert" className="text-bad">
+          {error}
+        </p>
+      )}
+      <div className="flex gap-1.5">
+        {!isOneChoice && (
+          <Button tone="primary" onClick={() => void save(text)}>
+            Save
+          </Button>
+        )}
+        <Button tone="quiet" onClick={onDone}>
+          Cancel
+        </Button>
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,120 @@
+/** A list of records with search, one filter and sorting; leads have a richer one of their own. */
+
+import { Plus } from "lucide-react";
+import { type ReactNode, useCallback, useDeferredValue, useMemo, useState } from "react";
+import { Button } from "../../components/Button.tsx";
+import { Choose, type Option } from "../../components/Choose.tsx";
+import { Page } from "../../components/Page.tsx";
+import { SearchField } from "../../components/SearchField.tsx";
+import { Loading, Notice } from "../../components/States.tsx";
+import { type Column, VirtualTable } from "../../components/VirtualTable.tsx";
+import { useSyncView } from "../../data/sync.ts";
+import { number } from "../../format/text.ts";
+import { sorted } from "../leads/rows.ts";
+import type { ListSearch } from "./listSearch.ts";
+
+export interface ListRow {
+  readonly id: string;
+  /** Everything a search looks in, in lower case. */
+  readonly haystack: string;
+}
+
+interface ListPageProps<R extends ListRow> {
+  readonly title: string;
+  /** "contact", "contacts". */
+  readonly noun: readonly [one: string, many: string];
+  readonly icon: ReactNode;
+  readonly state: "loading" | "ready";
+  readonly rows: readonly R[];
+  readonly columns: readonly Column<R>[];
+  readonly keys: Readonly<Record<string, (row: R) => string | number>>;
+  readonly renderCard: (row: R) => ReactNode;
+  readonly search: ListSearch;
+  readonly onSearch: (change: Partial<ListSearch>) => void;
+  readonly filter: {
+    readonly label: string;
+    readonly none: string;
+    readonly options: readonly Option[];
+    readonly matches: (row: R, value: string) => boolean;
+  };
+  readonly onOpen: (row: R) => void;
+  readonly form: (props: { readonly isOpen: boolean; readonly onClose: () => void }) => ReactNode;
+}
+
+export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
+  const { title, noun, icon, state, rows, columns, keys, renderCard, search, onSearch, filter, onOpen, form } = props;
+  const [isCreating, setIsCreating] = useState(false);
+  const sync = useSyncView();
+  const wanted = useDeferredValue(search);
+  const { matches } = filter;
+  const shown = useMemo(() => {
+    const words = wanted.q
+      .toLowerCase()
+      .split(/\s+/)
+      .filter((word) => word !== "");
+    const isMatch = (row: R): boolean =>
+      (wanted.filter === "" || matches(row, wanted.filter)) && words.every((word) => row.haystack.includes(word));
+    const keyOf = keys[wanted.sort] ?? ((row: R) => row.id);
+    return sorted(rows.filter(isMatch), keyOf, wanted.isDescending);
+  }, [rows, wanted, keys, matches]);
+  const onQuery = useCallback((q: string) => onSearch({ q }), [onSearch]);
+  const create = (
+    <Button tone="primary" data-create icon={<Plus className="size-4" />} onClick={() => setIsCreating(true)}>
+      New {noun[0]}
+    </Button>
+  );
+  return (
+    <Page
+      title={title}
+      aside={
+        state === "ready" &&
+        (shown.length === rows.length ? number(rows.length) : `${number(shown.length)} of ${number(rows.length)}`)
+      }
+      actions={create}
+      tools={
+        <div className="flex items-center gap-2">
+          <SearchField label={`Search ${noun[1]}`} value={search.q} onChange={onQuery} />
+          <Choose
+            isFilter
+            label={filter.label}
+            none={filter.none}
+            value={search.filter}
+            options={filter.options}
+            onChange={(value) => onSearch({ filter: value })}
+          />
+        </div>
+      }
+      isFilled
+    >
+      {shown.length > 0 ? (
+        <VirtualTable
+          label={title}
+          rows={shown}
+          idOf={({ id }) => id}
+          columns={columns}
+          sorting={{ key: search.sort, isDescending: search.isDescending }}
+          onSort={(key) => onSearch({ sort: key, isDescending: key === search.sort ? !search.isDescending : false })}
+          onOpen={onOpen}
+          renderCard={renderCard}
+        />
+      ) : state === "loading" || (rows.length === 0 && sync.kind === "loading") ? (
+        <Loading what={noun[1]} />
+      ) : rows.length > 0 ? (
+        <Notice
+          icon={icon}
+          title={`No ${noun[0]} matches`}
+          action={<Button onClick={() => onSearch({ q: "", filter: "" })}>Clear filters</Button>}
+        >
+          Other words or fewer filters may find it.
+        </Notice>
+      ) : (
+        <Notice icon={icon} title={`No ${noun[1]} yet`} action={create}>
+          {sync.kind === "offline"
+            ? "This device has none, and the server is out of reach. What you add now is sent later."
+            : "What you add is here at once, with or without a network."}
+        </Notice>
+      )}
+      {form({ isOpen: isCreating, onClose: () => setIsCreating(false) })}
+    </Page>
+  );
+}

@@ -1,0 +1,198 @@
+import type { Json, Rejected } from "@syncline/sdk";
+import { FileWarning, Send, Trash2 } from "lucide-react";
+import { type FormEvent, useEffect, useState } from "react";
+import { Badge } from "../../components/Badge.tsx";
+import { Button } from "../../components/Button.tsx";
+import { Confirm } from "../../components/Dialog.tsx";
+import { Page } from "../../components/Page.tsx";
+import { Loading, Notice } from "../../components/States.tsx";
+import { toast } from "../../components/toast.tsx";
+import { useClient } from "../../data/live.ts";
+import { isEditable, labelOf, nounOf } from "../../data/schema.ts";
+import { useStatus } from "../../data/sync.ts";
+import { counted, sentence } from "../../format/text.ts";
+import { ago } from "../../format/value.ts";
+import { FormField } from "../record/FormField.tsx";
+import { useTitleOf } from "../record/useTitleOf.ts";
+import { inputText, shownValue, typedValue, valueError } from "../record/value.ts";
+
+/** What the server could not accept, with its values: edited and sent again, or discarded. Nothing goes by itself. */
+export function RejectedPage() {
+  const client = useClient();
+  const count = useStatus()?.rejected ?? 0;
+  const [held, setHeld] = useState<readonly Rejected[]>();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the count says that the list has changed
+  useEffect(() => {
+    let isOpen = true;
+    void client.rejected().then((list) => isOpen && setHeld(list));
+    return () => {
+      isOpen = false;
+    };
+  }, [client, count]);
+  return (
+    <Page title="Rejected changes" aside={held !== undefined && String(held.length)}>
+      {held === undefined ? (
+        <Loading what="rejected changes" />
+      ) : held.length === 0 ? (
+        <Notice icon={<FileWarning className="size-5" />} title="Nothing was rejected">
+          When the server cannot accept a change, it comes here with its values. It is never dropped silently.
+        </Notice>
+      ) : (
+        <div className="flex max-w-3xl flex-col gap-4">
+          {held.map((rejected) => (
+            <RejectedCard key={rejected.mutation.mutation_id} rejected={rejected} />
+          ))}
+        </div>
+      )}
+    </Page>
+  );
+}
+
+const DEEDS: Readonly<Record<string, string>> = {
+  create: "New",
+  update: "Change of",
+  delete: "Deletion of",
+  restore: "Restoring of",
+  resolve: "Decision about",
+};
+
+function RejectedCard({ rejected: { mutation, outcome, authoredMs } }: { rejected: Rejected }) {
+  const client = useClient();
+  const titleOf = useTitleOf();
+  const [isEditing, setIsEditing] = useState(false);
+  const [isDiscarding, setIsDiscarding] = useState(false);
+  const [op] = mutation.ops;
+  if (op === undefined) {
+    return null;
+  }
+  const entity = op.op === "resolve" ? "conflicts" : op.entity;
+  const title = titleOf(entity, op.id);
+  const values = "fields" in op ? (op.fields ?? {}) : {};
+  const shown = Object.entries(values).filter(([name]) => op.op === "resolve" || isEditable(entity, name, "create"));
+  const canEdit = (op.op === "create" || op.op === "update") && shown.length > 0;
+  const again = async (): Promise<void> => {
+    const sent = await client.resendRejected(mutation.client_seq, {});
+    toast(sent.ok ? "Sent again" : sent.error.message);
+  };
+  return (
+    <article className="rounded-xl border bg-surface p-4 shadow-card">
+      <header className="flex flex-wrap items-center gap-x-3 gap-y-1">
+        <h2 className="font-semibold">
+          {DEEDS[op.op]} {nounOf(entity)}
+          {title !== undefined && op.op !== "create" && ` “${title}”`}
+        </h2>
+        <Badge tone="bad">{sentence(outcome.code ?? "rejected")}</Badge>
+        <time className="ml-auto text-ink-3">{ago(authoredMs, Date.now())}</time>
+      </header>
+      <p className="mt-1 text-bad">{outcome.detail ?? "The server gave no reason."}</p>
+      {isEditing ? (
+        <EditAndSend
+          entity={entity}
+          values={Object.fromEntries(shown)}
+          isNew={op.op === "create"}
+          clientSeq={mutation.client_seq}
+          onDone={() => setIsEditing(false)}
+        />
+      ) : (
+        <>
+          <dl className="mt-3 grid grid-cols-1 gap-x-6 gap-y-1 sm:grid-cols-2">
+            {shown.map(([name, value]) => (
+              <div key={name} className="flex gap-2">
+                <dt className="w-32 shrink-0 truncate text-ink-3">{labelOf(name)}</dt>
+                <dd className="min-w-0 break-words">{shownValue(entity, name, value, { titleOf }) || "empty"}</dd>
+              </div>
+            ))}
+          </dl>
+          {mutation.ops.length > 1 && (
+            <p className="mt-2 text-ink-3">And {counted(mutation.ops.length - 1, "more change")} that belong to it.</p>
+          )}
+          <div className="mt-4 flex flex-wrap gap-2">
+            {canEdit && (
+              <Button tone="primary" onClick={() => setIsEditing(true)}>
+                Edit and send
+              </Button>
+            )}
+            <Button icon={<Send className="size-4" />} onClick={() => void again()}>
+              Send again
+            </Button>
+            <Button tone="danger" icon={<Trash2 className="size-4" />} onClick={() => setIsDiscarding(true)}>
+              Discard
+            </Button>
+          </div>
+        </>
+      )}
+      <Confirm
+        isOpen={isDiscarding}
+        onClose={() => setIsDiscarding(false)}
+        title="Discard this change?"
+        deed="Discard"
+        onConfirm={() => void client.discardRejected(mutation.client_seq)}
+      >
+        Its values are deleted from this device. An administrator still finds them on the server.
+      </Confirm>
+    </article>
+  );
+}
+
+interface EditProps {
+  readonly entity: string;
+  readonly values: Readonly<Record<string, Json>>;
+  readonly isNew: boolean;
+  readonly clientSeq: number;
+  readonly onDone: () => void;
+}
+
+function EditAndSend({ entity, values, isNew, clientSeq, onDone }: EditProps) {
+  const client = useClient();
+  const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
+  const [errors, setErrors] = useState<Readonly<Record<string, string>>>({});
+  const names = Object.keys(values).filter((name) => isEditable(entity, name, isNew ? "create" : "update"));
+  const submit = async (event: FormEvent): Promise<void> => {
+    event.preventDefault();
+    const changes = Object.fromEntries(
+      Object.entries(texts).map(([name, text]) => [name, typedValue(entity, name, text)]),
+    );
+    const wrong = Object.entries(changes).flatMap(([name, value]) => {
+      const error = valueError(entity, name, value);
+      return error === undefined ? [] : [[name, error] as const];
+    });
+    setErrors(Object.fromEntries(wrong));
+    if (wrong.length > 0) {
+      return;
+    }
+    const sent = await client.resendRejected(clientSeq, changes);
+    if (sent.ok) {
+      onDone();
+      toast("Sent again");
+    } else {
+      setErrors({ [sent.error.field ?? "form"]: sent.error.message });
+    }
+  };
+  return (
+    <form noValidate onSubmit={(event) => void submit(event)} className="mt-3 flex flex-col gap-3">
+      <div className="grid grid-cols-1 gap-3 sm:grid-cols-2">
+        {names.map((name) => (
+          <FormField
+            key={name}
+            entity={entity}
+            name={name}
+            text={texts[name] ?? inputText(entity, name, values[name])}
+            onText={(text) => setTexts((held) => ({ ...held, [name]: text }))}
+            error={errors[name]}
+          />
+        ))}
+      </div>
+      {errors.form !== undefined && (
+        <p role="alert" className="text-bad">
+          {errors.form}
+        </p>
+      )}
+      <div className="flex gap-2">
+        <Button type="submit" tone="primary" icon={<Send className="size-4" />}>
+          Send
+        </Button>
+        <Button onClick={onDone}>Cancel</Button>
+      </div>
+    </form>
+  );
+}

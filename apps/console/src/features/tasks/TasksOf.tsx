@@ -1,0 +1,71 @@
+import { Plus } from "lucide-react";
+import { type FormEvent, useState } from "react";
+import { Button } from "../../components/Button.tsx";
+import { type Row, useClient, useLive } from "../../data/live.ts";
+import { useMe } from "../../data/me.ts";
+import { TaskItem } from "./TaskItem.tsx";
+
+type Subject = NonNullable<Row<"tasks">["fields"]["subject_type"]>;
+
+/** Tasks about one record, and a line to add the next. */
+export function TasksOf({ subject, id }: { subject: Subject; id: string }) {
+  const client = useClient();
+  const { userId } = useMe();
+  const { rows } = useLive("tasks", { where: { subject_id: id } });
+  const [title, setTitle] = useState("");
+  const [due, setDue] = useState("");
+  const [error, setError] = useState("");
+  const add = async (event: FormEvent): Promise<void> => {
+    event.preventDefault();
+    const saved = await client.db.tasks.create({
+      title: title.trim(),
+      subject_type: subject,
+      subject_id: id,
+      assigned_to: userId,
+      ...(due !== "" && { due_at: new Date(due).toISOString() }),
+    });
+    setError(saved.ok ? "" : saved.error.message);
+    if (saved.ok) {
+      setTitle("");
+      setDue("");
+    }
+  };
+  const open = rows.filter(({ fields }) => fields.status !== "done" && fields.status !== "canceled");
+  const closed = rows.filter((task) => !open.includes(task));
+  return (
+    <div>
+      <form onSubmit={(event) => void add(event)} className="flex flex-wrap gap-2 border-b p-3">
+        <input
+          aria-label="New task"
+          placeholder="What is to be done?"
+          required
+          maxLength={255}
+          className="control w-auto min-w-40 flex-1"
+          value={title}
+          onChange={(event) => setTitle(event.target.value)}
+        />
+        <input
+          aria-label="Due"
+          type="datetime-local"
+          className="control w-auto"
+          value={due}
+          onChange={(event) => setDue(event.target.value)}
+        />
+        <Button type="submit" icon={<Plus className="size-4" />}>
+          Add
+        </Button>
+      </form>
+      {error !== "" && (
+        <p role="alert" className="px-4 py-2 text-bad">
+          {error}
+        </p>
+      )}
+      {rows.length === 0 && <p className="px-4 py-6 text-center text-ink-3">No task yet.</p>}
+      <div className="divide-y">
+        {[...open, ...closed].map((task) => (
+          <TaskItem key={task.id} task={task} />
+        ))}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,34 @@
+/** Tasks by when they are due, as a person plans a day. Pure. */
+
+import type { Row } from "../../data/live.ts";
+import { createdMs } from "../../format/value.ts";
+
+export interface TaskGroup {
+  readonly key: "late" | "today" | "soon" | "someday" | "done";
+  readonly title: string;
+  readonly tasks: readonly Row<"tasks">[];
+}
+
+const TITLES = { late: "Late", today: "Today", soon: "Later", someday: "Without a date", done: "Done" } as const;
+
+/** Groups in the order of their urgency, each by due time; empty ones are left out. `nowMs`: in the person's time zone. */
+export function groupTasks(tasks: readonly Row<"tasks">[], nowMs: number): readonly TaskGroup[] {
+  const endOfDay = new Date(nowMs).setHours(24, 0, 0, 0);
+  const groups: Record<TaskGroup["key"], Row<"tasks">[]> = { late: [], today: [], soon: [], someday: [], done: [] };
+  for (const task of tasks) {
+    const { status, due_at } = task.fields;
+    const dueMs = due_at === undefined ? undefined : Date.parse(due_at);
+    if (status === "done" || status === "canceled") {
+      groups.done.push(task);
+    } else if (dueMs === undefined) {
+      groups.someday.push(task);
+    } else {
+      groups[dueMs < nowMs ? "late" : dueMs < endOfDay ? "today" : "soon"].push(task);
+    }
+  }
+  const order = (task: Row<"tasks">): number =>
+    task.fields.due_at === undefined ? createdMs(task.id) : Date.parse(task.fields.due_at);
+  return (Object.keys(TITLES) as TaskGroup["key"][])
+    .map((key) => ({ key, title: TITLES[key], tasks: groups[key].sort((a, b) => order(a) - order(b)) }))
+    .filter((group) => group.tasks.length > 0);
+}

@@ -1,0 +1,30 @@
+import { expect, it } from "vitest";
+import { type HistoryItem, restoring } from "../src/features/history/versions.ts";
+
+const item = (seq: number, before: HistoryItem["before"], fields: HistoryItem["fields"]): HistoryItem => ({
+  seq,
+  kind: "update",
+  fields,
+  before,
+  user_id: "u",
+  device_id: "d",
+  authored_ms: 0,
+  committed_ms: 0,
+});
+
+const ITEMS = [
+  item(4, { priority: "low" }, { priority: "high" }),
+  item(3, { lead_source: "web", priority: "medium" }, { lead_source: "fair", priority: "low" }),
+  item(2, {}, { notes: "first", lead_score: 3 }),
+  item(1, {}, { lead_source: "web", priority: "medium" }),
+];
+const CURRENT = { priority: "high", lead_source: "fair", notes: "first", lead_score: 3 };
+
+it.each([
+  [0, {}],
+  [1, { priority: "low" }],
+  [2, { priority: "medium", lead_source: "web" }],
+  [3, { priority: "medium", lead_source: "web", notes: null }],
+])("[CONF-5] version %i is reached by writing what differs, without what the server owns", (index, expected) => {
+  expect(restoring("leads", CURRENT, ITEMS, index)).toEqual(expected);
+});

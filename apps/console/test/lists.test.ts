@@ -1,0 +1,99 @@
+import { describe, expect, it } from "vitest";
+import type { Row } from "../src/data/live.ts";
+import { ContactIndex, phoneKey } from "../src/features/leads/duplicates.ts";
+import { joinLeads, selectLeads } from "../src/features/leads/rows.ts";
+import { NO_LEAD_FILTER, readLeadSearch, writeLeadSearch } from "../src/features/leads/search.ts";
+import { groupTasks } from "../src/features/tasks/groups.ts";
+
+const id = (number: number): string => `0198c0de-0000-7000-8000-${String(number).padStart(12, "0")}`;
+const record = <F extends object>(number: number, fields: F) => ({
+  id: id(number),
+  rv: 1,
+  state: "synced" as const,
+  fields,
+});
+
+const CONTACTS: Row<"contacts">[] = [
+  record(1, { firstname: "Åsa", lastname: "Berg", email: "Asa@Example.com", phone_number: "+47 22 33 44 55" }),
+  record(2, { name: "Bo Ek", secondary_phone: "0047 99 88 77 66" }),
+];
+const LEADS: Row<"leads">[] = [
+  record(11, { contact_id: id(1), estimated_value: "900.00", priority: "low" as const, owner_id: id(7) }),
+  record(12, { contact_id: id(2), estimated_value: "1000.00", priority: "urgent" as const }),
+  record(13, { product_interest: "Training" }),
+];
+const AROUND = {
+  contacts: new Map(CONTACTS.map((row) => [row.id, row])),
+  companies: new Map(),
+  statuses: new Map(),
+  users: new Map(),
+};
+const rows = joinLeads(LEADS, AROUND);
+const names = (filter: object, sort: Parameters<typeof selectLeads>[2], isDescending = false): string[] =>
+  selectLeads(rows, { ...NO_LEAD_FILTER, ...filter }, sort, isDescending).map(({ name }) => name);
+
+describe("[WEB-1] the list of leads", () => {
+  it("sorts numbers as numbers, and what has none comes last either way", () => {
+    expect(names({}, "value")).toEqual(["Åsa Berg", "Bo Ek", "Training"]);
+    expect(names({}, "value", true)).toEqual(["Bo Ek", "Åsa Berg", "Training"]);
+    expect(names({}, "priority", true)).toEqual(["Bo Ek", "Åsa Berg", "Training"]);
+  });
+  it("finds every word anywhere, and filters by owner or by having none", () => {
+    expect(names({ q: "BERG asa@" }, "name")).toEqual(["Åsa Berg"]);
+    expect(names({ q: "berg ek" }, "name")).toEqual([]);
+    expect(names({ owner: "none" }, "name")).toEqual(["Bo Ek", "Training"]);
+    expect(names({ owner: id(7) }, "name")).toEqual(["Åsa Berg"]);
+  });
+  it("keeps a row while nothing it shows has changed", () => {
+    expect(joinLeads(LEADS, AROUND)[0]).toBe(rows[0]);
+  });
+  it("writes an address that reads back the same", () => {
+    const search = { ...NO_LEAD_FILTER, q: "12", owner: "none", sort: "value", isDescending: true } as const;
+    expect(readLeadSearch(writeLeadSearch(search))).toEqual(search);
+    expect(Object.values(writeLeadSearch(readLeadSearch({}))).filter((value) => value !== undefined)).toEqual([]);
+    expect(readLeadSearch({ sort: "nonsense", desc: 0 })).toEqual(readLeadSearch({}));
+  });
+});
+
+describe("[IMP-1] the same person", () => {
+  const index = new ContactIndex(CONTACTS);
+  it.each([
+    ["asa@EXAMPLE.com ", undefined, "e-mail"],
+    [undefined, "0047 22334455", "phone"],
+    ["other@example.com", "+47 99887766", "phone"],
+    ["other@example.com", "123", undefined],
+  ])("%s %s → %s", (email, phone, by) => {
+    expect(index.find(email, phone)?.by).toBe(by);
+  });
+  it("a number that is too short says nothing", () => {
+    expect(phoneKey("112")).toBeUndefined();
+  });
+});
+
+it("[WEB-1] tasks are grouped as a day is planned", () => {
+  const now = new Date("2026-11-21T12:00:00").getTime();
+  const task = (number: number, due: string | undefined, status = "todo"): Row<"tasks"> =>
+    record(number, {
+      title: String(number),
+      status: status as "todo",
+      ...(due !== undefined && { due_at: new Date(due).toISOString() }),
+    });
+  const groups = groupTasks(
+    [
+      task(1, undefined),
+      task(2, "2026-11-22T09:00:00"),
+      task(3, "2026-11-21T11:00:00"),
+      task(4, "2026-11-21T23:30:00"),
+      task(5, "2026-11-20T00:00:00"),
+      task(6, undefined, "done"),
+    ],
+    now,
+  );
+  expect(groups.map(({ key, tasks }) => [key, tasks.map(({ fields }) => fields.title).join()])).toEqual([
+    ["late", "5,3"],
+    ["today", "4"],
+    ["soon", "2"],
+    ["someday", "1"],
+    ["done", "6"],
+  ]);
+});

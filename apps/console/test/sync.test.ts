@@ -1,0 +1,53 @@
+import type { Status } from "@syncline/sdk";
+import { describe, expect, it } from "vitest";
+import { syncView } from "../src/data/sync.ts";
+
+const META = {
+  workspaceId: "w",
+  userId: "u",
+  deviceId: "d",
+  clientId: "c",
+  cursor: 9,
+  nextClientSeq: 1,
+  decidedUpto: 0,
+  lastSyncMs: 5,
+  leaseUntilMs: 0,
+  repairs: 0,
+};
+const status = (change: Partial<Status>): Status => ({
+  phase: "live",
+  pending: 0,
+  rejected: 0,
+  isLocked: false,
+  meta: META,
+  ...change,
+});
+
+describe("[SYNC-8] one indicator", () => {
+  const cases: readonly [what: string, status: Status | undefined, isOnline: boolean, kind: string][] = [
+    ["nothing was read yet", undefined, true, "starting"],
+    ["everything is with the server", status({}), true, "saved"],
+    ["changes are on their way", status({ pending: 2 }), true, "syncing"],
+    ["the first copy is on its way", status({ meta: { ...META, cursor: 0 } }), true, "loading"],
+    ["there is no network", status({ phase: "waiting", pending: 1 }), false, "offline"],
+    ["the server does not answer", status({ phase: "waiting" }), true, "offline"],
+    ["it is trying", status({ phase: "greeting" }), true, "connecting"],
+    ["trying without a network is offline", status({ phase: "connecting" }), false, "offline"],
+    [
+      "rejected changes need a person, whatever the network",
+      status({ phase: "waiting", rejected: 1 }),
+      false,
+      "rejected",
+    ],
+    [
+      "a sign-in that ended comes before everything",
+      status({ phase: "signed_out", rejected: 1 }),
+      true,
+      "sign_in_needed",
+    ],
+    ["it ended for good", status({ phase: "stopped" }), true, "stopped"],
+  ];
+  it.each(cases)("%s", (_, given, isOnline, kind) => {
+    expect(syncView(given, isOnline).kind).toBe(kind);
+  });
+});

@@ -1,0 +1,6 @@
+import { defineConfig } from "vitest/config";
+
+// One file at a time: each has a server and a browser of its own, and machines that test have few cores.
+export default defineConfig({
+  test: { include: ["*/**/*.test.ts"], fileParallelism: false, testTimeout: 60_000, hookTimeout: 60_000 },
+});
