@@ -670,6 +670,17 @@ fn vew_6_whoever_is_online_with_something_pending_has_a_timer() {
 }
 
 #[test]
+fn ses_9_whoever_is_asked_to_sync_now_says_hello_again() {
+    let is_hello = |effect: &Effect| matches!(effect, Effect::Send(ClientFrame::Hello(_)));
+    let mut b = Bed::new();
+    b.live10();
+    let e = b.frame(ServerFrame::SyncNow { entities: vec![Name::new("things")] });
+    assert_eq!(e.iter().filter(|effect| is_hello(effect)).count(), 1);
+    let again = b.frame(ServerFrame::SyncNow { entities: vec![] });
+    assert!(!again.iter().any(is_hello), "it is at it already");
+}
+
+#[test]
 fn rep_2_rows_decide_what_is_fetched_and_what_is_removed() {
     let mut b = Bed::new();
     b.live10();

@@ -1,6 +1,10 @@
 //! JSON from strangers: bounded depth first, then serde, with errors that say where.
 
-use serde::de::{DeserializeOwned, IgnoredAny};
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use syncline_core::protocol::limits::JSON_DEPTH_MAX;
 
 /// What is wrong with a text that should be JSON of a known shape.
@@ -29,6 +33,63 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
             JsonError::Syntax(error.to_string())
         }
     })
+}
+
+/// Refuses an object that names a member twice: readers disagree on which of them counts. For bytes that [`parse`] took.
+pub fn check_members(bytes: &[u8]) -> Result<(), JsonError> {
+    serde_json::from_slice::<EachOnce>(bytes).map(drop).map_err(|error| JsonError::Shape(error.to_string()))
+}
+
+/// Any JSON in which no object names a member twice.
+struct EachOnce;
+
+impl<'de> Deserialize<'de> for EachOnce {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for EachOnce {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        let mut names = HashSet::new();
+        while let Some(name) = members.next_key::<String>()? {
+            let shown: String = name.chars().take(64).collect();
+            if !names.insert(name) {
+                return Err(A::Error::custom(format_args!("the member `{shown}` is given twice")));
+            }
+            members.next_value::<Self>()?;
+        }
+        Ok(self)
+    }
 }
 
 /// One pass over the bytes, without recursion: brackets outside of strings.
@@ -77,6 +138,17 @@ mod tests {
         assert!(parse::<Value>(in_text.as_bytes()).is_ok(), "brackets in a text do not nest");
         let escaped = format!("\"\\\"{}\"", "[".repeat(1_000));
         assert!(parse::<Value>(escaped.as_bytes()).is_ok(), "an escaped quote does not end a text");
+    }
+
+    #[test]
+    fn api_5_a_member_given_twice_is_refused_at_every_level() {
+        for once in ["{}", "{\"a\":1,\"b\":{\"a\":[{\"a\":null},{\"a\":1.5}]}}", "[-1,true,\"x\"]", "7"] {
+            assert_eq!(check_members(once.as_bytes()), Ok(()), "{once}");
+        }
+        for twice in ["{\"a\":1,\"a\":1}", "{\"b\":[{\"a\":1,\"c\":2,\"a\":3}]}", "{\"a\":1,\"\\u0061\":2}"] {
+            let error = check_members(twice.as_bytes()).unwrap_err();
+            assert!(matches!(&error, JsonError::Shape(text) if text.contains("`a` is given twice")), "{error}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod node_notes;
 mod nodes;
 pub mod observe;
 mod presence;
+mod provision;
 mod push;
 pub mod random;
 mod reports;

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use crate::alerts::AlertWatch;
 use crate::app::{App, CATCH_UP_KIB_MAX};
 use crate::audit::{Audit, AuditWriter};
-use crate::auth::{Auth, AuthError, AuthParts, Revocations};
+use crate::auth::{Auth, AuthError, AuthParts, Revocations, Supabase};
 use crate::bus::{Bus, BusError};
 use crate::clock;
 use crate::config::{Config, ConfigError, HttpConfig};
@@ -256,11 +256,12 @@ async fn identity(
     (bus, audit): (&Bus, &Audit),
     metrics: &Arc<Metrics>,
 ) -> Result<Auth, ServerError> {
+    let supabase = Supabase::new(&config.supabase);
     let (tokens, db, bus, metrics) = (config.tokens.clone(), db.clone(), bus.clone(), Arc::clone(metrics));
     let audit = audit.clone();
     let made = tokio::task::spawn_blocking(move || {
         let revocations = Arc::new(Revocations::load(&auth_store, &db.workspaces()?, clock::now_ms())?);
-        Ok(Auth::new(AuthParts { config: tokens, db, revocations, store: auth_store, bus, audit, metrics })?)
+        Ok(Auth::new(AuthParts { config: tokens, db, revocations, store: auth_store, bus, audit, metrics, supabase })?)
     });
     made.await.map_err(|error| ServerError::Thread(std::io::Error::other(error)))?
 }

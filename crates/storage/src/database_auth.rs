@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::postgres::PostgresAuth;
 use crate::sqlite::{
     AlertRow, AuditEntry, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, ClientStatus,
-    Credential, Device, Lease, PutCredential, RefreshToken, Rotate, Rotation,
+    Credential, Device, Identity, Lease, PutCredential, RefreshToken, Rotate, Rotation,
 };
 
 /// The `auth_*` tables. Cheap to clone, usable from any thread; every method blocks, so call it off the async runtime. What
@@ -94,6 +94,12 @@ hand_on! {
     fn purge_alerts(before: TimestampMs) -> usize;
     /// The clients whose oldest waiting mutation is older than asked for, at most `limit`.
     fn stuck_clients(query: &BacklogQuery, limit: usize) -> Vec<ClientStatus>;
+    /// The users of an account elsewhere in all workspaces, in workspace order.
+    fn find_identities(provider: &str, subject: &str) -> Vec<Identity>;
+    /// Links an account with a user, neither of whom is linked yet. False: one of them is linked otherwise.
+    fn link_identity(identity: &Identity) -> bool;
+    /// Ends the links of a user with accounts of a provider. False: there was none.
+    fn unlink_identity(workspace: &WorkspaceId, provider: &str, user_id: UserId) -> bool;
     fn kv_get(workspace: Option<&WorkspaceId>, key: &str) -> Option<Vec<u8>>;
     fn kv_put(workspace: Option<&WorkspaceId>, key: &str, value: &[u8]) -> ();
     /// Stores `value` unless there is one, and returns what is stored then.

@@ -11,8 +11,8 @@ use syncline_core::id::{ClientId, DeviceId, UserId, WorkspaceId};
 use syncline_core::principal::DeploymentMode;
 use syncline_core::storage::contract;
 use syncline_storage::sqlite::{
-    Backlog, BacklogQuery, ClientStatus, Credential, Device, PutCredential, RefreshOwner, RefreshToken, Rotate,
-    Rotation, TokenHash,
+    Backlog, BacklogQuery, ClientStatus, Credential, Device, Identity, PutCredential, RefreshOwner, RefreshToken,
+    Rotate, Rotation, TokenHash,
 };
 use syncline_storage::{Database, DatabaseAuth, DatabaseOptions};
 use uuid::Uuid;
@@ -45,6 +45,7 @@ place::on_every_database![
     auth_3_expiry_and_every_revocation_end_a_token,
     sync_9_the_last_report_of_a_client_counts,
     auth_3_secrets_are_made_once_and_kept_apart,
+    auth_2_an_account_elsewhere_is_linked_once_per_workspace,
 ];
 
 fn acme() -> WorkspaceId {
@@ -278,4 +279,26 @@ fn auth_3_secrets_are_made_once_and_kept_apart(place: NewPlace) {
     assert_eq!(auth.kv_list(Some(&acme()), "j").unwrap(), ["jwt", "jx%"]);
     assert_eq!(auth.kv_list(Some(&acme()), "jx%").unwrap(), ["jx%"], "a prefix is no pattern");
     assert!(auth.kv_delete(Some(&acme()), "jwt").unwrap() && !auth.kv_delete(Some(&acme()), "jwt").unwrap());
+}
+
+fn auth_2_an_account_elsewhere_is_linked_once_per_workspace(place: NewPlace) {
+    let Fixture { auth, .. } = &fixture(place);
+    let identity = |workspace_id: WorkspaceId, subject: &str, user: u128| {
+        let (provider, subject) = ("supabase".to_owned(), subject.to_owned());
+        Identity { workspace_id, provider, subject, user_id: UserId::from_u128(user), linked_ms: 7 }
+    };
+    assert_eq!(auth.find_identities("supabase", "s1").unwrap(), []);
+    assert!(auth.link_identity(&identity(other(), "s1", 9)).unwrap());
+    assert!(auth.link_identity(&identity(acme(), "s1", 1)).unwrap());
+    assert!(auth.link_identity(&identity(acme(), "s1", 1)).unwrap(), "linking again changes nothing");
+    assert!(!auth.link_identity(&identity(acme(), "s1", 2)).unwrap(), "the account is somebody else");
+    assert!(!auth.link_identity(&identity(acme(), "s2", 1)).unwrap(), "the user has another account");
+    assert_eq!(
+        auth.find_identities("supabase", "s1").unwrap(),
+        [identity(acme(), "s1", 1), identity(other(), "s1", 9)]
+    );
+    assert_eq!(auth.find_identities("elsewhere", "s1").unwrap(), []);
+    assert!(auth.unlink_identity(&acme(), "supabase", UserId::from_u128(1)).unwrap());
+    assert!(!auth.unlink_identity(&acme(), "supabase", UserId::from_u128(1)).unwrap());
+    assert!(auth.link_identity(&identity(acme(), "s2", 1)).unwrap());
 }

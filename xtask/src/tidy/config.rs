@@ -6,8 +6,21 @@ use super::tree::Tree;
 pub const PATH: &str = "docs/CONFIG.md";
 const FOLDER: &str = "crates/server/src/config/";
 /// Sections in the order of a configuration file.
-const SECTIONS: &[&str] =
-    &["deployment", "http", "edge", "store", "sockets", "tokens", "bus", "metrics", "audit", "alerts", "log"];
+const SECTIONS: &[&str] = &[
+    "deployment",
+    "http",
+    "edge",
+    "rates",
+    "store",
+    "sockets",
+    "tokens",
+    "supabase",
+    "bus",
+    "metrics",
+    "audit",
+    "alerts",
+    "log",
+];
 
 const HEAD: &str = "# Configuration
 

@@ -152,6 +152,11 @@ pub enum ServerFrame {
     SlowDown {
         retry_ms: u64,
     },
+    /// The person asked elsewhere for these entities to be in step now; none named: all (spec SES-9). The client says `hello`
+    /// again.
+    SyncNow {
+        entities: Vec<Name>,
+    },
     /// The node is going away; reconnect after `retry_ms`.
     Goodbye {
         retry_ms: u64,

@@ -39,6 +39,21 @@ pub enum AuthError {
         "This refresh token was used before, so everything that came from this sign-in was revoked. Sign in again."
     )]
     RefreshReused,
+    #[error("This server takes no Supabase tokens. Sign in with e-mail address and password.")]
+    ForeignDisabled,
+    /// The reason is ours: nothing of the token is repeated.
+    #[error("The Supabase token is refused: {0}. Sign in with Supabase again.")]
+    ForeignTokenInvalid(&'static str),
+    #[error("The Supabase token has expired. Refresh it with Supabase, then sign in with the new one.")]
+    ForeignTokenExpired,
+    #[error("Supabase does not answer, so its token cannot be checked. Try again in a moment.")]
+    ForeignUnavailable,
+    #[error("Nobody here has your e-mail address. Ask an administrator of the workspace to invite you.")]
+    NotInvited,
+    #[error("Supabase has not confirmed your e-mail address. Confirm it there, then sign in again.")]
+    NotConfirmed,
+    #[error("Your user here is linked with another Supabase account. Ask an administrator to end that link.")]
+    LinkedOtherwise,
     #[error("Send an access token as `Authorization: Bearer <token>`; `POST /api/auth/login` gives you one.")]
     MissingToken,
     #[error("Checking passwords is busy. Try again in a moment.")]
@@ -52,6 +67,11 @@ pub enum AuthError {
 }
 
 impl AuthError {
+    /// Whether somebody was refused, rather than the server in trouble.
+    pub fn is_refusal(&self) -> bool {
+        !matches!(self.code(), Code::Internal | Code::Unavailable | Code::Overloaded)
+    }
+
     pub fn code(&self) -> Code {
         match self {
             AuthError::WrongCredentials
@@ -60,9 +80,14 @@ impl AuthError {
             | AuthError::SignedOut
             | AuthError::RefreshInvalid
             | AuthError::RefreshReused
+            | AuthError::ForeignTokenInvalid(_)
             | AuthError::MissingToken => Code::Unauthenticated,
-            AuthError::TokenExpired => Code::TokenExpired,
-            AuthError::WrongPassword => Code::Forbidden,
+            AuthError::TokenExpired | AuthError::ForeignTokenExpired => Code::TokenExpired,
+            AuthError::ForeignDisabled => Code::Validation,
+            AuthError::ForeignUnavailable => Code::Unavailable,
+            AuthError::WrongPassword | AuthError::NotInvited | AuthError::NotConfirmed | AuthError::LinkedOtherwise => {
+                Code::Forbidden
+            }
             AuthError::EmailTaken => Code::Unique,
             AuthError::Locked { .. } => Code::RateLimited,
             AuthError::WhichWorkspace(_) => Code::Validation,
@@ -79,7 +104,7 @@ impl AuthError {
         let mut problem = Problem::new(self.code(), self.to_string());
         problem.retry_ms = match self {
             AuthError::Locked { retry_ms } => Some(*retry_ms),
-            AuthError::Busy => Some(crate::random::between(500, 2_000)),
+            AuthError::Busy | AuthError::ForeignUnavailable => Some(crate::random::between(500, 2_000)),
             _ => None,
         };
         if matches!(self, AuthError::WhichWorkspace(_)) {

@@ -48,6 +48,12 @@ impl Auth {
     /// Checks address and password, registers the device and issues the first pair of a new sign-in.
     pub async fn login(&self, login: Login) -> Result<SignedIn, AuthError> {
         let result = self.try_login(login).await;
+        self.note_login("password", &result).await;
+        result
+    }
+
+    /// Counts a sign-in, and logs one that went well.
+    pub(super) async fn note_login(&self, method: &'static str, result: &Result<SignedIn, AuthError>) {
         let status = match &result {
             Ok(_) => Status::Ok,
             Err(AuthError::Store(_) | AuthError::Hash(_) | AuthError::Sign(_)) => Status::Failed,
@@ -58,23 +64,27 @@ impl Auth {
             let SignedIn { workspace_id, user_id, device_id, .. } = signed_in;
             tracing::info!(event = "login", %workspace_id, %user_id, %device_id, "signed in");
             let record = AuditRecord::new(workspace_id, AuditEvent::SignIn).by(*user_id).on_device(*device_id);
-            self.audit.record(record.with("method", "password")).await;
+            self.audit.record(record.with("method", method)).await;
         }
-        result
     }
 
     async fn try_login(&self, login: Login) -> Result<SignedIn, AuthError> {
         let credential = self.check_password(&login).await?;
-        let (workspace_id, user_id) = (credential.workspace_id, credential.user_id);
+        self.sign_in(credential.workspace_id, credential.user_id, login.device).await
+    }
+
+    /// Registers the device of somebody who has shown who they are, and issues the first pair of a new sign-in.
+    pub(super) async fn sign_in(
+        &self,
+        workspace_id: WorkspaceId,
+        user_id: UserId,
+        device: DeviceInfo,
+    ) -> Result<SignedIn, AuthError> {
         let access = self.access(&workspace_id, user_id).await?.ok_or(AuthError::NotAMember)?;
-        self.check_device(&workspace_id, login.device.device_id, user_id).await?;
-        self.register_device(&workspace_id, user_id, &login.device).await?;
-        let owner = RefreshOwner {
-            family_id: crate::random::uuid_v7(),
-            workspace_id,
-            user_id,
-            device_id: login.device.device_id,
-        };
+        self.check_device(&workspace_id, device.device_id, user_id).await?;
+        self.register_device(&workspace_id, user_id, &device).await?;
+        let device_id = device.device_id;
+        let owner = RefreshOwner { family_id: crate::random::uuid_v7(), workspace_id, user_id, device_id };
         let refresh_token = self.first_refresh_token(&owner).await?;
         self.signed_in(owner, refresh_token, access)
     }

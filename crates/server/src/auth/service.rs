@@ -10,7 +10,7 @@ use syncline_storage::DatabaseAuth;
 
 use super::lockout::{LockPolicy, UnknownAddresses};
 use super::token::{Claims, TokenKind, TokenSigner, TokenSubject};
-use super::{AuthError, Passwords, Revocations};
+use super::{AuthError, Passwords, Revocations, Supabase};
 use crate::audit::{Audit, AuditEvent, AuditRecord};
 use crate::bus::{Bus, Revocation};
 use crate::clock;
@@ -30,6 +30,8 @@ pub struct AuthParts {
     /// Who came in and who did not.
     pub audit: Audit,
     pub metrics: Arc<Metrics>,
+    /// `None`: no Supabase project is configured.
+    pub supabase: Option<Supabase>,
 }
 
 /// Identity for the whole server. Share it behind an `Arc`.
@@ -45,6 +47,7 @@ pub struct Auth {
     pub(super) metrics: Arc<Metrics>,
     pub(super) bus: Bus,
     pub(super) audit: Audit,
+    pub(super) supabase: Option<Supabase>,
     pub passwords: Passwords,
     pub revocations: Arc<Revocations>,
 }
@@ -87,6 +90,7 @@ impl Auth {
             bus: parts.bus,
             audit: parts.audit,
             metrics: parts.metrics,
+            supabase: parts.supabase,
         })
     }
 

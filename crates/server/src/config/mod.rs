@@ -10,9 +10,11 @@ mod env;
 mod http;
 mod log;
 mod metrics;
+mod rates;
 mod report;
 mod sockets;
 mod store;
+mod supabase;
 mod tokens;
 
 use serde::{Deserialize, Serialize};
@@ -27,9 +29,11 @@ pub use env::Environment;
 pub use http::HttpConfig;
 pub use log::{LogConfig, LogFormat};
 pub use metrics::{METRICS_PORT, MetricsConfig};
+pub use rates::RatesConfig;
 pub use report::{Loaded, REDACTED, Setting, Source, VARIABLES};
 pub use sockets::SocketsConfig;
 pub use store::StoreConfig;
+pub use supabase::SupabaseConfig;
 pub use tokens::TokensConfig;
 
 /// Everything the server can be told. `Default` serves on port 8000 from `./data` without any configuration.
@@ -39,9 +43,11 @@ pub struct Config {
     pub deployment: DeploymentConfig,
     pub http: HttpConfig,
     pub edge: EdgeConfig,
+    pub rates: RatesConfig,
     pub store: StoreConfig,
     pub sockets: SocketsConfig,
     pub tokens: TokensConfig,
+    pub supabase: SupabaseConfig,
     pub bus: BusConfig,
     pub metrics: MetricsConfig,
     pub audit: AuditConfig,
@@ -67,9 +73,11 @@ impl Config {
         self.deployment.apply_environment(environment)?;
         self.http.apply_environment(environment)?;
         self.edge.apply_environment(environment)?;
+        self.rates.apply_environment(environment)?;
         self.store.apply_environment(environment)?;
         self.sockets.apply_environment(environment)?;
         self.tokens.apply_environment(environment)?;
+        self.supabase.apply_environment(environment)?;
         self.bus.apply_environment(environment)?;
         self.metrics.apply_environment(environment)?;
         self.metrics.share(self.http.port);
@@ -81,9 +89,11 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.http.check()?;
         self.edge.check()?;
+        self.rates.check()?;
         self.store.check()?;
         self.sockets.check()?;
         self.tokens.check()?;
+        self.supabase.check()?;
         self.bus.check()?;
         self.audit.check()?;
         self.alerts.check()?;

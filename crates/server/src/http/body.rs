@@ -24,7 +24,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         check_media_type(&request)?;
         let bytes = read(request, app).await?;
-        json::parse(&bytes).map(Json).map_err(json_error)
+        json::parse(&bytes).and_then(|body| json::check_members(&bytes).map(|()| Json(body))).map_err(json_error)
     }
 }
 

@@ -13,7 +13,7 @@ use syncline_core::protocol::Code;
 use super::problem::ApiError;
 use crate::app::App;
 use crate::audit::{RequestPrincipal, current_request};
-use crate::auth::{AuthError, Claims};
+use crate::auth::{AuthError, Claims, Verified};
 
 /// An authenticated, active member with the access they have now.
 #[derive(Clone, Debug)]
@@ -69,8 +69,10 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let token = bearer(&parts.headers).ok_or(AuthError::MissingToken)?;
-        let claims = app.auth.verify(token)?.claims;
+        let claims = match parts.extensions.remove::<Verified>() {
+            Some(verified) => verified.claims,
+            None => app.auth.verify(bearer(&parts.headers).ok_or(AuthError::MissingToken)?)?.claims,
+        };
         let access = app.auth.access(&claims.workspace_id, claims.sub).await?.ok_or(AuthError::NotAMember)?;
         note_principal(&claims);
         Ok(Caller { claims, access })

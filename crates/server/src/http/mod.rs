@@ -9,12 +9,14 @@ mod console;
 mod edge;
 mod entities;
 mod health;
+mod limit;
 mod metrics;
 mod outcome;
 mod presence;
 mod problem;
 mod query;
 mod request_id;
+mod stats;
 mod sync;
 
 use std::sync::Arc;
@@ -71,6 +73,7 @@ pub fn operator_router(app: Arc<App>) -> Router {
 fn finish(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
     routes
         .fallback(|| async { axum::http::StatusCode::NOT_FOUND })
+        .layer(from_fn_with_state(Arc::clone(&app), limit::limit))
         .layer(from_fn_with_state(Arc::clone(&app), edge::admit))
         .layer(map_response(secure))
         .layer(from_fn(problem::render))
@@ -94,24 +97,30 @@ fn admin_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api/admin/users", get(admin::list_users).post(admin::create_user))
         .route("/api/admin/users/{id}", get(admin::get_user).patch(admin::update_user).delete(admin::deactivate_user))
+        .route("/api/admin/users/{id}/identities/{provider}", delete(admin::unlink_identity))
         .route("/api/admin/members/{user}", patch(admin::update_member))
         .route("/api/admin/alerts", get(admin::alerts))
         .route("/api/admin/audit", get(admin::audit))
         .route("/api/admin/rejected", get(admin::rejected))
         .route("/api/admin/devices", get(admin::devices))
         .route("/api/admin/clients", get(admin::clients))
+        .route("/api/config/stats", get(stats::stats))
 }
 
 fn sync_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api/sync/snapshot", get(sync::snapshot))
         .route("/api/sync/status", get(sync::status))
+        .route("/api/sync/trigger", post(sync::trigger))
         .route("/api/sync/history/{entity}/{id}", get(sync::history))
         .route("/api/sync/rejected", get(sync::rejected))
 }
 
 fn entity_routes() -> Router<Arc<App>> {
     Router::new()
+        .route("/api/contacts/search", get(entities::search))
+        .route("/api/contacts/enhanced-search", get(entities::enhanced_search))
+        .route("/api/leads/by-contact/{id}", get(entities::leads_by_contact))
         .route("/api/{entity}", get(entities::list).post(entities::create))
         .route("/api/{entity}/bulk", post(entities::bulk))
         .route("/api/{entity}/{id}", get(entities::get).patch(entities::update).delete(entities::delete))

@@ -38,6 +38,14 @@ impl Query {
         self.parameters.remove(name)
     }
 
+    /// Adds a parameter that the path gives; the caller may not give it too.
+    pub fn put(&mut self, name: &str, value: String) -> Result<(), ApiError> {
+        match self.parameters.insert(name.to_owned(), value) {
+            Some(_) => Err(invalid(name, "is given by the path already")),
+            None => Ok(()),
+        }
+    }
+
     pub fn take_required(&mut self, name: &str) -> Result<String, ApiError> {
         self.take(name).ok_or_else(|| invalid(name, "is missing"))
     }

@@ -16,7 +16,7 @@ mod topic;
 mod topics;
 mod workspace;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,6 +27,7 @@ pub use publish::{Publisher, Reach};
 pub use ring::{Frame, Taken};
 pub use seat::Seat;
 pub use signals::{Signals, SignalsReceiver};
+use syncline_core::Name;
 use syncline_core::id::{DeviceId, WorkspaceId};
 use syncline_core::protocol::Code;
 pub use topic::TopicTaken;
@@ -78,6 +79,17 @@ impl Hub {
     /// Closes the sockets of an ended sign-in. Returns how many.
     pub fn end_sign_in(&self, workspace_id: &WorkspaceId, is_ended: impl Fn(&SessionInfo) -> bool) -> usize {
         self.existing(workspace_id).map_or(0, |workspace| workspace.signal(is_ended, Signals::sign_out))
+    }
+
+    /// Tells the sessions that `are_meant` to bring these entities into step now. Returns how many.
+    pub fn sync_now(
+        &self,
+        workspace_id: &WorkspaceId,
+        are_meant: impl Fn(&SessionInfo) -> bool,
+        entities: &BTreeSet<Name>,
+    ) -> usize {
+        let Some(workspace) = self.existing(workspace_id) else { return 0 };
+        workspace.signal(are_meant, |signals| signals.sync_now(entities))
     }
 
     /// As [`Hub::end_sign_in`], in every workspace.

@@ -1,7 +1,9 @@
 //! What the rest of the server tells one session. Flags, not a queue: they coalesce and cannot grow.
 
-use syncline_core::Seq;
+use std::collections::BTreeSet;
+
 use syncline_core::protocol::Code;
+use syncline_core::{Name, Seq};
 use tokio::sync::watch;
 
 /// State of the flags; every change wakes the session.
@@ -19,6 +21,10 @@ pub struct Signals {
     pub is_signed_out: bool,
     /// Asked so often whether the person may still see what they look at.
     pub presence_checks: u64,
+    /// Times that the person asked for everything to be in step now.
+    pub syncs: u64,
+    /// What they asked for the last time; none: everything.
+    pub sync_entities: BTreeSet<Name>,
     /// The node is going away; come back after this many milliseconds.
     pub drain_retry_ms: Option<u64>,
 }
@@ -34,6 +40,8 @@ impl Default for Signals {
             is_replaced: false,
             is_signed_out: false,
             presence_checks: 0,
+            syncs: 0,
+            sync_entities: BTreeSet::new(),
             drain_retry_ms: None,
         }
     }
@@ -56,6 +64,10 @@ impl Signals {
     }
     pub(super) fn sign_out(&mut self) {
         self.is_signed_out = true;
+    }
+    pub(super) fn sync_now(&mut self, entities: &BTreeSet<Name>) {
+        self.syncs += 1;
+        self.sync_entities.clone_from(entities);
     }
     pub(super) fn drain(&mut self, retry_ms: u64) {
         self.drain_retry_ms.get_or_insert(retry_ms);

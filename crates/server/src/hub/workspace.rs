@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use syncline_core::Seq;
 use syncline_core::id::{ClientId, DeviceId, ScopeId, UserId};
-use syncline_core::principal::{Access, Grants};
+use syncline_core::principal::{Access, DeploymentMode, Grants};
 use syncline_core::protocol::{Batch, ServerFrame};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -54,6 +54,7 @@ pub struct SessionInfo {
     pub user_id: UserId,
     pub device_id: DeviceId,
     pub client_id: ClientId,
+    pub deployment_mode: DeploymentMode,
     /// The sign-in its token came from.
     pub sid: Uuid,
     /// When its token was issued; milliseconds since the Unix epoch.

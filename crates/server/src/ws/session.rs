@@ -60,6 +60,7 @@ pub struct Session {
     /// Regrants that have been dealt with.
     pub(super) regrants_seen: u64,
     presence_checks_seen: u64,
+    syncs_seen: u64,
     pub(super) deposit: Option<Deposit>,
     /// What the client last said of itself.
     pub(super) report: Option<ClientStatus>,
@@ -94,6 +95,7 @@ pub async fn run(app: Arc<App>, socket: Socket, opened: Opened) {
         access: None,
         regrants_seen: 0,
         presence_checks_seen: 0,
+        syncs_seen: 0,
         deposit: None,
         report: None,
         compared: BTreeSet::new(),
@@ -308,6 +310,7 @@ impl Session {
             user_id: claims.sub,
             device_id: claims.device_id,
             client_id: self.client_id,
+            deployment_mode: self.mode,
             sid: claims.sid,
             issued_ms: claims.issued_ms(),
         };
@@ -391,6 +394,11 @@ impl Session {
         if signals.presence_checks > self.presence_checks_seen {
             self.presence_checks_seen = signals.presence_checks;
             self.check_presence().await?;
+        }
+        if signals.syncs > self.syncs_seen && self.deposit.is_none() {
+            self.syncs_seen = signals.syncs;
+            let entities = signals.sync_entities.iter().cloned().collect();
+            self.socket.send(&ServerFrame::SyncNow { entities }).await?;
         }
         if signals.regrants > self.regrants_seen && self.deposit.is_none() {
             self.regrants_seen = signals.regrants;

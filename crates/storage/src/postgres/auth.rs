@@ -8,6 +8,7 @@
 mod audit;
 mod credentials;
 mod devices;
+mod identities;
 mod kv;
 mod ops;
 mod status;

@@ -6,6 +6,7 @@
 mod audit;
 mod credentials;
 mod devices;
+mod identities;
 mod kv;
 mod ops;
 mod status;
@@ -19,6 +20,7 @@ pub(crate) use audit::{AuditWalk, AuditWalkRow};
 pub use credentials::{Credential, PutCredential, fold_email};
 pub use devices::Device;
 pub(crate) use devices::{mode_from_text, mode_to_text};
+pub use identities::Identity;
 pub use ops::{AlertRow, Lease};
 pub(crate) use ops::{owner_from_text, state_from_text, state_text};
 use rusqlite::{Connection, Row};

@@ -86,7 +86,8 @@ impl PostgresSource {
         let link = Link::open(url)?;
         link.batch(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ; {SETTINGS}"))?;
         link.batch(
-            "LOCK TABLE sync_workspaces, auth_credentials, auth_devices, auth_refresh_tokens, auth_kv IN SHARE MODE",
+            "LOCK TABLE sync_workspaces, auth_credentials, auth_devices, auth_refresh_tokens, auth_identities, auth_kv
+             IN SHARE MODE",
         )?;
         Ok(Self { link })
     }

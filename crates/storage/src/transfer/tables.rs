@@ -148,6 +148,10 @@ impl Tables {
                 .plain("operation", Plain)
                 .all(Integer, &["calls", "failures", "total_ms"])
                 .plain("buckets", Plain),
+            identity("auth_identities")
+                .all(Escaped, &["provider", "subject"])
+                .plain("user_id", IdText)
+                .plain("linked_ms", Integer),
             identity(KV).plain("key", Escaped).plain("value", Kind::Bytes),
         ];
         Self { shared, of_workspace, identity, derived: ["sync_keys", "sync_indexes"] }

@@ -116,6 +116,7 @@ const FRAMES: Readonly<Record<string, Check>> = {
   }),
   heartbeat_ack: shape({ server_ms: count }),
   slow_down: shape({ retry_ms: count }),
+  sync_now: shape({ entities: list(text) }),
   goodbye: shape({ retry_ms: count, reason: text }),
   purge: shape({ code: text, reason: text }),
   error: shape({

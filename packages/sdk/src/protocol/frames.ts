@@ -255,6 +255,7 @@ export type ServerFrame =
     }
   | { readonly type: "heartbeat_ack"; readonly server_ms: number }
   | { readonly type: "slow_down"; readonly retry_ms: number }
+  | { readonly type: "sync_now"; readonly entities: readonly string[] }
   | { readonly type: "goodbye"; readonly retry_ms: number; readonly reason: string }
   | { readonly type: "purge"; readonly code: Code; readonly reason: string }
   | { readonly type: "error"; readonly problem: Problem };

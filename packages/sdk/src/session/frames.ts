@@ -62,6 +62,9 @@ export async function onFrame(turn: Turn, frame: ServerFrame): Promise<void> {
     case "presence":
     case "heartbeat_ack":
       return;
+    case "sync_now":
+      // Scopes are compared whole, so that the named entities are among what is brought into step.
+      return session.phase.at === "live" ? greet(turn) : undefined;
     case "goodbye":
       reconnectLater(turn, frame.retry_ms);
       return;

@@ -47,6 +47,9 @@ impl ClientSession {
                 effects.push(Effect::Notify(Event::Changed { cursor: replica.meta().cursor }));
                 self.forget_scope(replica, &scope, now, effects)
             }
+            // Scopes are compared whole, so that the named entities are among what is brought into step.
+            ServerFrame::SyncNow { .. } if self.state != State::Live => Ok(()),
+            ServerFrame::SyncNow { .. } => self.greet(replica, now, effects),
             ServerFrame::Grant { action: GrantAction::Add, .. } => self.greet(replica, now, effects),
             ServerFrame::VerifyReply(reply) => self.on_verify_reply(replica, &reply, now, effects),
             ServerFrame::Records { scope, seq, answered, records } => {

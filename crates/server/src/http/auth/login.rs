@@ -10,18 +10,30 @@ use syncline_core::id::{DeviceId, UserId, WorkspaceId};
 use syncline_core::principal::DeploymentMode;
 
 use crate::app::App;
-use crate::auth::{DeviceInfo, Login, SignedIn};
+use crate::auth::{DeviceInfo, ForeignLogin, Login, SignedIn};
 use crate::http::body::Json;
 use crate::http::problem::{ApiError, ApiResult};
 use syncline_core::protocol::Code;
 
+/// Address and password at the top or in `credentials`, or a token of somebody else's there.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    email: String,
-    password: SecretString,
+    email: Option<String>,
+    password: Option<SecretString>,
+    credentials: Option<Credentials>,
     workspace: Option<WorkspaceId>,
+    /// What a device is that `device` does not describe.
+    deployment_mode: Option<DeploymentMode>,
     device: Option<DeviceRequest>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    email: Option<String>,
+    password: Option<SecretString>,
+    supabase_token: Option<SecretString>,
 }
 
 #[derive(Deserialize)]
@@ -30,6 +42,12 @@ struct DeviceRequest {
     device_id: DeviceId,
     name: String,
     deployment_mode: DeploymentMode,
+}
+
+/// The one credential of a request.
+enum Given {
+    Password { email: String, password: SecretString },
+    Supabase(SecretString),
 }
 
 /// A pair of tokens with whom they speak for.
@@ -66,27 +84,53 @@ const EMAIL_CHARS_MAX: usize = 254;
 const DEVICE_NAME_CHARS_MAX: usize = 100;
 
 pub async fn login(State(app): State<Arc<App>>, Json(request): Json<Request>) -> ApiResult<axum::Json<Tokens>> {
-    if request.email.chars().count() > EMAIL_CHARS_MAX || request.email.contains('\0') {
-        return Err(
-            ApiError::new(Code::Validation, "An e-mail address has at most 254 characters.").with_field("email")
-        );
-    }
-    let device = match request.device {
-        Some(device) => DeviceInfo {
-            device_id: device.device_id,
-            name: device_name(&device.name)?,
-            deployment_mode: device.deployment_mode,
-        },
-        // Scripts and people at a terminal: a device of its own for every sign-in.
-        None => DeviceInfo {
-            device_id: DeviceId(crate::random::uuid_v7()),
-            name: "API".to_owned(),
-            deployment_mode: DeploymentMode::LocalInstall,
-        },
+    let device = device(request.device, request.deployment_mode)?;
+    let workspace_id = request.workspace;
+    let signed_in = match given(request.email, request.password, request.credentials)? {
+        Given::Password { email, password } => app.auth.login(Login { email, password, workspace_id, device }).await?,
+        Given::Supabase(token) => app.login_with_supabase(ForeignLogin { token, workspace_id, device }).await?,
     };
-    let (email, password, workspace_id) = (request.email, request.password, request.workspace);
-    let signed_in = app.auth.login(Login { email, password, workspace_id, device }).await?;
     Ok(axum::Json(signed_in.into()))
+}
+
+fn given(email: Option<String>, password: Option<SecretString>, credentials: Option<Credentials>) -> ApiResult<Given> {
+    let at_top = Credentials { email, password, supabase_token: None };
+    let given = match credentials {
+        Some(_) if at_top.email.is_some() || at_top.password.is_some() => return Err(one_credential()),
+        Some(credentials) => credentials,
+        None => at_top,
+    };
+    match given {
+        Credentials { email: Some(email), password: Some(password), supabase_token: None } => {
+            if email.chars().count() > EMAIL_CHARS_MAX || email.contains('\0') {
+                let message = "An e-mail address has at most 254 characters.";
+                return Err(ApiError::new(Code::Validation, message).with_field("email"));
+            }
+            Ok(Given::Password { email, password })
+        }
+        Credentials { email: None, password: None, supabase_token: Some(token) } => Ok(Given::Supabase(token)),
+        Credentials { .. } => Err(one_credential()),
+    }
+}
+
+fn one_credential() -> ApiError {
+    let message =
+        "Send either `email` and `password`, at the top or in `credentials`, or `credentials.supabase_token`.";
+    ApiError::new(Code::Validation, message).with_field("credentials")
+}
+
+/// The device that signs in. Scripts and people at a terminal describe none: a device of its own for every sign-in.
+fn device(described: Option<DeviceRequest>, mode: Option<DeploymentMode>) -> ApiResult<DeviceInfo> {
+    let Some(device) = described else {
+        let (device_id, name) = (DeviceId(crate::random::uuid_v7()), "API".to_owned());
+        return Ok(DeviceInfo { device_id, name, deployment_mode: mode.unwrap_or(DeploymentMode::LocalInstall) });
+    };
+    if mode.is_some_and(|mode| mode != device.deployment_mode) {
+        let message = "`deployment_mode` and `device.deployment_mode` differ. Send one of them.";
+        return Err(ApiError::new(Code::Validation, message).with_field("deployment_mode"));
+    }
+    let (device_id, deployment_mode) = (device.device_id, device.deployment_mode);
+    Ok(DeviceInfo { device_id, name: device_name(&device.name)?, deployment_mode })
 }
 
 /// A name without control characters, trimmed, 1 to 100 characters.

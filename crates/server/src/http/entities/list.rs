@@ -8,10 +8,12 @@ use serde_json::Value;
 use syncline_core::id::RecordId;
 use syncline_core::principal::Grants;
 use syncline_core::record::Record;
+use syncline_core::schema::Entity;
 use syncline_core::storage::{Read, StoreResult};
 
 use super::cursor::{Order, Position};
 use super::filter::{Filter, filters};
+use super::text::Words;
 use super::view::{Selection, record_json};
 use super::{entity, visible};
 use crate::app::App;
@@ -21,9 +23,9 @@ use crate::http::query::Query;
 
 #[derive(Serialize)]
 pub struct Page {
-    items: Vec<Value>,
+    pub(super) items: Vec<Value>,
     /// `after` of the next page; null at the end.
-    next: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 const LIMIT_DEFAULT: u64 = 50;
@@ -34,10 +36,11 @@ const SCAN_ROWS: usize = 1_000;
 const INDEX_IDS_MAX: usize = 10_000;
 
 /// A list as it was asked for.
-struct Ask {
+pub(super) struct Ask {
     entity: String,
     grants: Grants,
     filters: Vec<Filter>,
+    words: Option<Words>,
     order: Order,
     after: Option<Position>,
     limit: usize,
@@ -51,19 +54,33 @@ pub async fn list(
 ) -> ApiResult<axum::Json<Page>> {
     let schema = app.schema();
     let entity = entity(&schema, &name)?;
-    let mut query = Query::parse(raw.as_deref())?;
-    let selection = Selection::take(&mut query, entity)?;
-    let order = Order::take(&mut query, entity)?;
-    let after = Position::take(&mut query)?;
-    let limit = query.take_number("limit", LIMIT_DEFAULT, 1, LIMIT_MAX)? as usize;
-    let filters = filters(entity, query.rest())?;
-    let ask = Ask { entity: name, grants: caller.access.grants.clone(), filters, order, after, limit };
+    let query = Query::parse(raw.as_deref())?;
+    let (ask, selection) = Ask::take(query, entity, &caller, None)?;
     let (records, next) = app.db.read(caller.workspace_id(), move |read| page(read, &ask)).await?;
     let items = records.iter().map(|record| record_json(record, &selection)).collect();
     Ok(axum::Json(Page { items, next: next.map(|position| position.encode()) }))
 }
 
-fn page(read: &dyn Read, ask: &Ask) -> StoreResult<(Vec<Record>, Option<Position>)> {
+impl Ask {
+    /// The whole query: `fields`, `sort`, `after`, `limit`, and what is left as filters.
+    pub(super) fn take(
+        mut query: Query,
+        entity: &Entity,
+        caller: &Caller,
+        words: Option<Words>,
+    ) -> ApiResult<(Self, Selection)> {
+        let selection = Selection::take(&mut query, entity)?;
+        let order = Order::take(&mut query, entity)?;
+        let after = Position::take(&mut query)?;
+        let limit = query.take_number("limit", LIMIT_DEFAULT, 1, LIMIT_MAX)? as usize;
+        let filters = filters(entity, query.rest())?;
+        let (entity, grants) = (entity.name.to_string(), caller.access.grants.clone());
+        Ok((Self { entity, grants, filters, words, order, after, limit }, selection))
+    }
+}
+
+/// The records asked for, and where the next page begins.
+pub(super) fn page(read: &dyn Read, ask: &Ask) -> StoreResult<(Vec<Record>, Option<Position>)> {
     let mut top = Top { ask, rows: Vec::new() };
     match indexed(read, ask)? {
         Some(ids) => {
@@ -124,6 +141,9 @@ impl Top<'_> {
     fn offer(&mut self, record: Record) {
         let ask = self.ask;
         if !ask.grants.includes(&record.scope) || !ask.filters.iter().all(|filter| filter.matches(&record)) {
+            return;
+        }
+        if ask.words.as_ref().is_some_and(|words| words.score(&record).is_none()) {
             return;
         }
         let position = ask.order.position(&record);

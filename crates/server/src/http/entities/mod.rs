@@ -7,6 +7,8 @@ mod filter;
 mod get;
 mod idempotency;
 mod list;
+mod search;
+mod text;
 mod view;
 mod write;
 
@@ -14,6 +16,7 @@ pub use bulk::bulk;
 pub use delete::delete;
 pub use get::get;
 pub use list::list;
+pub use search::{enhanced_search, leads_by_contact, search};
 pub use write::{create, single, update};
 
 use std::sync::Arc;

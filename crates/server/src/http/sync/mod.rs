@@ -5,8 +5,10 @@ mod history;
 mod rejected;
 mod snapshot;
 mod status;
+mod trigger;
 
 pub use history::history;
 pub use rejected::{RejectedList, rejected, take_limit};
 pub use snapshot::snapshot;
 pub use status::{ClientView, client_views, status};
+pub use trigger::trigger;

@@ -33,7 +33,7 @@ pub struct SyncStatus {
 #[derive(Serialize)]
 pub struct ClientView {
     client_id: ClientId,
-    device_id: DeviceId,
+    pub device_id: DeviceId,
     epoch: u32,
     cursor: Seq,
     /// Mutations of the log the client has not reported to have.

@@ -1,7 +1,7 @@
 //! Sessions of one workspace, without a store behind them.
 
 use syncline_core::Name;
-use syncline_core::principal::ReadScope;
+use syncline_core::principal::{DeploymentMode, ReadScope};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
@@ -20,6 +20,7 @@ async fn session(hub: &Arc<WorkspaceHub>, number: u128, cursor: Seq) -> (Registe
         user_id: UserId::from_u128(number),
         device_id: DeviceId::from_u128(number),
         client_id: ClientId::from_u128(number),
+        deployment_mode: DeploymentMode::WebApp,
         sid: Uuid::from_u128(number),
         issued_ms: 0,
     };
