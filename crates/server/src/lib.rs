@@ -28,6 +28,7 @@ mod push;
 pub mod random;
 mod reports;
 pub mod server;
+mod webhooks;
 mod ws;
 
 pub use config::{Config, ConfigError, Environment};

@@ -125,6 +125,8 @@ async fn housekeep(app: &App) -> StoreResult<()> {
     let workspaces = tokio::task::spawn_blocking(move || db.workspaces()).await;
     let workspaces = workspaces.unwrap_or_else(|_| Ok(Vec::new()))?;
     prune_audit(app, &workspaces, now).await?;
+    let ended_before = now.saturating_sub(app.config.webhooks.retention_days * 86_400_000);
+    app.auth.with_store(move |store| store.purge_deliveries(ended_before)).await?;
     app.auth.with_store(move |store| store.purge_alerts(now.saturating_sub(ALERTS_MS))).await?;
     for workspace_id in workspaces {
         compact(app, &workspace_id, now.saturating_sub(RETENTION_MS)).await?;

@@ -28,6 +28,7 @@ use crate::observe::Metrics;
 use crate::presence::Presence;
 use crate::push::RestClients;
 use crate::reports::Reports;
+use crate::webhooks::Webhooks;
 use crate::ws::Channels;
 
 /// A server that listens.
@@ -41,6 +42,7 @@ pub struct Server {
     maintenance: Maintenance,
     audit: AuditWriter,
     alerts: AlertWatch,
+    webhooks: Webhooks,
     lock: Option<File>,
 }
 
@@ -132,8 +134,20 @@ impl Server {
         let nodes = Nodes::start(&app, is_shared);
         let maintenance = Maintenance::start(Arc::clone(&app));
         let alerts = AlertWatch::start(Arc::clone(&app));
+        let webhooks = Webhooks::start(&app);
         tracing::info!(event = "started", address = %listening.address, "listening on {}", listening.address);
-        Ok(Self { app, listening, operators, publisher, nodes, maintenance, audit: audit_writer, alerts, lock })
+        Ok(Self {
+            app,
+            listening,
+            operators,
+            publisher,
+            nodes,
+            maintenance,
+            audit: audit_writer,
+            alerts,
+            webhooks,
+            lock,
+        })
     }
 
     /// Where it listens; with port 0 the port that was free.
@@ -153,7 +167,7 @@ impl Server {
     /// Drains and stops, within `http.drain_ms` and a moment: no new connections; sessions finish their pushes and are
     /// told when to come back; requests under way finish; what was pushed is decided; the store is closed.
     pub async fn stop(self) {
-        let Self { app, listening, operators, publisher, nodes, maintenance, audit, alerts, lock } = self;
+        let Self { app, listening, operators, publisher, nodes, maintenance, audit, alerts, webhooks, lock } = self;
         tracing::info!(event = "stopping", "draining");
         listening.stop_accepting();
         let bound = Duration::from_millis(app.config.http.drain_ms);
@@ -166,6 +180,9 @@ impl Server {
         }
         if let Some(operators) = operators {
             operators.stop_accepting();
+        }
+        if tokio::time::timeout(bound, webhooks.stop()).await.is_err() {
+            tracing::warn!(event = "webhooks_cut", "attempts at webhooks were cut off; they are made again");
         }
         alerts.stop().await;
         maintenance.stop().await;

@@ -1,14 +1,14 @@
 //! Identity on either database.
 
-use syncline_core::TimestampMs;
 use syncline_core::id::{DeviceId, UserId, WorkspaceId};
 use syncline_core::storage::StoreResult;
+use syncline_core::{Seq, TimestampMs};
 use uuid::Uuid;
 
 use crate::postgres::PostgresAuth;
 use crate::sqlite::{
-    AlertRow, AuditEntry, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, ClientStatus,
-    Credential, Device, Identity, Lease, PutCredential, RefreshToken, Rotate, Rotation,
+    AlertRow, AuditEntry, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, Claim, ClientStatus,
+    Credential, Delivery, Device, FailurePolicy, Identity, Lease, PutCredential, RefreshToken, Rotate, Rotation, Webhook,
 };
 
 /// The `auth_*` tables. Cheap to clone, usable from any thread; every method blocks, so call it off the async runtime. What
@@ -100,6 +100,31 @@ hand_on! {
     fn link_identity(identity: &Identity) -> bool;
     /// Ends the links of a user with accounts of a provider. False: there was none.
     fn unlink_identity(workspace: &WorkspaceId, provider: &str, user_id: UserId) -> bool;
+    /// Inserts or replaces a webhook, unless the workspace has `max` others. False: it has.
+    fn put_webhook(hook: &Webhook, max: usize) -> bool;
+    /// A workspace's webhooks, oldest first.
+    fn list_webhooks(workspace: &WorkspaceId) -> Vec<Webhook>;
+    /// All that are told of changes and switched on.
+    fn outgoing_webhooks() -> Vec<Webhook>;
+    /// The webhook of this id in whatever workspace.
+    fn find_webhook(id: Uuid) -> Option<Webhook>;
+    /// Deletes a webhook with its deliveries. False: there is none.
+    fn delete_webhook(workspace: &WorkspaceId, id: Uuid) -> bool;
+    /// Stores the deliveries of a stretch of the log and moves the webhook's cursor over it, both or neither. False: the
+    /// cursor is no longer where `hook` has it, and nothing happened.
+    fn enqueue_deliveries(hook: &Webhook, to: Seq, deliveries: &[Delivery]) -> bool;
+    /// Deliveries that wait.
+    fn pending_deliveries(workspace: &WorkspaceId, webhook_id: Uuid) -> u64;
+    /// Takes deliveries that are due and that nobody is at, oldest first.
+    fn claim_deliveries(claim: &Claim) -> Vec<Delivery>;
+    /// Stores how an attempt ended, and lets the delivery go. True: it was one too many, and the webhook is off.
+    fn finish_attempt(delivery: &Delivery, policy: &FailurePolicy) -> bool;
+    /// The deliveries of a webhook, newest first.
+    fn list_deliveries(workspace: &WorkspaceId, webhook_id: Uuid, limit: usize) -> Vec<Delivery>;
+    /// Makes a delivery due again, as if it had never been tried. False: there is none.
+    fn retry_delivery(workspace: &WorkspaceId, id: Uuid, now: TimestampMs) -> bool;
+    /// Forgets deliveries that ended before `before`; returns how many.
+    fn purge_deliveries(before: TimestampMs) -> usize;
     fn kv_get(workspace: Option<&WorkspaceId>, key: &str) -> Option<Vec<u8>>;
     fn kv_put(workspace: Option<&WorkspaceId>, key: &str, value: &[u8]) -> ();
     /// Stores `value` unless there is one, and returns what is stored then.

@@ -8,6 +8,7 @@ mod database;
 mod database_auth;
 pub mod postgres;
 pub mod sqlite;
+mod timing;
 pub mod transfer;
 mod url;
 

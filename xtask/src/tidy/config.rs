@@ -19,6 +19,7 @@ const SECTIONS: &[&str] = &[
     "metrics",
     "audit",
     "alerts",
+    "webhooks",
     "log",
 ];
 

@@ -16,6 +16,7 @@ mod sockets;
 mod store;
 mod supabase;
 mod tokens;
+mod webhooks;
 
 use serde::{Deserialize, Serialize};
 use syncline_storage::DatabaseUrl;
@@ -35,6 +36,7 @@ pub use sockets::SocketsConfig;
 pub use store::StoreConfig;
 pub use supabase::SupabaseConfig;
 pub use tokens::TokensConfig;
+pub use webhooks::WebhooksConfig;
 
 /// Everything the server can be told. `Default` serves on port 8000 from `./data` without any configuration.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -52,6 +54,7 @@ pub struct Config {
     pub metrics: MetricsConfig,
     pub audit: AuditConfig,
     pub alerts: AlertsConfig,
+    pub webhooks: WebhooksConfig,
     pub log: LogConfig,
 }
 
@@ -97,6 +100,7 @@ impl Config {
         self.bus.check()?;
         self.audit.check()?;
         self.alerts.check()?;
+        self.webhooks.check()?;
         if self.deployment.is_production() { self.check_production() } else { Ok(()) }
     }
 

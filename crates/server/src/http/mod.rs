@@ -9,6 +9,7 @@ mod console;
 mod edge;
 mod entities;
 mod health;
+mod hooks;
 mod limit;
 mod metrics;
 mod outcome;
@@ -99,6 +100,14 @@ fn admin_routes() -> Router<Arc<App>> {
         .route("/api/admin/users/{id}", get(admin::get_user).patch(admin::update_user).delete(admin::deactivate_user))
         .route("/api/admin/users/{id}/identities/{provider}", delete(admin::unlink_identity))
         .route("/api/admin/members/{user}", patch(admin::update_member))
+        .route("/api/admin/webhooks", get(admin::list_webhooks).post(admin::create_webhook))
+        .route(
+            "/api/admin/webhooks/{id}",
+            get(admin::get_webhook).patch(admin::update_webhook).delete(admin::delete_webhook),
+        )
+        .route("/api/admin/webhooks/{id}/deliveries", get(admin::deliveries))
+        .route("/api/admin/webhooks/{id}/deliveries/{delivery}/retry", post(admin::retry_delivery))
+        .route("/api/hooks/{id}", post(hooks::receive))
         .route("/api/admin/alerts", get(admin::alerts))
         .route("/api/admin/audit", get(admin::audit))
         .route("/api/admin/rejected", get(admin::rejected))

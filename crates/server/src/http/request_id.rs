@@ -34,9 +34,10 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Ne
     let (mut response, context) = with_request(context, answering).await;
     let elapsed = started.elapsed();
     let status = response.status().as_u16();
+    let user_id = context.principal.borrow().as_ref().map(|principal| principal.user_id.to_string());
     span.in_scope(|| {
         let elapsed_ms = elapsed.as_millis() as u64;
-        tracing::debug!(event = "http_request", status, elapsed_ms, "{method} {path} {status}");
+        tracing::debug!(event = "http_request", user_id, status, elapsed_ms, "{method} {path} {status}");
     });
     note_access(&app, context, Access { method, route: &path, path: &uri_path, status }).await;
     app.metrics.observe_request(HttpLabels { method, path, status }, elapsed.as_secs_f64());

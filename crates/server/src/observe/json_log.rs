@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::audit::current_request;
 use crate::config::{LogConfig, LogFormat};
 
 /// Writes an event as one line: `timestamp, level, logger, request_id, user_id, deployment_mode, event, message,
@@ -28,7 +29,10 @@ pub enum LogError {
 pub fn init_logging(config: &LogConfig) -> Result<(), LogError> {
     // The migration runner tells every step at info; its caller says what matters.
     let level = if config.is_debug && config.level == "info" { "debug" } else { config.level.as_str() };
-    let filter = tracing_subscriber::EnvFilter::try_new(format!("refinery_core=warn,{level}"));
+    // Targets of their own, so that a level alone does not bring them.
+    let details = if config.is_debug { "debug" } else { "off" };
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(format!("refinery_core=warn,{level},frames={details},sql={details}"));
     let filter = filter.map_err(|_| LogError::Level(config.level.clone()))?;
     let is_pretty = match config.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
@@ -60,6 +64,22 @@ impl<'writer> FormatFields<'writer> for JsonSpanFields {
         fields.record(&mut collected);
         write!(writer, "{}", Value::Object(collected.0))
     }
+
+    /// What becomes known later joins what is known, as one object.
+    fn add_fields(
+        &self,
+        current: &'writer mut FormattedFields<Self>,
+        fields: &tracing::span::Record<'_>,
+    ) -> fmt::Result {
+        let known = serde_json::from_str(&current.fields).ok();
+        let mut collected = Collect(match known {
+            Some(Value::Object(known)) => known,
+            Some(_) | None => Map::new(),
+        });
+        fields.record(&mut collected);
+        current.fields = Value::Object(collected.0).to_string();
+        Ok(())
+    }
 }
 
 impl<S, N> FormatEvent<S, N> for JsonLog
@@ -71,17 +91,29 @@ where
         let mut fields = Map::new();
         for span in ctx.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
             let extensions = span.extensions();
-            let Some(text) = extensions.get::<tracing_subscriber::fmt::FormattedFields<N>>() else { continue };
+            let Some(text) = extensions.get::<FormattedFields<N>>() else { continue };
             if let Ok(Value::Object(of_span)) = serde_json::from_str(&text.fields) {
                 fields.extend(of_span);
             }
         }
         let mut collected = Collect(fields);
         event.record(&mut collected);
+        add_principal(&mut collected.0);
         let metadata = event.metadata();
         let level = metadata.level().as_str();
         let line = line(crate::clock::now_ms(), level, metadata.target(), collected.0);
         writeln!(writer, "{line}")
+    }
+}
+
+/// Whose request it is, once that is proven.
+fn add_principal(fields: &mut Map<String, Value>) {
+    if fields.contains_key("user_id") {
+        return;
+    }
+    let principal = current_request(|request| request.principal.borrow().clone()).flatten();
+    if let Some(principal) = principal {
+        fields.insert("user_id".to_owned(), Value::from(principal.user_id.to_string()));
     }
 }
 

@@ -1,10 +1,23 @@
 //! Frames from clients: parsed strictly, counted, and refused with a reason (spec ERR-2, LIM-1).
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use std::time::{Duration, Instant};
 
 use syncline_core::protocol::{ClientFrame, Code, Problem};
 
 use crate::json;
+
+/// The type a frame says it has, for the log.
+pub fn kind_of(text: &str) -> Cow<'_, str> {
+    #[derive(Deserialize)]
+    struct Typed<'t> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'t, str>,
+    }
+    serde_json::from_str::<Typed<'_>>(text).map_or(Cow::Borrowed("unknown"), |typed| typed.kind)
+}
 
 /// Malformed frames a peer may send within a minute; one more closes the connection with 4405.
 const MALFORMED_PER_MINUTE: usize = 10;

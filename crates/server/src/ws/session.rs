@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::deposit::Deposit;
-use super::frames::{Allowance, malformed, parse};
+use super::frames::{Allowance, kind_of, malformed, parse};
 use super::pushes::{Answered, Pushes};
 use super::socket::{Gone, Received, Socket};
 use crate::app::App;
@@ -84,7 +84,7 @@ pub struct Identity {
 pub async fn run(app: Arc<App>, socket: Socket, opened: Opened) {
     let now = clock::instant();
     let connection_id = crate::random::uuid_v7();
-    let span = tracing::info_span!("session", %connection_id, deployment_mode = mode_text(opened.mode));
+    let span = tracing::info_span!("session", %connection_id, deployment_mode = mode_text(opened.mode), user_id = tracing::field::Empty);
     let mut session = Session {
         socket,
         mode: opened.mode,
@@ -235,6 +235,7 @@ impl Session {
             Ok(frame) => frame,
             Err(message) => return self.malformed(malformed(&message)).await,
         };
+        tracing::debug!(target: "frames", event = "frame_in", kind = %kind_of(text), bytes = text.len(), "a frame came");
         if let ClientFrame::Auth { token } = &frame {
             return self.auth(token).await;
         }
@@ -321,6 +322,7 @@ impl Session {
         };
         self.socket.obey(registered.signals.clone());
         let user_id = principal.user_id;
+        tracing::Span::current().record("user_id", tracing::field::display(user_id));
         tracing::debug!(event = "session_opened", %user_id, client_id = %self.client_id, "a session is authenticated");
         let present = self.app.presence.enter(&principal.workspace_id, self.presence_entry(&principal));
         self.identity = Some(Identity { principal, registered, present, expires_ms });

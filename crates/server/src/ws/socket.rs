@@ -110,6 +110,10 @@ impl Socket {
 
     /// Writes what is whole frames already, after what is left of one that the system did not take whole.
     pub async fn send_wire(&mut self, wire: &[Bytes]) -> Result<(), Gone> {
+        if !wire.is_empty() {
+            let bytes: usize = wire.iter().map(Bytes::len).sum();
+            tracing::debug!(target: "frames", event = "frame_out", frames = wire.len(), bytes, "frames go out");
+        }
         let (stream, outlet) = (&mut self.stream, &self.outlet);
         let write = async {
             // What the library holds back (a pong) is not to wait for its next turn.

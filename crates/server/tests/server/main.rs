@@ -26,3 +26,4 @@ mod support;
 mod tenants;
 mod topics;
 mod transports;
+mod webhooks;

@@ -13,6 +13,7 @@ mod kv;
 mod ops;
 mod status;
 mod tokens;
+mod webhooks;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -16,6 +16,7 @@ use tokio_postgres::{Client, Row};
 
 use super::error::Fault;
 use super::options::PostgresOptions;
+use crate::timing::Timed;
 
 /// A value with the type it is sent as.
 pub(super) type Param = (Box<dyn ToSql + Sync + Send>, Type);
@@ -103,6 +104,7 @@ impl Wire<'_> {
     /// Sends all requests at once and waits for all answers: one round trip. They run in order; the first that fails makes the
     /// rest of a transaction fail too, and its error is the one that is returned.
     pub(super) fn flight(&self, requests: &[Request]) -> Result<Vec<Reply>, Fault> {
+        let _timed = Timed::start("a round trip", requests.len());
         let answers = in_order(requests.iter().map(|request| perform(self.client, request)).collect());
         let answers = async { tokio::time::timeout(self.patience, answers).await };
         let answers = self.runtime.block_on(answers).map_err(|_| {

@@ -11,6 +11,7 @@ mod kv;
 mod ops;
 mod status;
 mod tokens;
+mod webhooks;
 
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +30,7 @@ use syncline_core::TimestampMs;
 use syncline_core::id::WorkspaceId;
 use syncline_core::storage::{StoreError, StoreResult};
 pub use tokens::{RefreshOwner, RefreshToken, Rotate, Rotation, TokenHash};
+pub use webhooks::{Claim, Delivery, DeliveryState, FailurePolicy, Webhook};
 
 use super::connect::Lane;
 use super::error::{OrFailed, corrupt};

@@ -9,6 +9,8 @@ use rusqlite::{Connection, OpenFlags};
 use syncline_core::TimestampMs;
 use syncline_core::storage::{StoreError, StoreResult};
 
+use crate::timing::Timed;
+
 use super::error::{OrFailed, commit_failed, failed, refused};
 use super::turn::Turnstile;
 
@@ -147,6 +149,7 @@ impl Lane {
             return Err(StoreError::Indeterminate(format!("an earlier commit failed, restart to recover: {reason}")));
         }
         let _turn = self.turn.wait();
+        let _timed = Timed::start("a write", 0);
         run(&self.conn, "BEGIN IMMEDIATE").map_err(failed)?;
         let rollback = RollbackUnlessCommitted(&self.conn);
         let value = work(&self.conn)?;

@@ -17,6 +17,7 @@ use super::pool::ReadPool;
 use super::turn::Turnstile;
 use super::view::{View, Workspace};
 use super::{apply, maintain, open};
+use crate::timing::Timed;
 
 /// The writing half, for one thread; hand [`SqliteReader`]s to the others.
 ///
@@ -160,6 +161,7 @@ impl SqliteReader {
     /// Runs `read` in one read transaction.
     pub(super) fn snapshot<T>(&self, read: impl FnOnce(&Connection) -> StoreResult<T>) -> StoreResult<T> {
         let conn = self.pool.get()?;
+        let _timed = Timed::start("a read", 0);
         conn.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([])).or_failed()?;
         let _end = RollbackUnlessCommitted(&conn);
         read(&conn)

@@ -152,6 +152,24 @@ impl Tables {
                 .all(Escaped, &["provider", "subject"])
                 .plain("user_id", IdText)
                 .plain("linked_ms", Integer),
+            identity("webhooks")
+                .plain("id", IdText)
+                .plain("is_incoming", Boolean)
+                .all(Escaped, &["name", "url"])
+                .plain("secret", Plain)
+                .all(Escaped, &["events", "mapping"])
+                .plain("is_enabled", Boolean)
+                .plain("disabled_reason", Escaped)
+                .all(Integer, &["cursor", "failures", "created_ms"])
+                .plain("created_by", IdText),
+            identity("webhook_deliveries")
+                .all(IdText, &["id", "webhook_id"])
+                .plain("event", Plain)
+                .plain("payload", Escaped)
+                .plain("state", Plain)
+                .all(Integer, &["attempts", "next_ms", "lease_until_ms", "last_status"])
+                .plain("last_error", Escaped)
+                .all(Integer, &["created_ms", "updated_ms"]),
             identity(KV).plain("key", Escaped).plain("value", Kind::Bytes),
         ];
         Self { shared, of_workspace, identity, derived: ["sync_keys", "sync_indexes"] }

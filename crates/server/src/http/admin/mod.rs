@@ -8,6 +8,7 @@ mod identities;
 mod members;
 mod rejected;
 mod users;
+mod webhooks;
 mod write;
 
 pub use alerts::alerts;
@@ -18,3 +19,6 @@ pub use identities::unlink_identity;
 pub use members::update_member;
 pub use rejected::rejected;
 pub use users::{create_user, deactivate_user, get_user, list_users, update_user};
+pub use webhooks::{
+    create_webhook, delete_webhook, deliveries, get_webhook, list_webhooks, retry_delivery, update_webhook,
+};

@@ -1,0 +1,106 @@
+//! `POST /api/hooks/{id}`: what another service tells, signed as Standard Webhooks has it, becomes a mutation.
+
+use std::sync::Arc;
+
+use axum::Json as Answer;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+use syncline_core::change::{Op, Outcome};
+use syncline_core::id::{ClientId, DeviceId};
+use syncline_core::protocol::Code;
+use syncline_storage::sqlite::Webhook;
+use uuid::Uuid;
+
+use super::body;
+use super::entities::single;
+use super::outcome::{accepted, kind_text};
+use super::problem::{ApiError, ApiResult};
+use crate::app::App;
+use crate::clock;
+use crate::json;
+use crate::push::{Author, Idempotency, Write};
+use crate::webhooks::incoming::Mapping;
+use crate::webhooks::signature::{self, Signed};
+
+/// Longest `webhook-id`; bytes.
+const ID_BYTES_MAX: usize = 200;
+
+/// What became of a message.
+#[derive(Serialize)]
+pub struct Taken {
+    outcome: &'static str,
+    entity: String,
+    id: syncline_core::id::RecordId,
+}
+
+/// A message that comes again under the same id changes nothing and is answered as before.
+pub async fn receive(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    request: Request,
+) -> ApiResult<(StatusCode, Answer<Taken>)> {
+    let headers = request.headers().clone();
+    let payload = body::Raw::from_request(request, &app).await?.0;
+    let hook = find(&app, &id).await?;
+    let message_id = check(&hook, &headers, &payload)?;
+    let message: Value = json::parse(&payload).map_err(body::json_error)?;
+    let mapping: Mapping =
+        hook.mapping.as_deref().and_then(|text| serde_json::from_str(text).ok()).ok_or_else(ApiError::internal)?;
+    let op = plan(&app, &hook, &mapping, (&message_id, message)).await?;
+    let (entity, record_id) = op.target();
+    let (entity, record_id) = (entity.to_owned(), record_id);
+    let outcome = accepted(write(&app, &hook, &message_id, op).await?, &entity)?;
+    Ok((StatusCode::OK, Answer(Taken { outcome: kind_text(outcome.outcome), entity, id: record_id })))
+}
+
+/// Not there, switched off and outgoing are told apart by nobody.
+async fn find(app: &App, id: &str) -> ApiResult<Webhook> {
+    let missing = || ApiError::not_found("There is no such webhook.");
+    let id: Uuid = id.parse().map_err(|_| missing())?;
+    let found = app.auth.with_store(move |store| store.find_webhook(id)).await?;
+    found.filter(|hook| hook.is_incoming && hook.is_enabled).ok_or_else(missing)
+}
+
+/// The id of a message that is signed with the webhook's secret, and of now.
+fn check(hook: &Webhook, headers: &HeaderMap, payload: &Bytes) -> ApiResult<String> {
+    let refused = |message: &str| ApiError::new(Code::Unauthenticated, message);
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let (Some(id), Some(timestamp), Some(signature)) =
+        (header("webhook-id"), header("webhook-timestamp"), header("webhook-signature"))
+    else {
+        return Err(refused("Sign the request: `webhook-id`, `webhook-timestamp` and `webhook-signature` are needed."));
+    };
+    let is_plain = (1..=ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    let timestamp_s = timestamp.parse().ok().filter(|_| is_plain);
+    let timestamp_s = timestamp_s.ok_or_else(|| {
+        refused("`webhook-timestamp` is in seconds, and `webhook-id` has 1 to 200 visible characters.")
+    })?;
+    let message = Signed { id, timestamp_s, payload };
+    signature::verify(&hook.secret, &message, signature, clock::now_ms() / 1_000)
+        .map_err(|error| refused(&format!("The signature was refused: {error}.")))?;
+    Ok(id.to_owned())
+}
+
+async fn plan(app: &App, hook: &Webhook, mapping: &Mapping, (id, message): (&str, Value)) -> ApiResult<Op> {
+    let (hook, mapping, id) = (hook.clone(), mapping.clone(), id.to_owned());
+    let workspace = hook.workspace_id.clone();
+    let planned = app.db.read(&workspace, move |read| mapping.op(read, &hook, &id, &message)).await?;
+    planned.map_err(|error| ApiError::new(Code::Validation, error.to_string()))
+}
+
+/// The message's id is the mutation's: whatever comes under it again gets the stored outcome.
+async fn write(app: &App, hook: &Webhook, message_id: &str, op: Op) -> ApiResult<Outcome> {
+    let client_id = Uuid::new_v5(&hook.id, message_id.as_bytes());
+    let idempotency = Idempotency { client_id: ClientId(client_id), request_id: Uuid::new_v5(&client_id, b"message") };
+    let author = Author {
+        workspace_id: hook.workspace_id.clone(),
+        user_id: hook.created_by,
+        device_id: DeviceId(hook.id),
+        is_server: false,
+    };
+    let write = Write { author, mutations: vec![vec![op]], precondition: None, idempotency: Some(idempotency) };
+    single(app.write(write).await?)
+}
