@@ -8,7 +8,8 @@ use uuid::Uuid;
 use crate::postgres::PostgresAuth;
 use crate::sqlite::{
     AlertRow, AuditEntry, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, Claim, ClientStatus,
-    Credential, Delivery, Device, FailurePolicy, Identity, Lease, PutCredential, RefreshToken, Rotate, Rotation, Webhook,
+    Credential, Delivery, Device, FailurePolicy, Identity, Lease, PutCredential, RefreshToken, Rotate, Rotation,
+    Webhook,
 };
 
 /// The `auth_*` tables. Cheap to clone, usable from any thread; every method blocks, so call it off the async runtime. What
