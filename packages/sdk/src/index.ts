@@ -1,6 +1,7 @@
 export type { Credentials, Failure, Renew, SignIn } from "./client/auth.ts";
 export { Client, type ClientEvent, type ClientOptions, type Db, type Status } from "./client/client.ts";
 export type { EntityApi, EntityTypes, LiveOf, QueryOf, RecordOf } from "./client/entity.ts";
+export type { Connect } from "./client/link.ts";
 export type { Platform } from "./client/platform.ts";
 export type { Fields, Json } from "./json.ts";
 export type { Code, ErrorClass, Problem } from "./protocol/codes.ts";

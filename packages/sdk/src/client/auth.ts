@@ -5,7 +5,7 @@ import type { Problem } from "../protocol/codes.ts";
 import type { DeploymentMode } from "../protocol/frames.ts";
 import type { ReplicaStore } from "../replica/store.ts";
 import { err, ok, type Result } from "../result.ts";
-import type { Platform } from "./platform.ts";
+import { mintId, type Platform } from "./platform.ts";
 
 /** A sign-in. The access token lives for minutes, the refresh token until it is used. */
 export interface Credentials {
@@ -103,12 +103,7 @@ export class Auth {
   async end(): Promise<void> {
     const token = await this.bearer("if_needed");
     if (token.ok) {
-      await this.#request("/api/auth/logout", {
-        method: "POST",
-        headers: { "content-type": "application/json", authorization: `Bearer ${token.value}` },
-        body: "{}",
-        signal: AbortSignal.timeout(LOGOUT_TIMEOUT_MS),
-      });
+      await this.#post("/api/auth/logout", {}, { authorization: `Bearer ${token.value}` }, LOGOUT_TIMEOUT_MS);
     }
   }
 
@@ -158,7 +153,7 @@ export class Auth {
 
   /** Exchanges the refresh token. A lost answer may be asked for again for a minute (`Idempotency-Key`). */
   async #refresh(held: Credentials): Promise<Result<string, Failure>> {
-    const key = Array.from(this.#platform.random(16), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const key = mintId(this.#platform);
     const body = { refresh_token: held.refreshToken };
     let answer = await this.#post("/api/auth/refresh", body, { "idempotency-key": key });
     if (!answer.ok && answer.error.failure === "unreachable") {
@@ -202,12 +197,17 @@ export class Auth {
     return isWhole ? ok(credentials) : err({ failure: "unreachable", message: "the answer is not one of Syncline" });
   }
 
-  async #post(path: string, body: Json, headers: Record<string, string> = {}): Promise<Result<Json, Failure>> {
+  async #post(
+    path: string,
+    body: Json,
+    headers: Record<string, string> = {},
+    timeoutMs = ANSWER_TIMEOUT_MS,
+  ): Promise<Result<Json, Failure>> {
     const response = await this.#request(path, {
       method: "POST",
       headers: { "content-type": "application/json", ...headers },
       body: JSON.stringify(body),
-      signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     });
     if (!response.ok) {
       return response;

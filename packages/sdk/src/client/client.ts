@@ -26,9 +26,11 @@ import type { Query } from "../views/query.ts";
 import { Views } from "../views/views.ts";
 import { Auth, type Credentials, type Failure, type Renew, type SignIn } from "./auth.ts";
 import { EntityApi, type EntityTypes } from "./entity.ts";
+import type { Connect } from "./link.ts";
 import { SyncLoop } from "./loop.ts";
 import { mintId, type Platform, platformWith } from "./platform.ts";
 import { Serial } from "./serial.ts";
+import { webSocket } from "./socket.ts";
 
 export interface ClientOptions {
   /** Base address of the server, `https://crm.example.com`. */
@@ -42,6 +44,8 @@ export interface ClientOptions {
   /** How the device is called in the list of devices, 1 to 100 characters. */
   readonly deviceName: string;
   readonly platform?: Partial<Platform>;
+  /** How to connect; a WebSocket when not given. `fallback()` of `@syncline/sdk/fallback` gets through where none does. */
+  readonly connect?: Connect;
 }
 
 /** Why everything was deleted, when the person did it. */
@@ -276,6 +280,7 @@ export class Client<Types = Record<string, EntityTypes>> {
       mode: this.#options.mode,
       platform: this.#platform,
       auth: this.#auth,
+      connect: this.#options.connect ?? webSocket,
       replica,
       serial: this.#serial,
       listener: {

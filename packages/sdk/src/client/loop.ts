@@ -6,10 +6,10 @@ import { StoreError } from "../replica/store.ts";
 import { ClientSession } from "../session/session.ts";
 import type { Effect, Input, SessionEvent } from "../session/state.ts";
 import type { Auth, Renew } from "./auth.ts";
+import type { Connect, Link } from "./link.ts";
 import type { Platform } from "./platform.ts";
 import type { Serial } from "./serial.ts";
 import { download } from "./snapshot.ts";
-import { Socket } from "./socket.ts";
 
 /** Frames that may wait for the store. Beyond, the connection is dropped: catching up is cheaper than a full memory. */
 const FRAMES_WAITING_MAX = 1_000;
@@ -31,6 +31,7 @@ export interface LoopOptions {
   readonly mode: DeploymentMode;
   readonly platform: Platform;
   readonly auth: Auth;
+  readonly connect: Connect;
   readonly replica: Replica;
   /** The owner of the replica. */
   readonly serial: Serial;
@@ -40,7 +41,7 @@ export interface LoopOptions {
 export class SyncLoop {
   readonly #options: LoopOptions;
   readonly #session: ClientSession;
-  #socket: Socket | undefined;
+  #socket: Link | undefined;
   #downloads = new AbortController();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #renew: Renew = "if_needed";
@@ -152,7 +153,7 @@ export class SyncLoop {
 
   #connect(): void {
     this.#disconnect();
-    const { server, mode, platform, auth, replica, serial } = this.#options;
+    const { server, mode, platform, auth, connect, replica, serial } = this.#options;
     const renew = this.#renew;
     this.#renew = "if_needed";
     const options = { server, mode, clientId: replica.meta.clientId, renew };
@@ -160,7 +161,7 @@ export class SyncLoop {
       // What an earlier connection had still to say does not count.
       void serial.run(async () => (this.#socket === socket ? this.#take(input) : undefined));
     };
-    const socket: Socket = new Socket(platform, auth, options, {
+    const socket: Link = connect(platform, auth, options, {
       opened: () => tell({ input: "connected" }),
       frame: (frame) => {
         if (serial.waiting > FRAMES_WAITING_MAX) {

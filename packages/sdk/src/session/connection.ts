@@ -12,7 +12,7 @@ import {
 import { BACKOFF_MAX_MS, BACKOFF_MIN_MS } from "../protocol/limits.ts";
 import { rekey as rekeyReplica } from "../replica/outcomes.ts";
 import { purge } from "../replica/scopes.ts";
-import { notify, type SessionState, send, type Turn } from "./state.ts";
+import { dropConnection, notify, send, type Turn } from "./state.ts";
 
 export function goOnline(turn: Turn): void {
   const { session } = turn;
@@ -59,20 +59,6 @@ export async function greet(turn: Turn): Promise<void> {
   session.lastHeardMs = now.monotonicMs;
   session.phase = { at: "greeting", sinceMs: now.monotonicMs };
   send(turn, hello);
-}
-
-/** Forgets what belongs to a connection. */
-export function dropConnection(session: SessionState): void {
-  session.inFlight = [];
-  session.upload = { how: "streaming" };
-  session.staged = undefined;
-  session.snapshot = undefined;
-  session.walk = undefined;
-  session.owesAck = false;
-  session.greetings = 0;
-  session.stalled = undefined;
-  session.awaitingSinceMs = undefined;
-  session.reloadAtMs = undefined;
 }
 
 /** Full-jitter back-off (spec LIV-1); the server's wish wins. */

@@ -10,11 +10,20 @@ import { unreachable } from "../json.ts";
 import type { DeploymentMode } from "../protocol/frames.ts";
 import type { Replica } from "../replica/replica.ts";
 import { applySnapshotRows, finishLoading, resetScope, restartSnapshot } from "../replica/scopes.ts";
-import { dropConnection, goOnline, greet, onDisconnected, pause, reconnectLater } from "./connection.ts";
+import { goOnline, greet, onDisconnected, pause, reconnectLater } from "./connection.ts";
 import { onFrame } from "./frames.ts";
 import { loadNext } from "./loading.ts";
 import { nextWakeupMs, onTick, upload, watch } from "./outbox.ts";
-import { type Effect, type Input, type Now, notify, type Phase, SessionState, type Turn } from "./state.ts";
+import {
+  dropConnection,
+  type Effect,
+  type Input,
+  type Now,
+  notify,
+  type Phase,
+  SessionState,
+  type Turn,
+} from "./state.ts";
 
 /** Failures to go on with a download after which it starts over. */
 const RESUME_ATTEMPTS = 3;

@@ -133,30 +133,46 @@ export class SessionState {
   phase: Phase = { at: "paused" };
   attempts = 0;
   /** `hello`s that were not answered; only the answer to the last one counts. */
-  greetings = 0;
+  declare greetings: number;
   heartbeatMs = HEARTBEAT_MS;
   window = PUSH_WINDOW;
   /** First and last `client_seq` of unanswered pushes. */
-  inFlight: { first: number; readonly last: number }[] = [];
+  declare inFlight: { first: number; readonly last: number }[];
   nextToSend = 1;
-  upload: Upload = { how: "streaming" };
-  staged: Staged | undefined;
+  declare upload: Upload;
+  declare staged: Staged | undefined;
   /** Scope that is being downloaded. */
-  snapshot: string | undefined;
-  walk: Walk | undefined;
+  declare snapshot: string | undefined;
+  declare walk: Walk | undefined;
   readonly repairs = new Map<string, Repairs>();
   lastSentMs = 0;
   lastHeardMs = 0;
   lastAckMs = 0;
-  owesAck = false;
-  stalled: Stalled | undefined;
-  awaitingSinceMs: number | undefined;
+  declare owesAck: boolean;
+  declare stalled: Stalled | undefined;
+  declare awaitingSinceMs: number | undefined;
   /** When to look again for something to load, after the server had no time for it. */
-  reloadAtMs: number | undefined;
+  declare reloadAtMs: number | undefined;
 
   constructor(mode: DeploymentMode) {
     this.mode = mode;
+    dropConnection(this);
   }
+}
+
+/** Forgets what belongs to a connection. */
+export function dropConnection(session: SessionState): void {
+  session.inFlight = [];
+  session.upload = { how: "streaming" };
+  session.owesAck = false;
+  session.greetings = 0;
+  session.staged =
+    session.snapshot =
+    session.walk =
+    session.stalled =
+    session.awaitingSinceMs =
+    session.reloadAtMs =
+      undefined;
 }
 
 /** One input under way. */

@@ -78,7 +78,7 @@ describe("signing in and renewing", () => {
     expect(tokens).toEqual(Array.from({ length: 3 }, () => ({ ok: true, value: "a2" })));
     const [, first, second] = requests;
     expect(requests).toHaveLength(3);
-    expect(first?.headers.get("idempotency-key")).toMatch(/^[0-9a-f]{32}$/);
+    expect(first?.headers.get("idempotency-key")).toMatch(/^[0-9a-f-]{36}$/);
     expect(second?.headers.get("idempotency-key")).toBe(first?.headers.get("idempotency-key"));
     expect(await second?.json()).toEqual({ refresh_token: "r1" });
     expect(auth.credentials?.refreshToken).toBe("r2");

@@ -12,7 +12,7 @@ import { Client, type ClientOptions } from "../../src/index.ts";
 import { memory } from "../../src/storage/memory.ts";
 
 /** The built server: `SYNCLINE_BIN`, else what `cargo build` leaves. */
-const PROGRAM =
+export const PROGRAM =
   process.env.SYNCLINE_BIN ?? fileURLToPath(new URL("../../../../target/debug/syncline", import.meta.url));
 export const PASSWORD = "syncline-demo";
 const START_TIMEOUT_MS = 50_000;
