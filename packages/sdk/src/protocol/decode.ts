@@ -142,18 +142,20 @@ export type Decoded =
   /** Not a frame, or one that lacks something. */
   | { readonly kind: "malformed" };
 
+const MALFORMED = { kind: "malformed" } as const;
+
 /** Reads one message. O(size of the message); the frame is the parsed JSON itself, not a copy. */
 export function decodeFrame(message: string): Decoded {
   const value = parse(message);
   const type = isObject(value) ? member(value, "type") : null;
   if (typeof type !== "string") {
-    return { kind: "malformed" };
+    return MALFORMED;
   }
   const check = Object.hasOwn(FRAMES, type) ? FRAMES[type] : undefined;
   if (check === undefined) {
     return { kind: "unknown" };
   }
-  return check(value ?? null) ? { kind: "frame", frame: value as unknown as ServerFrame } : { kind: "malformed" };
+  return check(value ?? null) ? { kind: "frame", frame: value as unknown as ServerFrame } : MALFORMED;
 }
 
 /** A line of a snapshot (spec SNP-1). */
@@ -167,17 +169,17 @@ export type SnapshotLine =
 export function decodeSnapshotLine(line: string): SnapshotLine {
   const value = parse(line);
   if (!isObject(value)) {
-    return { kind: "malformed" };
+    return MALFORMED;
   }
   // Rows outnumber everything else ten thousand to one.
   if (Object.hasOwn(value, "op")) {
-    return wireOp(value) ? { kind: "row", row: value as unknown as WireOp } : { kind: "malformed" };
+    return wireOp(value) ? { kind: "row", row: value as unknown as WireOp } : MALFORMED;
   }
   const [resume, seq] = [member(value, "resume"), member(value, "seq")];
   if (typeof resume === "string") {
     return { kind: "page", resume };
   }
-  return member(value, "end") === true && count(seq) ? { kind: "end", seq: Number(seq) } : { kind: "malformed" };
+  return member(value, "end") === true && count(seq) ? { kind: "end", seq: Number(seq) } : MALFORMED;
 }
 
 function parse(text: string): Json | undefined {

@@ -7,8 +7,8 @@
  * its successor did.
  */
 
-import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from "idb";
-import type { Json } from "../json.ts";
+import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB, unwrap } from "idb";
+import { isArray, type Json, jsonEquals, member } from "../json.ts";
 import { type RecordKey, targetOf } from "../protocol/frames.ts";
 import {
   type BaseRecord,
@@ -22,25 +22,26 @@ import {
   StoreError,
 } from "../replica/store.ts";
 import type { Schema } from "../schema/schema.ts";
-import { checkNumbers, indexKeys, requireIndex, valueKey } from "./keys.ts";
+import { checkNumbers, requireIndex } from "./keys.ts";
 
 export interface IndexedDbOptions {
   /** Name of the database. One database is one device of one person. */
   readonly name: string;
 }
 
-const DB_VERSION = 1;
+/** 1 had an index on the values of base records, and the keys of it in each of them. */
+const DB_VERSION = 2;
 /** Times a connection that the browser closed behind our back is opened anew before it counts as a failure. */
 const REOPEN_ATTEMPTS = 1;
 
-type StoredBase = BaseRecord & { readonly keys: readonly string[] };
+type StoredBase = BaseRecord & { readonly keys?: readonly string[] };
 type StoredPending = Pending & { readonly touches: readonly string[] };
 
 interface Tables extends DBSchema {
   /** `replica` and `fence`. */
   meta: { key: string; value: ReplicaMeta | number };
   scopes: { key: string; value: ScopeState };
-  base: { key: [string, string]; value: StoredBase; indexes: { keys: string } };
+  base: { key: [string, string]; value: StoredBase };
   /** rv of each base record by scope, id and entity: what comparing a scope reads. */
   rows: { key: [string, string, string]; value: number };
   outbox: { key: number; value: StoredPending; indexes: { touches: string } };
@@ -50,6 +51,8 @@ interface Tables extends DBSchema {
 }
 
 type Name = "meta" | "scopes" | "base" | "rows" | "outbox" | "rejected" | "acknowledged" | "local";
+/** A store of the transaction under way. */
+type Table = (name: Name) => IDBObjectStore;
 type Writing = IDBPTransaction<Tables, Name[], "readwrite">;
 
 const NAMES: Name[] = ["meta", "scopes", "base", "rows", "outbox", "rejected", "acknowledged", "local"];
@@ -88,19 +91,22 @@ export class IndexedDbStore implements ReplicaStore {
 
   base(keys: readonly RecordKey[]): Promise<(BaseRecord | undefined)[]> {
     return this.#run(async (db) => {
-      const { store } = db.transaction("base");
-      const held = await Promise.all(keys.map(([entity, id]) => store.get([entity, id])));
+      const held = await readBase(db.transaction("base").store, keys);
       return held.map((record) => record && withoutKeys(record));
     });
   }
 
-  baseFind(entity: string, field: string, value: Json, limit: number): Promise<string[]> {
-    return this.#run(async (db) => {
-      requireIndex(this.#schema, entity, field);
-      const key = IDBKeyRange.only(valueKey(entity, field, value));
-      const found = await db.getAllKeysFromIndex("base", "keys", key, countOf(limit));
-      return found.map(([, id]) => id);
-    });
+  /** Reads the records of the entity: an index would cost every download more than all questions that reach the disk. */
+  async baseFind(entity: string, field: string, value: Json, limit: number): Promise<string[]> {
+    requireIndex(this.#schema, entity, field);
+    const ids: string[] = [];
+    for (const { id, fields } of await this.baseScan(entity, undefined, Number.POSITIVE_INFINITY)) {
+      const held = member(fields, field);
+      if (ids.length < limit && held !== null && (isArray(held) ? held.includes(value) : jsonEquals(held, value))) {
+        ids.push(id);
+      }
+    }
+    return ids;
   }
 
   baseScan(entity: string, after: string | undefined, limit: number): Promise<BaseRecord[]> {
@@ -175,7 +181,10 @@ export class IndexedDbStore implements ReplicaStore {
   async write(writes: ReplicaWrites): Promise<void> {
     checkNumbers(writes);
     await this.#run(async (db) => {
-      const transaction = db.transaction(NAMES, "readwrite", { durability: "strict" });
+      // Rows of a download the server can give again: a power cut may take the last of them, whole steps from the end. What
+      // moves the cursor or holds an edit is on disk when it is written.
+      const isLoaded = writes.basePut && !(writes.meta ?? writes.outboxPut ?? writes.localPut);
+      const transaction = db.transaction(NAMES, "readwrite", { durability: isLoaded ? "relaxed" : "strict" });
       try {
         await this.#checkFence(transaction);
         await this.#apply(transaction, writes);
@@ -203,47 +212,50 @@ export class IndexedDbStore implements ReplicaStore {
   }
 
   async #apply(transaction: Writing, writes: ReplicaWrites): Promise<void> {
-    const requests = new Requests();
-    const meta = transaction.objectStore("meta");
-    const scopes = transaction.objectStore("scopes");
+    // Without a promise for each request: there are thousands, and one that fails ends the transaction.
+    const raw = unwrap(transaction) as IDBTransaction;
+    const table = (name: Name): IDBObjectStore => raw.objectStore(name);
     if (writes.wipe === true) {
-      requests.add(...NAMES.filter((name) => name !== "meta").map((name) => transaction.objectStore(name).clear()));
+      for (const name of NAMES.filter((each) => each !== "meta")) {
+        table(name).clear();
+      }
     }
     for (const scope of writes.dropScopes ?? []) {
-      await dropScope(transaction, scope);
+      await dropScope(transaction, table, scope);
     }
     if (writes.meta !== undefined) {
-      requests.add(meta.put(writes.meta, "replica"));
+      table("meta").put(writes.meta, "replica");
     }
     for (const [scope, state] of writes.scopes ?? []) {
-      requests.add(scopes.put(state, scope));
+      table("scopes").put(state, scope);
     }
-    await this.#putBase(transaction, writes.basePut ?? []);
-    await deleteBase(transaction, writes.baseDelete ?? []);
-    applyMutations(transaction, writes, requests);
-    const local = transaction.objectStore("local");
+    await this.#putBase(transaction, table, writes.basePut ?? []);
+    await deleteBase(transaction, table, writes.baseDelete ?? []);
+    await applyMutations(transaction, table, writes);
     for (const [key, value] of writes.localPut ?? []) {
-      requests.add(value === null ? local.delete(key) : local.put(value, key));
+      if (value === null) {
+        table("local").delete(key);
+      } else {
+        table("local").put(value, key);
+      }
     }
-    await requests.done();
   }
 
-  async #putBase(transaction: Writing, records: readonly BaseRecord[]): Promise<void> {
-    const [base, rows] = [transaction.objectStore("base"), transaction.objectStore("rows")];
-    const held = await Promise.all(records.map(({ entity, id }) => base.get([entity, id])));
-    const requests = new Requests();
+  async #putBase(transaction: Writing, table: Table, records: readonly BaseRecord[]): Promise<void> {
+    const keys = records.map(({ entity, id }): RecordKey => [entity, id]);
+    const held = await readBase(transaction.objectStore("base"), keys);
+    const [base, rows] = [table("base"), table("rows")];
     const scopeOf = new Map<string, string>();
     for (const [index, record] of records.entries()) {
       const name = `${record.entity} ${record.id}`;
       const former = scopeOf.get(name) ?? held[index]?.scope;
       if (former !== undefined && former !== record.scope) {
-        requests.add(rows.delete([former, record.id, record.entity]));
+        rows.delete([former, record.id, record.entity]);
       }
       scopeOf.set(name, record.scope);
-      requests.add(base.put({ ...record, keys: indexKeys(this.#schema, record) }));
-      requests.add(rows.put(record.rv, [record.scope, record.id, record.entity]));
+      base.put(record);
+      rows.put(record.rv, [record.scope, record.id, record.entity]);
     }
-    await requests.done();
   }
 
   /** Runs a task on an open database. Browsers close connections by themselves: then it is opened anew, once. */
@@ -264,10 +276,14 @@ export class IndexedDbStore implements ReplicaStore {
 
   #connect(): Promise<IDBPDatabase<Tables>> {
     return openDB<Tables>(this.#name, DB_VERSION, {
-      upgrade(db) {
+      upgrade(db, before, _, transaction) {
+        if (before === 1) {
+          (unwrap(transaction) as IDBTransaction).objectStore("base").deleteIndex("keys");
+          return;
+        }
         db.createObjectStore("meta");
         db.createObjectStore("scopes");
-        db.createObjectStore("base", { keyPath: ["entity", "id"] }).createIndex("keys", "keys", { multiEntry: true });
+        db.createObjectStore("base", { keyPath: ["entity", "id"] });
         db.createObjectStore("rows");
         const outbox = db.createObjectStore("outbox", { keyPath: "mutation.client_seq" });
         outbox.createIndex("touches", "touches", { multiEntry: true });
@@ -287,73 +303,81 @@ export class IndexedDbStore implements ReplicaStore {
   }
 }
 
-/** Requests of a transaction under way. When one fails, all fail, and nobody need hear it from each. */
-class Requests {
-  readonly #all: Promise<unknown>[] = [];
-
-  add(...requests: readonly Promise<unknown>[]): void {
-    for (const request of requests) {
-      request.catch(() => undefined);
-      this.#all.push(request);
+/**
+ * Base records of these keys, in their order. A page of a download has thousands of keys of which none is there: one request
+ * for the range they span says so. When others lie between them, each is asked for.
+ */
+async function readBase(store: BaseReads, keys: readonly RecordKey[]): Promise<(StoredBase | undefined)[]> {
+  const found = new Map<string, StoredBase>();
+  for (const entity of new Set(keys.map(([name]) => name))) {
+    const ids = keys.flatMap(([name, id]) => (name === entity ? [id] : [])).sort();
+    const range = IDBKeyRange.bound([entity, ids[0]], [entity, ids.at(-1)]);
+    let held: (StoredBase | undefined)[] = await store.getAll(range, ids.length + 1);
+    if (held.length > ids.length) {
+      held = await Promise.all(ids.map((id) => store.get([entity, id])));
+    }
+    for (const record of held) {
+      if (record !== undefined) {
+        found.set(`${entity} ${record.id}`, record);
+      }
     }
   }
+  return keys.map((key) => found.get(key.join(" ")));
+}
 
-  async done(): Promise<void> {
-    await Promise.all(this.#all);
+interface BaseReads {
+  get(key: [string, string]): Promise<StoredBase | undefined>;
+  getAll(range: IDBKeyRange, count: number): Promise<StoredBase[]>;
+}
+
+async function dropScope(transaction: Writing, table: Table, scope: string): Promise<void> {
+  for (const [, id, entity] of await transaction.objectStore("rows").getAllKeys(prefix(scope))) {
+    table("base").delete([entity, id]);
+  }
+  table("rows").delete(prefix(scope));
+  table("scopes").delete(scope);
+}
+
+async function deleteBase(transaction: Writing, table: Table, keys: readonly RecordKey[]): Promise<void> {
+  for (const held of await readBase(transaction.objectStore("base"), keys)) {
+    if (held !== undefined) {
+      table("base").delete([held.entity, held.id]);
+      table("rows").delete([held.scope, held.id, held.entity]);
+    }
   }
 }
 
-async function dropScope(transaction: Writing, scope: string): Promise<void> {
-  const rows = transaction.objectStore("rows");
-  const keys = await rows.getAllKeys(prefix(scope));
-  const base = transaction.objectStore("base");
-  await Promise.all([
-    ...keys.map(([, id, entity]) => base.delete([entity, id])),
-    rows.delete(prefix(scope)),
-    transaction.objectStore("scopes").delete(scope),
-  ]);
-}
-
-async function deleteBase(transaction: Writing, keys: readonly RecordKey[]): Promise<void> {
-  const [base, rows] = [transaction.objectStore("base"), transaction.objectStore("rows")];
-  const held = await Promise.all(keys.map(([entity, id]) => base.get([entity, id])));
-  const there = held.filter((record) => record !== undefined);
-  await Promise.all(
-    there.flatMap(({ entity, id, scope }) => [base.delete([entity, id]), rows.delete([scope, id, entity])]),
-  );
-}
-
-function applyMutations(transaction: Writing, writes: ReplicaWrites, requests: Requests): void {
-  const outbox = transaction.objectStore("outbox");
+async function applyMutations(transaction: Writing, table: Table, writes: ReplicaWrites): Promise<void> {
   for (const pending of writes.outboxPut ?? []) {
     const touches = pending.mutation.ops.map((op) => targetOf(op).join(" "));
-    requests.add(outbox.put({ ...pending, touches: [...new Set(touches)] }));
+    table("outbox").put({ ...pending, touches: [...new Set(touches)] });
   }
   for (const clientSeq of writes.outboxDelete ?? []) {
-    requests.add(outbox.delete(clientSeq));
+    table("outbox").delete(clientSeq);
   }
-  const rejected = transaction.objectStore("rejected");
   for (const refused of writes.rejectedPut ?? []) {
-    requests.add(rejected.put(refused));
+    table("rejected").put(refused);
   }
   for (const mutationId of writes.rejectedDelete ?? []) {
-    const found = rejected.index("mutation").getAllKeys(mutationId);
-    requests.add(found.then((keys) => Promise.all(keys.map((key) => rejected.delete(key)))));
+    const found = await transaction.objectStore("rejected").index("mutation").getAllKeys(mutationId);
+    for (const key of found) {
+      table("rejected").delete(key);
+    }
   }
-  const acknowledged = transaction.objectStore("acknowledged");
   for (const pending of writes.acknowledgedPut ?? []) {
-    requests.add(acknowledged.put(pending));
+    table("acknowledged").put(pending);
   }
   if (writes.acknowledgedTrim !== undefined) {
-    requests.add(acknowledged.delete(IDBKeyRange.upperBound(writes.acknowledgedTrim, true)));
+    table("acknowledged").delete(IDBKeyRange.upperBound(writes.acknowledgedTrim, true));
   }
   if (writes.acknowledgedClear === true) {
-    requests.add(acknowledged.clear());
+    table("acknowledged").clear();
   }
 }
 
-function withoutKeys({ keys: _, ...record }: StoredBase): BaseRecord {
-  return record;
+function withoutKeys(stored: StoredBase): BaseRecord {
+  const { keys, ...record } = stored;
+  return keys === undefined ? stored : record;
 }
 
 function withoutTouches({ touches: _, ...pending }: StoredPending): Pending {

@@ -97,3 +97,33 @@ it("a bug is not taken for a broken store", async () => {
   await expect(write).rejects.toMatchObject({ code: "corrupt_local" });
   await expect(store.write({ outboxPut: [undefined as never] })).rejects.toThrow(TypeError);
 });
+
+it("a database of version 1, with its index, is upgraded with everything in it", async () => {
+  const { openDB } = await import("idb");
+  const first = await openDB("crm", 1, {
+    upgrade(db) {
+      for (const name of ["meta", "scopes", "rows", "local"]) {
+        db.createObjectStore(name);
+      }
+      db.createObjectStore("base", { keyPath: ["entity", "id"] }).createIndex("keys", "keys", { multiEntry: true });
+      const outbox = db.createObjectStore("outbox", { keyPath: "mutation.client_seq" });
+      outbox.createIndex("touches", "touches", { multiEntry: true });
+      const rejected = db.createObjectStore("rejected", { keyPath: ["mutation.client_seq", "mutation.mutation_id"] });
+      rejected.createIndex("mutation", "mutation.mutation_id");
+      db.createObjectStore("acknowledged", { keyPath: "mutation.client_seq" });
+    },
+  });
+  const fields = { ...LEAD.fields, external_id: "x" };
+  await first.put("base", { ...LEAD, fields, keys: ['leads external_id "x"'] });
+  await first.put("rows", LEAD.rv, ["workspace", LEAD.id, "leads"]);
+  await first.put("local", "kept", "draft");
+  first.close();
+  const store = await open();
+  const held = { ...LEAD, fields };
+  expect(await store.base([["leads", LEAD.id]])).toEqual([held]);
+  expect(await store.baseFind("leads", "external_id", "x", 5)).toEqual([LEAD.id]);
+  expect(await store.local("draft")).toBe("kept");
+  await store.write({ basePut: [{ ...held, rv: 6 }] });
+  expect(await store.baseScan("leads", undefined, 5)).toEqual([{ ...held, rv: 6 }]);
+  await store.close();
+});
