@@ -51,7 +51,8 @@ fn account(app: &App, request: &Request) -> Option<Account> {
     if address.is_loopback() && !rates.is_loopback_limited && !is_forwarded(request.headers()) {
         return None;
     }
-    if path.starts_with("/ws/") {
+    let is_transport = ["/ws/", "/sse/", "/poll/", "/channel/"].iter().any(|start| path.starts_with(start));
+    if is_transport && (path.starts_with("/ws/") || request.extensions().get::<Verified>().is_none()) {
         return Some(Account { name: "socket", key: format!("socket:{}", network(address)), policy: rates.socket() });
     }
     let account = match request.extensions().get::<Verified>() {
