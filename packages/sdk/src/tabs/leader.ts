@@ -1,7 +1,7 @@
 /** The tab that leads: it has the client, answers the others, and shows them their live queries. */
 
 import type { Client } from "../client/client.ts";
-import type { LiveQuery } from "../views/live.ts";
+import type { LiveQuery, LiveState } from "../views/live.ts";
 import type { Message } from "./messages.ts";
 
 /** Live queries of other tabs. More are not opened: a tab that opens them without end must not fill this one. */
@@ -45,6 +45,7 @@ export class Leader {
       case "answer":
       case "failure":
       case "state":
+      case "splice":
       case "event":
     }
   }
@@ -81,7 +82,12 @@ export class Leader {
       return;
     }
     const opened: LiveQuery = this.client.live(entity, query);
-    const stop = opened.subscribe(() => this.#send({ kind: "state", live, state: opened.snapshot() }));
+    let told: LiveState | undefined;
+    const stop = opened.subscribe(() => {
+      const state = opened.snapshot();
+      this.#send(told === undefined ? { kind: "state", live, state } : changeOf(live, told, state));
+      told = state;
+    });
     this.#live.set(live, { tab, stop });
   }
 
@@ -89,4 +95,23 @@ export class Leader {
     this.#live.get(live)?.stop();
     this.#live.delete(live);
   }
+}
+
+/** What tells a tab of a new state: the rows between those at both ends that stayed, or all of them. */
+function changeOf(live: string, told: LiveState, state: LiveState): Message {
+  if (told.state !== state.state) {
+    return { kind: "state", live, state };
+  }
+  const [old, rows] = [told.rows, state.rows];
+  const most = Math.min(old.length, rows.length);
+  let from = 0;
+  while (from < most && old[from] === rows[from]) {
+    from += 1;
+  }
+  let after = 0;
+  while (after < most - from && old[old.length - 1 - after] === rows[rows.length - 1 - after]) {
+    after += 1;
+  }
+  const removed = old.length - after - from;
+  return { kind: "splice", live, before: old.length, from, removed, rows: rows.slice(from, rows.length - after) };
 }

@@ -41,4 +41,13 @@ export type Message =
     }
   | { readonly kind: "close"; readonly live: string }
   | { readonly kind: "state"; readonly live: string; readonly state: LiveState }
+  /** Of the rows that were told last, `removed` from `from` on are replaced by `rows`; there were `before` of them. */
+  | {
+      readonly kind: "splice";
+      readonly live: string;
+      readonly before: number;
+      readonly from: number;
+      readonly removed: number;
+      readonly rows: LiveState["rows"];
+    }
   | { readonly kind: "event"; readonly event: Exclude<ClientEvent, { event: "store_failed" }> };

@@ -160,6 +160,7 @@ export class TabClient<Types> implements EntityHost, Calls {
         this.#live.set(id, {
           entity,
           query: sent,
+          told: [],
           show: ({ state, rows }) => {
             if (state === "loading") {
               live.clear();
@@ -311,7 +312,10 @@ export class TabClient<Types> implements EntityHost, Calls {
         this.#waiting.get(message.call)?.reject(new Error(message.message));
         return;
       case "state":
-        this.#live.get(message.live)?.show(message.state);
+        this.#show(message.live, message.state);
+        return;
+      case "splice":
+        this.#splice(message);
         return;
       case "event":
         this.#tell(message.event);
@@ -353,14 +357,38 @@ export class TabClient<Types> implements EntityHost, Calls {
 
   /** Sends to the other tabs; to the leader also when it is this one. */
   #say(message: Message): void {
-    this.#send(message);
-    const led = this.#leader;
-    if (led !== undefined) {
-      if (message.kind === "state") {
-        this.#live.get(message.live)?.show(message.state);
-      } else {
-        led.take(message);
-      }
+    const isOwn = "live" in message && this.#live.has(message.live);
+    if (isOwn && message.kind === "state") {
+      this.#show(message.live, message.state);
+    } else if (isOwn && message.kind === "splice") {
+      this.#splice(message);
+    } else {
+      // Rows of the leader's own queries stay in it: a copy of them for nobody would cost as much as one for somebody.
+      this.#send(message);
+      this.#leader?.take(message);
+    }
+  }
+
+  #show(live: string, state: LiveState): void {
+    const remote = this.#live.get(live);
+    if (remote !== undefined) {
+      remote.told = state.rows;
+      remote.show(state);
+    }
+  }
+
+  /** Takes in a change; one that does not fit what was told last has everything told anew. */
+  #splice({ live, before, from, removed, rows }: Extract<Message, { kind: "splice" }>): void {
+    const remote = this.#live.get(live);
+    if (remote === undefined) {
+      return;
+    }
+    if (remote.told.length === before) {
+      const kept = [remote.told.slice(0, from), remote.told.slice(from + removed)] as const;
+      this.#show(live, { state: "ready", rows: [...kept[0], ...rows, ...kept[1]] });
+    } else {
+      this.#say({ kind: "close", live });
+      this.#openLive(live);
     }
   }
 
@@ -416,6 +444,8 @@ function isLocked(answer: unknown): boolean {
 interface RemoteLive {
   readonly entity: string;
   readonly query: Query;
+  /** The rows as the leader told them last. */
+  told: LiveState["rows"];
   show(state: LiveState): void;
 }
 

@@ -99,6 +99,34 @@ it("live queries of a follower follow edits of every tab, and events reach all",
   expect(live.snapshot().state).toBe("loading");
 });
 
+it("a tab is told what changed and not everything, and rows of the leader's own queries stay in it", async () => {
+  const [first, second] = [await tab(), await tab()];
+  const told = vi.spyOn(channelOf(0), "postMessage");
+  const own = first.db.contacts.live({ sort: "firstname" });
+  own.subscribe(() => undefined);
+  const live = second.db.contacts.live({ sort: "firstname" });
+  live.subscribe(() => undefined);
+  await until("it is loaded", async () => live.snapshot().state === "ready");
+  const names = (of: typeof live) =>
+    of
+      .snapshot()
+      .rows.map(({ fields }) => fields.firstname)
+      .join("");
+  const ids: string[] = [];
+  for (const firstname of ["b", "d", "f", "h"]) {
+    ids.push(value(await first.db.contacts.create({ firstname })));
+  }
+  value(await second.db.contacts.update(ids[1] ?? "", { firstname: "g" }));
+  value(await first.db.contacts.delete(ids[0] ?? ""));
+  await until("both show the same", async () => names(live) === "fgh" && names(own) === "fgh");
+  const rows = told.mock.calls.flatMap(([message]) => {
+    const { kind, rows: sent = [], state } = message as { kind: string; rows?: object[]; state?: { rows: object[] } };
+    return kind === "splice" ? [sent.length] : kind === "state" ? [state?.rows.length ?? 0] : [];
+  });
+  // The empty list, four new ones, one that moved past its neighbour, one that went.
+  expect(rows).toEqual([0, 1, 1, 1, 1, 2, 0]);
+});
+
 it("when the leader goes the next tab leads, with everything that was taken", async () => {
   const [first, second, third] = [await tab(), await tab(), await tab()];
   const live = third.db.contacts.live({ sort: "firstname" });
@@ -159,14 +187,14 @@ it("a tab that goes without a word leaves nothing behind in the leader", async (
     postMessage.call(channelOf(0), message);
   });
   value(await first.db.contacts.create({ firstname: "a" }));
-  expect(states).toHaveBeenCalledWith("state");
+  expect(states).toHaveBeenCalledWith("splice");
   // What it has still to say is lost, as when a tab is killed.
   vi.spyOn(channelOf(1), "postMessage").mockImplementation(() => undefined);
   await second.close();
   await until("its lock is free", async () => {
     states.mockClear();
     value(await first.db.contacts.create({ firstname: "b" }));
-    return !states.mock.calls.flat().includes("state");
+    return !states.mock.calls.flat().includes("splice");
   });
 });
 
