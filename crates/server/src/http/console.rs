@@ -69,6 +69,15 @@ pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     routes.layer(map_response(secure))
 }
 
+/// Whether a path is one of the console's. A page is some twenty files at once, so they are not counted as questions.
+pub fn serves(path: &str) -> bool {
+    let is_screen = |screen: &&str| match screen.strip_suffix("{id}") {
+        Some(before) => path.strip_prefix(before).is_some_and(|id| !id.is_empty() && !id.contains('/')),
+        None => path == *screen,
+    };
+    FILES.contains(&path) || path.starts_with(HASHED) || SCREENS.iter().any(|screen| is_screen(&screen))
+}
+
 fn page<S: Clone + Send + Sync + 'static>() -> MethodRouter<S> {
     get(|mut request: Request| async move {
         *request.uri_mut() = Uri::from_static("/");

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use syncline_core::protocol::{Code, Problem};
 
 use super::caller::bearer;
+use super::console;
 use super::edge::ClientAddress;
 use super::problem::ApiError;
 use crate::app::App;
@@ -25,8 +26,8 @@ struct Account {
     policy: RatePolicy,
 }
 
-/// Layer that takes one unit per request, or answers 429. Health and metrics are free: who asks for them must always get
-/// an answer. Counted for the deployment, and by this node alone while Redis is away.
+/// Layer that takes one unit per request, or answers 429. Health, metrics and the console's files are free: who asks for them
+/// must always get an answer. Counted for the deployment, and by this node alone while Redis is away.
 pub async fn limit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     if let Some(verified) = bearer(request.headers()).and_then(|token| app.auth.verify(token).ok()) {
         // The handler need not check the signature again.
@@ -42,7 +43,8 @@ pub async fn limit(State(app): State<Arc<App>>, mut request: Request, next: Next
 fn account(app: &App, request: &Request) -> Option<Account> {
     let rates = &app.config.rates;
     let path = request.uri().path();
-    let is_free = path == "/health" || path.starts_with("/health/") || path == "/metrics";
+    let is_health = path == "/health" || path.starts_with("/health/") || path == "/metrics";
+    let is_free = is_health || console::serves(path);
     if !rates.is_enabled || is_free {
         return None;
     }

@@ -31,3 +31,19 @@ async fn web_1_the_page_is_asked_for_again_and_not_sent_again() {
     let again = http.request(Method::GET, "/leads").header("if-none-match", first.header("etag"));
     assert_eq!(http.send(again).await.status, 304);
 }
+
+#[tokio::test]
+async fn api_6_the_files_of_the_console_are_not_counted() {
+    let world = World::start_with(|config| config.rates.is_loopback_limited = true).await;
+    let http = world.http();
+    for _ in 0..40 {
+        assert_eq!(http.get("/").await.status, 200);
+        assert_eq!(http.get("/leads/one").await.status, 200);
+    }
+    http.get("/leads/one/two").await.expect_problem(404, "not_found");
+    let mut last = 0;
+    for _ in 0..40 {
+        last = http.get("/nope").await.status;
+    }
+    assert_eq!(last, 429, "everything else is counted");
+}
