@@ -1,6 +1,13 @@
 /** Addresses of the console. The server serves the page at each of them (`crates/server/src/http/console.rs`). */
 
-import { createRootRoute, createRoute, createRouter, redirect, useNavigate } from "@tanstack/react-router";
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+  useNavigate,
+} from "@tanstack/react-router";
 import { useCallback } from "react";
 import { BoardPage } from "./features/board/BoardPage.tsx";
 import { ConflictPage } from "./features/conflicts/ConflictPage.tsx";
@@ -151,6 +158,26 @@ const conflict = createRoute({
 const rejected = createRoute({ getParentRoute, path: "/rejected", component: RejectedPage });
 const devices = createRoute({ getParentRoute, path: "/devices", component: DevicesPage });
 const people = createRoute({ getParentRoute, path: "/people", component: PeoplePage });
+const imports = createRoute({
+  getParentRoute,
+  path: "/import",
+  component: lazyRouteComponent(() => import("./features/transfer/ImportPage.tsx"), "ImportPage"),
+});
+const exports = createRoute({
+  getParentRoute,
+  path: "/export",
+  component: lazyRouteComponent(() => import("./features/transfer/ExportPage.tsx"), "ExportPage"),
+});
+const monitoring = createRoute({
+  getParentRoute,
+  path: "/monitoring",
+  component: lazyRouteComponent(() => import("./features/monitoring/MonitoringPage.tsx"), "MonitoringPage"),
+});
+const audit = createRoute({
+  getParentRoute,
+  path: "/audit",
+  component: lazyRouteComponent(() => import("./features/audit/AuditPage.tsx"), "AuditPage"),
+});
 const settings = createRoute({ getParentRoute, path: "/settings", component: SettingsPage });
 
 const routeTree = root.addChildren([
@@ -168,6 +195,10 @@ const routeTree = root.addChildren([
   rejected,
   devices,
   people,
+  imports,
+  exports,
+  monitoring,
+  audit,
   settings,
 ]);
 

@@ -28,9 +28,10 @@ describe("[SYNC-8] one indicator", () => {
     ["nothing was read yet", undefined, true, "starting"],
     ["everything is with the server", status({}), true, "saved"],
     ["changes are on their way", status({ pending: 2 }), true, "syncing"],
-    ["the first copy is on its way", status({ meta: { ...META, cursor: 0 } }), true, "loading"],
+    ["the first copy is on its way", status({ meta: { ...META, lastSyncMs: 0 } }), true, "loading"],
     ["there is no network", status({ phase: "waiting", pending: 1 }), false, "offline"],
     ["the server does not answer", status({ phase: "waiting" }), true, "offline"],
+    ["the browser knows before the socket does", status({ pending: 1 }), false, "offline"],
     ["it is trying", status({ phase: "greeting" }), true, "connecting"],
     ["trying without a network is offline", status({ phase: "connecting" }), false, "offline"],
     [

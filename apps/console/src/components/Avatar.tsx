@@ -7,7 +7,7 @@ const TINTS = [
   "bg-warn-soft text-warn",
   "bg-good-soft text-good",
   "bg-bad-soft text-bad",
-  "bg-sunken text-ink-2",
+  "bg-sunken text-ink-2 dark:bg-line",
 ] as const;
 
 /** Initials in a circle; the name stands beside it or is given to screen readers elsewhere. */

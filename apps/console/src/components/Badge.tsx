@@ -4,7 +4,7 @@ import { cx } from "./cx.ts";
 export type Tone = "neutral" | "good" | "warn" | "bad" | "info" | "accent";
 
 const TONES: Readonly<Record<Tone, string>> = {
-  neutral: "bg-sunken text-ink-2",
+  neutral: "bg-sunken text-ink-2 dark:bg-line",
   good: "bg-good-soft text-good",
   warn: "bg-warn-soft text-warn",
   bad: "bg-bad-soft text-bad",
@@ -14,7 +14,12 @@ const TONES: Readonly<Record<Tone, string>> = {
 
 export function Badge({ tone = "neutral", children }: { tone?: Tone; children: ReactNode }) {
   return (
-    <span className={cx("inline-flex items-center gap-1 rounded-full px-2 py-0.5 text-xs font-medium", TONES[tone])}>
+    <span
+      className={cx(
+        "inline-flex items-center gap-1 whitespace-nowrap rounded-full px-2 py-0.5 text-xs font-medium",
+        TONES[tone],
+      )}
+    >
       {children}
     </span>
   );

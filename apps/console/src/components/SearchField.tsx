@@ -44,7 +44,7 @@ export function SearchField({ label, value, onChange }: SearchProps) {
     return () => removeEventListener("keydown", onKey);
   }, []);
   return (
-    <div className="relative min-w-0 flex-1 sm:max-w-72">
+    <div className="relative w-full min-w-0 shrink-0 sm:w-64">
       <Search
         aria-hidden="true"
         className="pointer-events-none absolute top-1/2 left-2.5 size-4 -translate-y-1/2 text-ink-3"

@@ -39,7 +39,7 @@ interface TableProps<R> {
 const ROW_PX = 44;
 const CARD_PX = 68;
 const OVERSCAN = 12;
-const WIDTHS = { sm: 640, md: 768, lg: 1024, xl: 1280 } as const;
+const WIDTHS = { sm: 640, md: 768, lg: 1024, xl: 1440 } as const;
 
 export function VirtualTable<R>({ label, rows, idOf, columns, sorting, onSort, onOpen, renderCard }: TableProps<R>) {
   const scroller = useRef<HTMLDivElement>(null);
@@ -54,6 +54,7 @@ export function VirtualTable<R>({ label, rows, idOf, columns, sorting, onSort, o
     estimateSize: () => rowPx,
     overscan: OVERSCAN,
   });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: rows are measured anew when their height changes
   useEffect(() => {
     virtual.measure();
   }, [virtual, rowPx]);

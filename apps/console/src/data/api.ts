@@ -1,6 +1,6 @@
 /** What is not synced is asked for over HTTP: devices, people, history, health. It needs the network and says so. */
 
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import type { Crm } from "./client.ts";
 import { useClient } from "./live.ts";
 
@@ -96,25 +96,26 @@ export type Remote<T> =
   | { readonly state: "ready"; readonly data: T }
   | { readonly state: "failed"; readonly error: ApiFailure; readonly data?: T };
 
-/** An answer of the server and a way to ask again. `everyMs`: asks again by itself; keeps what it has while it asks. */
-export function useRemote<T>(
-  path: string,
-  everyMs?: number,
-): { readonly remote: Remote<T>; readonly reload: () => Promise<void> } {
+/** An answer of the server and a way to ask again; keeps what it has while it asks. */
+export function useRemote<T>(path: string): { readonly remote: Remote<T>; readonly reload: () => Promise<void> } {
   const client = useClient();
   const [remote, setRemote] = useState<Remote<T>>({ state: "loading" });
+  const asked = useRef(0);
   const reload = useCallback(async () => {
+    asked.current += 1;
+    const round = asked.current;
     const answer = await ask<T>(client, path);
-    setRemote((before) =>
-      answer.ok
-        ? { state: "ready", data: answer.value }
-        : { state: "failed", error: answer.error, ...("data" in before && { data: before.data as T }) },
-    );
+    // An answer to an earlier question does not replace that to a later one.
+    if (round === asked.current) {
+      setRemote((before) =>
+        answer.ok
+          ? { state: "ready", data: answer.value }
+          : { state: "failed", error: answer.error, ...("data" in before && { data: before.data as T }) },
+      );
+    }
   }, [client, path]);
   useEffect(() => {
     void reload();
-    const timer = everyMs === undefined ? undefined : setInterval(() => void reload(), everyMs);
-    return () => clearInterval(timer);
-  }, [reload, everyMs]);
+  }, [reload]);
   return { remote, reload };
 }

@@ -64,6 +64,7 @@ const LABELS: Readonly<Record<string, string>> = {
   phone_number: "Phone",
   email: "E-mail",
   due_at: "Due",
+  expected_close_date: "Closes",
   product_interest: "Interested in",
   lead_source: "Source",
   qualification_status: "Qualification",

@@ -35,13 +35,19 @@ export function syncView(status: Status | undefined, isOnline: boolean): SyncVie
   if (rejected > 0) {
     return { kind: "rejected", rejected, pending };
   }
+  // The browser knows before the socket does, which looks alive until a heartbeat is missing.
+  if (!isOnline) {
+    return { kind: "offline", pending };
+  }
   if (phase === "live") {
     if (pending > 0) {
       return { kind: "syncing", pending };
     }
-    return meta !== undefined && meta.cursor > 0 ? { kind: "saved", lastSyncMs: meta.lastSyncMs } : { kind: "loading" };
+    return meta !== undefined && meta.lastSyncMs > 0
+      ? { kind: "saved", lastSyncMs: meta.lastSyncMs }
+      : { kind: "loading" };
   }
-  return isOnline && (phase === "connecting" || phase === "greeting")
+  return phase === "connecting" || phase === "greeting"
     ? { kind: "connecting", pending }
     : { kind: "offline", pending };
 }
@@ -75,10 +81,19 @@ interface External<T> {
   readonly snapshot: () => T;
 }
 
-const statusByClient = new WeakMap<Crm, External<Status | undefined>>();
+interface StatusSource extends External<Status | undefined> {
+  readonly reread: () => void;
+}
+
+const statusByClient = new WeakMap<Crm, StatusSource>();
+
+/** Reads the status anew after what no event tells of, such as discarding a rejected change. */
+export function rereadStatus(client: Crm): void {
+  statusByClient.get(client)?.reread();
+}
 
 /** Read anew after events, at most one reading at a time; every component shares it. */
-function statusOf(client: Crm): External<Status | undefined> {
+function statusOf(client: Crm): StatusSource {
   const held = statusByClient.get(client);
   if (held !== undefined) {
     return held;
@@ -108,6 +123,7 @@ function statusOf(client: Crm): External<Status | undefined> {
     isReading = false;
   };
   const status = {
+    reread: () => void read(),
     snapshot: () => state,
     subscribe: (listener: () => void) => {
       listeners.add(listener);

@@ -71,10 +71,15 @@ function Door({ children }: { children: ReactNode }) {
   if (status === undefined) {
     return <Loading what="this device" />;
   }
-  const { meta, isLocked } = status;
+  const { meta, isLocked, phase } = status;
   if (meta === undefined || meta.purged !== undefined) {
     const notice = NOTICES[meta?.purged ?? ""];
     return <SignInScreen {...(notice !== undefined && { notice })} />;
+  }
+  if (isLocked && phase === "signed_out") {
+    return (
+      <SignInScreen notice="This copy was away from the server for longer than your workspace allows. Sign in to open it; what you had not sent is kept." />
+    );
   }
   if (isLocked) {
     return (

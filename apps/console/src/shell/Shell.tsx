@@ -123,6 +123,7 @@ function BottomBar() {
   const { rank } = useMe();
   const counts = useCounts();
   const path = useRouterState({ select: ({ location }) => location.pathname });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the menu closes when one has gone somewhere
   useEffect(() => setIsOpen(false), [path]);
   const cell = "flex flex-1 flex-col items-center gap-0.5 py-2 text-[0.6875rem] font-medium text-ink-3";
   const hidden = counts.rejected ?? 0;

@@ -1,19 +1,23 @@
 /** Where one can go, and who sees what. */
 
 import {
+  Activity,
   Building2,
   CheckSquare,
+  Download,
   FileWarning,
   GitCompareArrows,
   Kanban,
   type LucideIcon,
   MonitorSmartphone,
+  ScrollText,
   Settings,
   Target,
+  Upload,
   UserRoundCog,
   Users,
 } from "lucide-react";
-import { RANK_ADMIN } from "../data/me.ts";
+import { RANK_ADMIN, RANK_AGENT } from "../data/me.ts";
 
 export interface NavItem {
   readonly to: string;
@@ -51,10 +55,19 @@ const GROUPS: readonly NavGroup[] = [
     ],
   },
   {
+    title: "Data",
+    items: [
+      { to: "/import", label: "Import", Icon: Upload, rank: RANK_AGENT },
+      { to: "/export", label: "Export", Icon: Download },
+    ],
+  },
+  {
     title: "Workspace",
     items: [
       { to: "/people", label: "People", Icon: UserRoundCog, rank: RANK_ADMIN },
       { to: "/devices", label: "Devices", Icon: MonitorSmartphone, key: "d" },
+      { to: "/monitoring", label: "Monitoring", Icon: Activity, key: "m" },
+      { to: "/audit", label: "Audit log", Icon: ScrollText, rank: RANK_ADMIN },
       { to: "/settings", label: "Settings", Icon: Settings, key: "s" },
     ],
   },

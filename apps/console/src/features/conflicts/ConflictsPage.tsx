@@ -11,8 +11,8 @@ import { ago, createdMs } from "../../format/value.ts";
 import { sidesOf } from "./sides.ts";
 import { useConflictNames } from "./useConflictNames.ts";
 
-/** Decided ones that are listed; older ones are found in the history of their record. */
-const DECIDED_MAX = 100;
+/** Conflicts that are listed: of the open ones the next follow as these are decided, older decided ones are in the history of their record. */
+const LISTED_MAX = 100;
 
 type View = "open" | "decided";
 
@@ -21,7 +21,7 @@ export function ConflictsPage({ view, onView }: { view: View; onView: (view: Vie
   const newest = [...rows].sort((a, b) => atMs(b) - atMs(a));
   const open = newest.filter(({ fields }) => fields.state === "open");
   const decided = newest.filter(({ fields }) => fields.state !== "open");
-  const shown = view === "open" ? open : decided.slice(0, DECIDED_MAX);
+  const shown = (view === "open" ? open : decided).slice(0, LISTED_MAX);
   return (
     <Page
       title="Conflicts"

@@ -65,7 +65,13 @@ export function DevicesPage() {
       ),
     },
     ...(isAdmin
-      ? [{ label: "Person", render: (device: Device) => users.get(device.user_id)?.fields.name ?? "Former member" }]
+      ? [
+          {
+            label: "Person",
+            isExtra: true,
+            render: (device: Device) => users.get(device.user_id)?.fields.name ?? "Former member",
+          },
+        ]
       : []),
     { label: "Kind", isExtra: true, render: (device) => <ModeName mode={device.deployment_mode} /> },
     { label: "Last seen", render: (device) => ago(device.last_seen_ms, Date.now()) },

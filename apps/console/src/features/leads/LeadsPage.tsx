@@ -87,43 +87,45 @@ function LeadTools({ search, onSearch, onQuery }: ToolsProps) {
   const statuses = useLive("status_options", { where: { category: "lead" }, sort: "position" }).rows;
   const users = useLive("users", { sort: "name" }).rows;
   return (
-    <div className="-mx-1 flex items-center gap-2 overflow-x-auto px-1 py-0.5">
+    <div className="flex flex-wrap items-center gap-2 sm:flex-nowrap">
       <SearchField label="Search leads" value={search.q} onChange={onQuery} />
-      <Choose
-        isFilter
-        label="Status"
-        none="Any status"
-        value={search.status}
-        options={statuses.map(({ id, fields }) => ({ value: id, label: fields.name ?? "" }))}
-        onChange={(status) => onSearch({ status })}
-      />
-      <Choose
-        isFilter
-        label="Owner"
-        none="Any owner"
-        value={search.owner}
-        options={[
-          { value: "none", label: "Nobody" },
-          ...users.map(({ id, fields }) => ({ value: id, label: fields.name ?? "" })),
-        ]}
-        onChange={(owner) => onSearch({ owner })}
-      />
-      <Choose
-        isFilter
-        label="Priority"
-        none="Any priority"
-        value={search.priority}
-        options={PRIORITIES}
-        onChange={(priority) => onSearch({ priority })}
-      />
-      <Choose
-        isFilter
-        label="Temperature"
-        none="Any temperature"
-        value={search.temperature}
-        options={TEMPERATURES}
-        onChange={(temperature) => onSearch({ temperature })}
-      />
+      <div className="-mx-1 flex min-w-0 items-center gap-2 overflow-x-auto px-1 py-0.5">
+        <Choose
+          isFilter
+          label="Status"
+          none="Any status"
+          value={search.status}
+          options={statuses.map(({ id, fields }) => ({ value: id, label: fields.name ?? "" }))}
+          onChange={(status) => onSearch({ status })}
+        />
+        <Choose
+          isFilter
+          label="Owner"
+          none="Any owner"
+          value={search.owner}
+          options={[
+            { value: "none", label: "Nobody" },
+            ...users.map(({ id, fields }) => ({ value: id, label: fields.name ?? "" })),
+          ]}
+          onChange={(owner) => onSearch({ owner })}
+        />
+        <Choose
+          isFilter
+          label="Priority"
+          none="Any priority"
+          value={search.priority}
+          options={PRIORITIES}
+          onChange={(priority) => onSearch({ priority })}
+        />
+        <Choose
+          isFilter
+          label="Temperature"
+          none="Any temperature"
+          value={search.temperature}
+          options={TEMPERATURES}
+          onChange={(temperature) => onSearch({ temperature })}
+        />
+      </div>
     </div>
   );
 }

@@ -1,4 +1,4 @@
-import { Copy, UserPlus } from "lucide-react";
+import { Copy, UserPlus, UserX } from "lucide-react";
 import { type FormEvent, useId, useState } from "react";
 import { PersonName } from "../../components/Avatar.tsx";
 import { Badge } from "../../components/Badge.tsx";
@@ -103,9 +103,12 @@ export function PeoplePage() {
           </span>
         ) : (
           mayChange(person) && (
-            <Button tone="quiet" onClick={() => setLeaving(person)}>
-              Withdraw access
-            </Button>
+            <Button
+              tone="quiet"
+              aria-label={`Withdraw access of ${person.name}`}
+              icon={<UserX className="size-4" />}
+              onClick={() => setLeaving(person)}
+            />
           )
         ),
     },

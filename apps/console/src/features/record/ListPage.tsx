@@ -72,7 +72,7 @@ export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
       }
       actions={create}
       tools={
-        <div className="flex items-center gap-2">
+        <div className="flex flex-wrap items-center gap-2">
           <SearchField label={`Search ${noun[1]}`} value={search.q} onChange={onQuery} />
           <Choose
             isFilter

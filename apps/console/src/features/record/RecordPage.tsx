@@ -72,7 +72,7 @@ export function RecordPage({
         </div>
         <header className="mt-1 mb-4 flex flex-wrap items-center gap-x-4 gap-y-3">
           <Avatar name={name} isLarge />
-          <div className="min-w-0 flex-1">
+          <div className="min-w-0 flex-1 basis-52">
             <h1 className="flex items-center gap-2 text-xl font-semibold tracking-tight">
               <span className="truncate">{name}</span>
               {isPending && <PendingMark />}

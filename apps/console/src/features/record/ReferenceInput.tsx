@@ -108,7 +108,6 @@ function SearchInput({
           placeholder="Search …"
           aria-invalid={isInvalid}
           aria-describedby={describedBy}
-          // biome-ignore lint/a11y/noAutofocus: opened by the person to be filled in
           autoFocus={isFocused}
         />
         <Combobox.Trigger

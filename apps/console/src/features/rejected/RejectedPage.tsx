@@ -9,7 +9,7 @@ import { Loading, Notice } from "../../components/States.tsx";
 import { toast } from "../../components/toast.tsx";
 import { useClient } from "../../data/live.ts";
 import { isEditable, labelOf, nounOf } from "../../data/schema.ts";
-import { useStatus } from "../../data/sync.ts";
+import { rereadStatus, useStatus } from "../../data/sync.ts";
 import { counted, sentence } from "../../format/text.ts";
 import { ago } from "../../format/value.ts";
 import { FormField } from "../record/FormField.tsx";
@@ -74,6 +74,13 @@ function RejectedCard({ rejected: { mutation, outcome, authoredMs } }: { rejecte
     const sent = await client.resendRejected(mutation.client_seq, {});
     toast(sent.ok ? "Sent again" : sent.error.message);
   };
+  const discard = async (): Promise<void> => {
+    const done = await client.discardRejected(mutation.client_seq);
+    if (!done.ok) {
+      toast(done.error.message);
+    }
+    rereadStatus(client);
+  };
   return (
     <article className="rounded-xl border bg-surface p-4 shadow-card">
       <header className="flex flex-wrap items-center gap-x-3 gap-y-1">
@@ -126,7 +133,7 @@ function RejectedCard({ rejected: { mutation, outcome, authoredMs } }: { rejecte
         onClose={() => setIsDiscarding(false)}
         title="Discard this change?"
         deed="Discard"
-        onConfirm={() => void client.discardRejected(mutation.client_seq)}
+        onConfirm={() => void discard()}
       >
         Its values are deleted from this device. An administrator still finds them on the server.
       </Confirm>

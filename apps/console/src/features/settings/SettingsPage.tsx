@@ -1,5 +1,5 @@
 import { Monitor, Moon, Sun } from "lucide-react";
-import { type FormEvent, type ReactNode, useEffect, useId, useState } from "react";
+import { type FormEvent, type ReactNode, useCallback, useEffect, useId, useState } from "react";
 import { Button } from "../../components/Button.tsx";
 import { cx } from "../../components/cx.ts";
 import { Confirm } from "../../components/Dialog.tsx";
@@ -52,7 +52,6 @@ function Appearance() {
           <button
             key={value}
             type="button"
-            // biome-ignore lint/a11y/useSemanticElements: a card to press
             role="radio"
             aria-checked={theme === value}
             onClick={() => setTheme(value)}
@@ -73,13 +72,13 @@ function Appearance() {
 /** What the browser keeps here, and whether it promised not to delete it by itself. */
 function Storage() {
   const [kept, setKept] = useState<{ readonly bytes: number; readonly isPersistent: boolean }>();
-  const read = async (): Promise<void> => {
+  const read = useCallback(async (): Promise<void> => {
     const { usage = 0 } = await navigator.storage.estimate();
     setKept({ bytes: usage, isPersistent: await navigator.storage.persisted() });
-  };
+  }, []);
   useEffect(() => {
     void read();
-  }, []);
+  }, [read]);
   const persist = async (): Promise<void> => {
     const isGranted = await navigator.storage.persist();
     toast(isGranted ? "The browser keeps the copy" : "The browser did not agree; installing the console helps");

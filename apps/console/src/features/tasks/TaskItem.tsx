@@ -37,14 +37,14 @@ export function TaskItem({ task, about }: { task: Row<"tasks">; about?: string |
           <span className="truncate">{title}</span>
           {task.state === "pending" && <PendingMark />}
         </div>
-        <div className="flex flex-wrap gap-x-2 text-sm text-ink-3">
-          {about !== undefined && <span>{about}</span>}
+        <div className="text-sm text-ink-3">
           {due_at !== undefined && (
             <span className={cx(isLate && "font-medium text-bad")}>
               {isLate ? "Late: due" : "Due"} {ago(due_at, Date.now())}
+              {(about ?? person) !== undefined && " · "}
             </span>
           )}
-          {person !== undefined && <span>{person}</span>}
+          {[about, person].filter((part) => part !== undefined).join(" · ")}
         </div>
       </div>
     </div>

@@ -1,0 +1,183 @@
+/** What a file would do, row by row: created, skipped or failed, each with its reason. Pure. */
+
+import type { Edit, Fields, Json } from "@syncline/sdk";
+import type { Row } from "../../data/live.ts";
+import { fieldOf } from "../../data/schema.ts";
+import { ContactIndex, emailKey, phoneKey } from "../leads/duplicates.ts";
+import { contactName } from "../record/titles.ts";
+import { createErrors, typedValue } from "../record/value.ts";
+import type { ImportKind, Target } from "./mapping.ts";
+
+/** What a row does whose person is there already. */
+export type OnMatch = "skip" | "attach" | "create";
+/** How a file writes days, when it does not write 2026-11-21. */
+export type DateOrder = "ymd" | "dmy" | "mdy";
+
+export interface ImportChoices {
+  readonly kind: ImportKind;
+  readonly mapping: readonly Target[];
+  readonly onMatch: OnMatch;
+  readonly dateOrder: DateOrder;
+  readonly ownerId: string;
+  /** For amounts without a currency. */
+  readonly currency: string;
+}
+
+export type RowPlan =
+  | { readonly does: "create"; readonly edits: readonly Edit[] }
+  | { readonly does: "skip" | "fail"; readonly reason: string };
+
+export interface Planned {
+  /** Line in the file, the header being line 1. */
+  readonly line: number;
+  readonly cells: readonly string[];
+  readonly plan: RowPlan;
+}
+
+export interface Counters {
+  readonly read: number;
+  readonly created: number;
+  readonly skipped: number;
+  readonly failed: number;
+}
+
+/** read = created + skipped + failed, always. */
+export function countersOf(planned: readonly Planned[]): Counters {
+  const count = (does: RowPlan["does"]): number => planned.filter(({ plan }) => plan.does === does).length;
+  return { read: planned.length, created: count("create"), skipped: count("skip"), failed: count("fail") };
+}
+
+/** Plans every row. `mintId`: ids of new records. A person that an earlier row of the file brings is known to the later ones. */
+export function planImport(
+  rows: readonly (readonly string[])[],
+  contacts: readonly Row<"contacts">[],
+  choices: ImportChoices,
+  mintId: () => string,
+): readonly Planned[] {
+  const index = new ContactIndex(contacts);
+  const inFile = new Map<string, number>();
+  return rows.map((cells, place): Planned => {
+    const line = place + 2;
+    return { line, cells, plan: planRow(cells, line, { index, inFile, choices, mintId }) };
+  });
+}
+
+interface Around {
+  readonly index: ContactIndex;
+  /** Line of the first row with this e-mail or phone. */
+  readonly inFile: Map<string, number>;
+  readonly choices: ImportChoices;
+  readonly mintId: () => string;
+}
+
+function planRow(cells: readonly string[], line: number, { index, inFile, choices, mintId }: Around): RowPlan {
+  const values: { readonly contacts: Record<string, Json>; readonly leads: Record<string, Json> } = {
+    contacts: {},
+    leads: {},
+  };
+  for (const [column, target] of choices.mapping.entries()) {
+    const text = (cells[column] ?? "").trim();
+    if (target !== undefined && text !== "") {
+      const value = cellValue(target.entity, target.field, text, choices.dateOrder);
+      if (value === undefined) {
+        return { does: "fail", reason: `${text} is not a day as the file was said to write it.` };
+      }
+      values[target.entity][target.field] = value;
+    }
+  }
+  const person = values.contacts;
+  if (Object.keys(person).length === 0) {
+    return { does: "skip", reason: "The row names nobody: no cell of a mapped column has a value." };
+  }
+  const [email, phone] = [person.email, person.phone_number].map((value) =>
+    typeof value === "string" ? value : undefined,
+  );
+  const errors = Object.values(createErrors("contacts", person));
+  const match = index.find(email, phone);
+  if (errors[0] === undefined && match !== undefined && choices.onMatch === "skip") {
+    return { does: "skip", reason: `${contactName(match.contact)} has the same ${match.by} already.` };
+  }
+  const keys = [emailKey(email), phoneKey(phone)].filter((key) => key !== undefined);
+  const earlier = keys.map((key) => inFile.get(key)).find((found) => found !== undefined);
+  if (errors[0] === undefined && earlier !== undefined && choices.onMatch !== "create") {
+    return { does: "skip", reason: `Line ${earlier} has the same e-mail or phone.` };
+  }
+  const contactId = match !== undefined && choices.onMatch === "attach" ? match.contact.id : mintId();
+  const isNew = contactId !== match?.contact.id;
+  const lead = choices.kind === "leads" ? leadOf(values.leads, contactId, choices) : undefined;
+  if (lead !== undefined) {
+    errors.push(...Object.values(createErrors("leads", lead)));
+  }
+  if (errors[0] !== undefined) {
+    return { does: "fail", reason: errors.join(" ") };
+  }
+  if (!isNew && lead === undefined) {
+    return { does: "skip", reason: "The contact is there already." };
+  }
+  for (const key of keys) {
+    inFile.set(key, line);
+  }
+  return {
+    does: "create",
+    edits: editsOf({ contactId, isNew, person: { ...person, assigned_to: choices.ownerId }, lead }, mintId),
+  };
+}
+
+function leadOf(values: Fields, contactId: string, { ownerId, currency }: ImportChoices): Fields {
+  const isPriced = values.estimated_value !== undefined && values.currency === undefined;
+  return { ...values, contact_id: contactId, owner_id: ownerId, ...(isPriced && { currency }) };
+}
+
+interface Wanted {
+  readonly contactId: string;
+  readonly isNew: boolean;
+  readonly person: Fields;
+  readonly lead: Fields | undefined;
+}
+
+function editsOf({ contactId, isNew, person, lead }: Wanted, mintId: () => string): readonly Edit[] {
+  const edits: Edit[] = isNew ? [{ edit: "create", entity: "contacts", id: contactId, fields: person }] : [];
+  return lead === undefined ? edits : [...edits, { edit: "create", entity: "leads", id: mintId(), fields: lead }];
+}
+
+/** The value of a cell; `undefined`: a day that is not written as it was said. */
+function cellValue(entity: "contacts" | "leads", field: string, text: string, order: DateOrder): Json | undefined {
+  const { kind } = fieldOf(entity, field);
+  switch (kind.type) {
+    case "date":
+      return dayOf(text, order);
+    case "choice": {
+      const wanted = text.toLowerCase().replace(/[\s-]+/g, "_");
+      return kind.choices.find((choice) => choice.toLowerCase() === wanted) ?? text;
+    }
+    case "decimal":
+      return plainNumber(text);
+    default:
+      return typedValue(entity, field, text);
+  }
+}
+
+/** "€ 1.234,50" and "1,234.50" → "1234.50". The last separator is the decimal one when one or two digits follow. */
+export function plainNumber(text: string): string {
+  const digits = text.replace(/[^\d.,-]/g, "");
+  const decimal = /[.,](\d{1,2})$/.exec(digits);
+  const whole = (decimal === null ? digits : digits.slice(0, decimal.index)).replace(/[.,]/g, "");
+  return decimal === null ? whole : `${whole}.${decimal[1]}`;
+}
+
+/** A day as `2026-11-21`. A day that could be read in two ways is read as the person said, never guessed. */
+export function dayOf(text: string, order: DateOrder): string | undefined {
+  const parts = /^(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})$/.exec(text)?.slice(1);
+  if (parts === undefined) {
+    return undefined;
+  }
+  const isIso = parts[0]?.length === 4;
+  if (order === "ymd" && !isIso) {
+    return undefined;
+  }
+  const [one = "", two = "", three = ""] = parts;
+  const [year, month, day] = isIso ? [one, two, three] : order === "dmy" ? [three, two, one] : [three, one, two];
+  const iso = `${year}-${month.padStart(2, "0")}-${day.padStart(2, "0")}`;
+  const read = new Date(`${iso}T00:00:00Z`);
+  return year.length === 4 && !Number.isNaN(read.getTime()) && read.toISOString().startsWith(iso) ? iso : undefined;
+}

@@ -1,0 +1,103 @@
+/** What a sales person does in a day. */
+
+import type { Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { type Browser, openBrowser } from "../support/browser.ts";
+import { go, signIn, untilSync } from "../support/console.ts";
+import { OWNER, type Server, startServer } from "../support/server.ts";
+
+let server: Server;
+let browser: Browser;
+let page: Page;
+
+beforeAll(async () => {
+  server = await startServer();
+});
+afterAll(() => server.stop());
+beforeEach(async () => {
+  browser = await openBrowser();
+  page = browser.page;
+  await signIn(page, server.url, OWNER);
+  await untilSync(page, "saved");
+});
+afterEach(async () => {
+  expect(browser.complaints).toEqual([]);
+  await browser.close();
+});
+
+async function openFirstLead(): Promise<void> {
+  await page.locator("[data-index]").first().click();
+  await page.getByRole("link", { name: "Back" }).waitFor();
+}
+
+it("[WEB-1] the list is worked with the keyboard alone", async () => {
+  await page.keyboard.press("/");
+  await page.keyboard.type("kestrel");
+  await page.getByText(/ of 200$/).waitFor();
+  expect(new URL(page.url()).searchParams.get("q")).toBe("kestrel");
+  await page.locator("[data-index]").first().focus();
+  await page.keyboard.press("ArrowDown");
+  const second = await page.locator('[data-index="1"]').getAttribute("data-id");
+  await page.keyboard.press("Enter");
+  await page.getByRole("link", { name: "Back" }).waitFor();
+  expect(new URL(page.url()).pathname).toBe(`/leads/${second}`);
+  await page.keyboard.press("g");
+  await page.keyboard.press("b");
+  await page.getByRole("heading", { name: "Board", level: 1 }).waitFor();
+});
+
+it("[WEB-1] a card of the board moves with Shift and an arrow, and back with undo", async () => {
+  await go(page, "/board");
+  const card = page.getByRole("region", { name: "New" }).locator("[data-card]").first();
+  const id = await card.getAttribute("data-card");
+  await card.focus();
+  await page.keyboard.press("Shift+ArrowRight");
+  await page.getByRole("region", { name: "Contacted" }).locator(`[data-card="${id}"]`).waitFor();
+  await page.getByRole("button", { name: "Undo" }).click();
+  await page.getByRole("region", { name: "New" }).locator(`[data-card="${id}"]`).waitFor();
+});
+
+it("[CONF-5] a former version is restored from the history", async () => {
+  await openFirstLead();
+  await page.getByRole("button", { name: /^Source: .*Edit$/ }).click();
+  const source = page.getByRole("textbox", { name: "Source", exact: true });
+  const before = await source.inputValue();
+  await source.fill("a fair in Oslo");
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Source: a fair in Oslo. Edit" }).waitFor();
+  await untilSync(page, "saved");
+  await page.getByRole("tab", { name: "History" }).click();
+  await page.getByRole("button", { name: "Restore" }).first().click();
+  await page.getByRole("dialog").getByRole("button", { name: "Restore" }).click();
+  await page.getByRole("button", { name: `Source: ${before}. Edit` }).waitFor();
+});
+
+it("[SYNC-3] what a rule refuses is shown with its reason and values, and is kept until it is discarded", async () => {
+  await openFirstLead();
+  await page.getByRole("button", { name: /^Qualification: .*Edit$/ }).click();
+  await page.getByLabel("Qualification", { exact: true }).selectOption("disqualified");
+  await untilSync(page, "rejected");
+  await go(page, "/rejected");
+  await page.getByText(/Say why the lead is disqualified/).waitFor();
+  await page.getByRole("button", { name: "Discard" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Discard" }).click();
+  await page.getByText("Nothing was rejected").waitFor();
+  await untilSync(page, "saved");
+});
+
+it("[IMP-1] a file is mapped, previewed, imported and taken back", async () => {
+  await go(page, "/import");
+  const csv = "First name;Surname;E-mail;Deal value\nQuentin;Quist;quentin@example.com;1.500,00\nQuincy;;;\nQuilla;;no address;\n";
+  await page.getByLabel("CSV file").setInputFiles({ name: "leads.csv", mimeType: "text/csv", buffer: Buffer.from(csv) });
+  await page.getByText("leads.csv · 3 rows").waitFor();
+  await page.getByText("Line 4").waitFor();
+  await page.getByRole("button", { name: "Import 2 rows" }).click();
+  await page.getByRole("heading", { name: "Done" }).waitFor();
+  await untilSync(page, "saved");
+  // Read, created, left out, failed.
+  expect(await page.locator("dl dd").allTextContents()).toEqual(["3", "2", "0", "1"]);
+  await page.getByRole("button", { name: "Take it back" }).click();
+  await page.getByText("The import was taken back").waitFor();
+  await go(page, "/leads");
+  await page.getByText("200", { exact: true }).waitFor();
+});
