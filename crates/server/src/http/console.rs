@@ -75,7 +75,7 @@ pub fn serves(path: &str) -> bool {
         Some(before) => path.strip_prefix(before).is_some_and(|id| !id.is_empty() && !id.contains('/')),
         None => path == *screen,
     };
-    FILES.contains(&path) || path.starts_with(HASHED) || SCREENS.iter().any(|screen| is_screen(&screen))
+    FILES.contains(&path) || path.starts_with(HASHED) || SCREENS.iter().any(is_screen)
 }
 
 fn page<S: Clone + Send + Sync + 'static>() -> MethodRouter<S> {
