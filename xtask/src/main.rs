@@ -50,7 +50,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Benchmarks with an optimised build; with `--store postgres` on a PostgreSQL and a Redis of their own
+    /// Benchmarks with an optimised build; with `--store postgres` on a PostgreSQL and a Redis of their own; `web` alone measures
+    /// the SDK in a browser
     Bench {
         /// Passed on to `syncline-bench`, for example `--json`, `--store postgres` or names of benchmarks
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -91,6 +92,9 @@ fn perform(task: Task) -> Result<()> {
 }
 
 fn bench(args: &[String]) -> Result<()> {
+    if let Some(("web", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return bench_web(rest);
+    }
     let bench = shell::cargo(["run", "--release", "--package", "syncline-bench", "--"]).args(args);
     let is_on_postgres =
         args.windows(2).any(|pair| pair == ["--store", "postgres"]) || args.iter().any(|arg| arg == "--store=postgres");
@@ -98,4 +102,16 @@ fn bench(args: &[String]) -> Result<()> {
         return bench.run();
     }
     services::Services::start()?.tell(bench).run()
+}
+
+/// The SDK in Chromium against an optimised server, with the packages that the browser test and the bundle need.
+fn bench_web(args: &[String]) -> Result<()> {
+    shell::cargo(["build", "--release", "--package", "syncline-cli", "--bin", "syncline"]).run()?;
+    for folder in ["packages/sdk", "apps/extension"] {
+        let install = ["--prefix", folder, "ci", "--no-audit", "--no-fund"];
+        shell::program("npm".as_ref()).args(install).run()?;
+    }
+    let server = shell::built("release", "syncline")?;
+    let bench = shell::program("node".as_ref()).args(["bench/web/run.mjs"]).args(args);
+    bench.env("SYNCLINE_BIN", &server.to_string_lossy()).run()
 }

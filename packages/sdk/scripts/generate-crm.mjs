@@ -10,7 +10,7 @@ import { parse } from "smol-toml";
 
 const HEAD = "// Written by scripts/generate-crm.mjs from schema/crm.toml. Do not edit: `npm run generate`.\n\n";
 /** Members of the declaration that only the server reads. */
-const SERVER_ENTITY = new Set(["tier", "scope", "create", "update", "delete", "unique", "rules", "derived"]);
+const SERVER_ENTITY = new Set(["tier", "scope", "create", "update", "delete", "rules", "derived"]);
 const SERVER_FIELD = new Set(["on_delete", "min_role", "stamp"]);
 
 /** The files by their path below `src/crm/`. */

@@ -45,6 +45,12 @@ export function jsonEquals(a: Json, b: Json): boolean {
   );
 }
 
+/** Whether a member is this value or, where it is a list and the value is none, contains it. */
+export function holds(object: JsonObject, name: string, wanted: Json): boolean {
+  const held = member(object, name);
+  return isArray(held) && !isArray(wanted) ? held.includes(wanted) : jsonEquals(held, wanted);
+}
+
 /**
  * Orders texts by code point, as UTF-8 bytes order them. JavaScript's `<` orders by UTF-16 unit, which differs where a
  * character outside the basic plane meets one of U+E000 to U+FFFF.

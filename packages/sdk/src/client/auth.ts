@@ -133,22 +133,18 @@ export class Auth {
   }
 
   /** An authenticated GET of a path of the server, renewing the token once when it is refused. */
-  async get(path: string, signal: AbortSignal): Promise<Result<Response, Failure>> {
-    for (const renew of ["if_needed", "always"] as const) {
-      const token = await this.bearer(renew);
-      if (!token.ok) {
-        return token;
-      }
-      const headers = { authorization: `Bearer ${token.value}` };
-      const response = await this.#request(path, { headers, signal });
-      if (!response.ok || response.value.ok) {
-        return response;
-      }
-      if (response.value.status !== 401 || renew === "always") {
-        return err(await failureOf(response.value));
-      }
+  async get(path: string, signal: AbortSignal, renew: Renew = "if_needed"): Promise<Result<Response, Failure>> {
+    const token = await this.bearer(renew);
+    if (!token.ok) {
+      return token;
     }
-    return err({ failure: "unreachable", message: "the server refuses a new token" });
+    const response = await this.#request(path, { headers: { authorization: `Bearer ${token.value}` }, signal });
+    if (!response.ok || response.value.ok) {
+      return response;
+    }
+    return response.value.status === 401 && renew === "if_needed"
+      ? this.get(path, signal, "always")
+      : err(await failureOf(response.value));
   }
 
   /** Exchanges the refresh token. A lost answer may be asked for again for a minute (`Idempotency-Key`). */

@@ -29,7 +29,8 @@ export const crmSchema: SchemaDeclaration = {
         "migration_generation": {"type":"integer","min":0,"default":0,"server_only":true},
         "offline_lease_hours": {"type":"integer","min":1,"max":720,"default":168,"strategy":"manual-review"},
         "plan": {"type":"choice","choices":["free","team","business"],"server_only":true}
-      }
+      },
+      "unique": [{"name":"slug","fields":["slug"]}]
     },
     "users": {
       "title": "name",
@@ -42,7 +43,8 @@ export const crmSchema: SchemaDeclaration = {
         "avatar_url": {"type":"text","format":"https_url","strategy":"last-write-wins"},
         "status": {"type":"choice","choices":["active","suspended","deleted"],"default":"active","server_only":true},
         "last_seen_at": {"type":"timestamp","server_only":true}
-      }
+      },
+      "unique": [{"name":"email","fields":["email"],"case_folded":true}]
     },
     "workspace_members": {
       "id": ["user_id"],
@@ -53,7 +55,8 @@ export const crmSchema: SchemaDeclaration = {
         "field_rules": {"type":"json","max_bytes":16384,"server_only":true},
         "status": {"type":"choice","choices":["invited","active","revoked"],"default":"active","server_only":true},
         "revoked_at": {"type":"timestamp","server_only":true}
-      }
+      },
+      "unique": [{"name":"member","fields":["user_id"]}]
     },
     "teams": {
       "title": "name",
@@ -63,7 +66,8 @@ export const crmSchema: SchemaDeclaration = {
         "assignment_mode": {"type":"choice","choices":["manual","round_robin","least_busy"],"default":"manual"},
         "assignment_max_30d": {"type":"integer","min":0,"default":30},
         "assignment_filter": {"type":"json","max_bytes":16384}
-      }
+      },
+      "unique": [{"name":"name","fields":["name"],"case_folded":true}]
     },
     "status_options": {
       "title": "name",
@@ -75,7 +79,8 @@ export const crmSchema: SchemaDeclaration = {
         "position": {"type":"text","format":"position"},
         "is_default": {"type":"boolean","default":false,"server_only":true},
         "is_active": {"type":"boolean","default":true}
-      }
+      },
+      "unique": [{"name":"name","fields":["category","name"],"case_folded":true}]
     },
     "settings": {
       "title": "key",
@@ -85,7 +90,8 @@ export const crmSchema: SchemaDeclaration = {
         "user_id": {"type":"uuid","references":"users","immutable":true},
         "key": {"type":"text","max_len":120,"format":"not_blank","required":true,"immutable":true},
         "value": {"type":"json","max_bytes":65536,"strategy":"last-write-wins"}
-      }
+      },
+      "unique": [{"name":"key","fields":["scope","user_id","key"]}]
     },
     "companies": {
       "title": "name",
@@ -109,7 +115,8 @@ export const crmSchema: SchemaDeclaration = {
       },
       "groups": {
         "revenue": {"fields":["annual_revenue","currency"],"strategy":"manual-review"}
-      }
+      },
+      "unique": [{"name":"domain","fields":["domain"],"case_folded":true}]
     },
     "contacts": {
       "title": "name",
@@ -223,7 +230,8 @@ export const crmSchema: SchemaDeclaration = {
         "is_automated": {"type":"boolean","default":false},
         "notes": {"type":"text","max_len":20000,"sensitive":true},
         "idempotency_key": {"type":"text","max_len":255}
-      }
+      },
+      "unique": [{"name":"idempotency_key","fields":["idempotency_key"]}]
     },
     "custom_field_definitions": {
       "title": "label",
@@ -237,7 +245,8 @@ export const crmSchema: SchemaDeclaration = {
         "is_unique": {"type":"boolean","default":false,"strategy":"manual-review"},
         "sensitivity": {"type":"choice","choices":["normal","sensitive"],"default":"normal","immutable":true},
         "position": {"type":"text","format":"position","strategy":"last-write-wins"}
-      }
+      },
+      "unique": [{"name":"name","fields":["context","name"]}]
     },
     "lead_custom_fields": {
       "title": "field_name",
@@ -250,7 +259,8 @@ export const crmSchema: SchemaDeclaration = {
         "value_num": {"type":"decimal","precision":30,"scale":10,"server_only":true},
         "value_time": {"type":"timestamp","server_only":true},
         "value_json": {"type":"json","max_bytes":32768}
-      }
+      },
+      "unique": [{"name":"field_name","fields":["lead_id","field_name"]}]
     },
     "pipelines": {
       "title": "name",
@@ -260,7 +270,8 @@ export const crmSchema: SchemaDeclaration = {
         "is_default": {"type":"boolean","default":false,"server_only":true},
         "rotten_days": {"type":"integer","min":1,"max":3650,"strategy":"last-write-wins"},
         "position": {"type":"text","format":"position","strategy":"last-write-wins"}
-      }
+      },
+      "unique": [{"name":"name","fields":["name"],"case_folded":true}]
     },
     "pipeline_stages": {
       "title": "name",
@@ -323,7 +334,8 @@ export const crmSchema: SchemaDeclaration = {
       },
       "groups": {
         "time": {"fields":["start_at","end_at","timezone"],"strategy":"manual-review"}
-      }
+      },
+      "unique": [{"name":"ical_uid","fields":["ical_uid"]}]
     },
     "conversations": {
       "id": ["contact_id","channel"],
@@ -336,7 +348,8 @@ export const crmSchema: SchemaDeclaration = {
         "read_up_to": {"type":"json","max_bytes":32768,"strategy":"merge-keys"},
         "last_message_at": {"type":"timestamp","server_only":true},
         "sentiment": {"type":"choice","choices":["positive","neutral","negative"],"server_only":true}
-      }
+      },
+      "unique": [{"name":"channel","fields":["contact_id","channel"]}]
     },
     "messages": {
       "fields": {
@@ -353,7 +366,8 @@ export const crmSchema: SchemaDeclaration = {
         "error": {"type":"text","max_len":1000,"server_only":true},
         "sent_by": {"type":"uuid","references":"users","immutable":true},
         "sent_at": {"type":"timestamp","server_only":true}
-      }
+      },
+      "unique": [{"name":"external_id","fields":["channel","external_id"]}]
     },
     "tasks": {
       "title": "title",
@@ -398,7 +412,8 @@ export const crmSchema: SchemaDeclaration = {
       },
       "groups": {
         "price": {"fields":["unit_price","currency"],"strategy":"manual-review"}
-      }
+      },
+      "unique": [{"name":"sku","fields":["sku"]}]
     },
     "proposals": {
       "title": "title",
@@ -415,7 +430,8 @@ export const crmSchema: SchemaDeclaration = {
         "valid_until": {"type":"date","strategy":"last-write-wins"},
         "owner_id": {"type":"uuid","references":"users","strategy":"higher-role-wins"},
         "status": {"type":"choice","choices":["draft","in_review","approved","sent","accepted","rejected","expired"],"default":"draft","strategy":"state-machine","transitions":{"draft":["in_review"],"in_review":["draft","approved","rejected"],"approved":["sent","expired"],"sent":["accepted","rejected","expired"],"rejected":["draft"]}}
-      }
+      },
+      "unique": [{"name":"number","fields":["number"]}]
     },
     "content": {
       "title": "title",
@@ -462,7 +478,8 @@ export const crmSchema: SchemaDeclaration = {
         "loser_id": {"type":"uuid","required":true,"indexed":true,"server_only":true},
         "before": {"type":"json","max_bytes":131072,"server_only":true},
         "undone_at": {"type":"timestamp","server_only":true}
-      }
+      },
+      "unique": [{"name":"loser","fields":["loser_id"]}]
     },
     "conflicts": {
       "fields": {

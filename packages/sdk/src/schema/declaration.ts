@@ -19,6 +19,15 @@ export interface EntityDeclaration {
   readonly id?: readonly string[];
   readonly fields: Readonly<Record<string, FieldDeclaration>>;
   readonly groups?: Readonly<Record<string, GroupDeclaration>>;
+  readonly unique?: readonly UniqueDeclaration[];
+}
+
+/** Fields in which no two live records may agree. */
+export interface UniqueDeclaration {
+  readonly name: string;
+  readonly fields: readonly string[];
+  /** Texts are compared without case. */
+  readonly case_folded?: boolean;
 }
 
 export interface GroupDeclaration extends StrategyDeclaration {

@@ -8,7 +8,7 @@
  */
 
 import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB, unwrap } from "idb";
-import { isArray, type Json, jsonEquals, member } from "../json.ts";
+import { holds, type Json } from "../json.ts";
 import { type RecordKey, targetOf } from "../protocol/frames.ts";
 import {
   type BaseRecord,
@@ -99,14 +99,9 @@ export class IndexedDbStore implements ReplicaStore {
   /** Reads the records of the entity: an index would cost every download more than all questions that reach the disk. */
   async baseFind(entity: string, field: string, value: Json, limit: number): Promise<string[]> {
     requireIndex(this.#schema, entity, field);
-    const ids: string[] = [];
-    for (const { id, fields } of await this.baseScan(entity, undefined, Number.POSITIVE_INFINITY)) {
-      const held = member(fields, field);
-      if (ids.length < limit && held !== null && (isArray(held) ? held.includes(value) : jsonEquals(held, value))) {
-        ids.push(id);
-      }
-    }
-    return ids;
+    const all = await this.baseScan(entity, undefined, Number.POSITIVE_INFINITY);
+    const found = all.filter(({ fields }) => holds(fields, field, value));
+    return found.slice(0, limit).map(({ id }) => id);
   }
 
   baseScan(entity: string, after: string | undefined, limit: number): Promise<BaseRecord[]> {

@@ -6,7 +6,7 @@
  * What is not sealed: names of entities and fields, ids, scopes, and values of other fields.
  */
 
-import { type Fields, isArray, type Json, jsonEquals, member, objectOf } from "../json.ts";
+import { type Fields, holds, type Json, member, objectOf } from "../json.ts";
 import type { Mutation, Op, RecordKey } from "../protocol/frames.ts";
 import {
   type BaseRecord,
@@ -66,8 +66,7 @@ class SealedStore implements ReplicaStore {
     for (;;) {
       const page = await this.baseScan(entity, after, SCAN_PAGE);
       for (const { id, fields } of page) {
-        const held = member(fields, field);
-        if (held !== null && (isArray(held) ? held.includes(value) : jsonEquals(held, value))) {
+        if (holds(fields, field, value)) {
           found.push(id);
         }
       }

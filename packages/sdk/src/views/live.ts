@@ -11,9 +11,6 @@ export type LiveState =
   | { readonly state: "loading"; readonly rows: readonly Viewed[] }
   | { readonly state: "ready"; readonly rows: readonly Viewed[] };
 
-/** Changes of one step beyond which asking anew is cheaper than moving rows one by one. */
-const CHANGES_ONE_BY_ONE_MAX = 500;
-
 const LOADING: LiveState = { state: "loading", rows: [] };
 
 export class LiveQuery {
@@ -75,31 +72,34 @@ export class LiveQuery {
     this.show(table.select(this.#query));
   }
 
-  /** Takes in what one step changed in the table of the query. */
+  /** Takes in what one step changed in the table of the query. O(changes · log rows), and one copy of the list. */
   applyChanges(changes: readonly RowChange[]): void {
     if (this.#table === undefined) {
       return;
     }
-    if (changes.length > CHANGES_ONE_BY_ONE_MAX) {
-      this.reload(this.#table);
-      return;
-    }
     const order = orderOf(this.#table.entity, this.#query);
-    const placeOf = (row: Viewed): number => partitionPoint(this.#matching, (held) => order(held, row) < 0);
-    let isChanged = false;
-    for (const { before, after } of changes) {
-      if (before !== undefined && matches(this.#query, before)) {
-        this.#matching.splice(placeOf(before), 1);
-        isChanged = true;
-      }
-      if (after !== undefined && matches(this.#query, after)) {
-        this.#matching.splice(placeOf(after), 0, after);
-        isChanged = true;
-      }
-    }
-    if (isChanged) {
+    const matching = (rows: readonly (Viewed | undefined)[]): Viewed[] =>
+      rows.filter((row) => row !== undefined && matches(this.#query, row)).sort(order as never) as Viewed[];
+    const gone = matching(changes.map(({ before }) => before));
+    const come = matching(changes.map(({ after }) => after));
+    if (gone.length + come.length > 0) {
+      this.#weave(order, gone, true);
+      this.#weave(order, come, false);
       this.#show();
     }
+  }
+
+  /** Takes rows, in order, out of the list, or puts them in. */
+  #weave(order: (a: Viewed, b: Viewed) => number, rows: readonly Viewed[], isOut: boolean): void {
+    const all = this.#matching;
+    let from = 0;
+    const parts = rows.map((row) => {
+      const at = partitionPoint(all, (held) => order(held, row) < 0);
+      const part = all.slice(from, at);
+      from = isOut ? at + 1 : at;
+      return isOut ? part : [...part, row];
+    });
+    this.#matching = [...parts, all.slice(from)].flat();
   }
 
   /** Takes the whole answer, in order, from where it was made. */

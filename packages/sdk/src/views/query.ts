@@ -1,6 +1,6 @@
 /** Questions about one entity's records, as the person sees them. */
 
-import { isArray, type Json, jsonEquals } from "../json.ts";
+import { holds, type Json } from "../json.ts";
 import { compareValues } from "../merge/values.ts";
 import type { Viewed } from "../replica/view.ts";
 import type { Entity } from "../schema/schema.ts";
@@ -25,9 +25,7 @@ export function matches(query: Query, record: Viewed): boolean {
     return false;
   }
   for (const [field, wanted] of Object.entries(query.where ?? {})) {
-    const held = record.fields[field] ?? null;
-    const isMatch = isArray(held) && !isArray(wanted) ? held.includes(wanted) : jsonEquals(held, wanted);
-    if (!isMatch) {
+    if (!holds(record.fields, field, wanted)) {
       return false;
     }
   }

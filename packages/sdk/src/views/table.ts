@@ -14,6 +14,9 @@ export interface RowChange {
 /** Ids by value (as JSON) of one field. */
 type Index = Map<string, Set<string>>;
 
+/** Rows beyond twice the limit that are gathered before they are sorted. */
+const SORT_MIN = 500;
+
 export class Table {
   readonly #entity: Entity | undefined;
   readonly #rows = new Map<string, Viewed>();
@@ -28,15 +31,6 @@ export class Table {
 
   get entity(): Entity | undefined {
     return this.#entity;
-  }
-
-  get(id: string): Viewed | undefined {
-    return this.#rows.get(id);
-  }
-
-  /** Ids of all records, in no order. */
-  ids(): Iterable<string> {
-    return this.#rows.keys();
   }
 
   /** Replaces a record or, without `after`, removes it. */
@@ -59,17 +53,22 @@ export class Table {
   }
 
   /**
-   * Records that match, in order. Cost: the records of the rarest value among `where`, or all records without one, and
-   * their sorting. The first question about a field makes its index.
+   * The first records that match, in order, at most `limit`. Cost: the records of the rarest value among `where`, or all
+   * records without one, and the sorting of those that are kept. The first question about a field makes its index.
    */
-  select(query: Query): Viewed[] {
-    const found: Viewed[] = [];
+  select(query: Query, limit = Number.POSITIVE_INFINITY): Viewed[] {
+    const order = orderOf(this.#entity, query);
+    let found: Viewed[] = [];
     for (const row of this.#candidates(query)) {
       if (matches(query, row)) {
         found.push(row);
+        // A screen full of many: those that are behind it are not sorted with the rest.
+        if (found.length > 2 * limit + SORT_MIN) {
+          found = found.sort(order).slice(0, limit);
+        }
       }
     }
-    return found.sort(orderOf(this.#entity, query));
+    return found.sort(order).slice(0, limit);
   }
 
   *#candidates(query: Query): Iterable<Viewed> {

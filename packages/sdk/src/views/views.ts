@@ -26,7 +26,7 @@ export class Views {
 
   /** Records that match now. Part of the replica's sequence of steps. */
   async select(entity: string, query: Query): Promise<Viewed[]> {
-    return (await this.#table(entity)).select(query).slice(0, query.limit);
+    return (await this.#table(entity)).select(query, query.limit);
   }
 
   /** A query that stays true while somebody listens. `run` puts work into the replica's sequence of steps. */
