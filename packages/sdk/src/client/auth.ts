@@ -228,7 +228,7 @@ export class Auth {
 }
 
 function unreachable(error: unknown): Failure {
-  return { failure: "unreachable", message: error instanceof Error ? error.message : String(error) };
+  return { failure: "unreachable", message: String(error instanceof Error ? error.message : error) };
 }
 
 /** The error an answer carries, or that it carries none of ours: a proxy's 403 must not cost anybody anything (ERR-1). */

@@ -18,7 +18,7 @@ export interface Platform {
 export function platformWith(replaced: Partial<Platform>): Platform {
   const socket = replaced.WebSocket ?? globalThis.WebSocket;
   if (socket === undefined) {
-    throw new Error("this platform has no WebSocket: pass one as `platform.WebSocket`, for example that of `ws`");
+    throw new Error("this platform has no WebSocket: pass one as `platform.WebSocket`");
   }
   return {
     // Browsers refuse a fetch that was taken off its window.

@@ -197,7 +197,7 @@ function readKind(field: string, declared: FieldDeclaration, formats: Formats): 
     case "counter":
       return { type: declared.type };
     default:
-      throw new Error(`the field ${field} has the type ${declared.type}, which this version does not know: update it`);
+      return laterVersion(`the type ${declared.type} of ${field}`);
   }
 }
 
@@ -205,7 +205,7 @@ function readItem(field: string, items: string | undefined): SetItem {
   if (items === "text" || items === "folded_text" || items === "uuid") {
     return items;
   }
-  throw new Error(`the set ${field} holds ${items}, which this version does not know: update it`);
+  return laterVersion(`the items ${items} of ${field}`);
 }
 
 function readStrategy(declared: StrategyDeclaration, type: FieldKind["type"]): Strategy {
@@ -229,6 +229,10 @@ function readStrategy(declared: StrategyDeclaration, type: FieldKind["type"]): S
     case "state-machine":
       return { name: "state-machine", transitions: declared.transitions ?? {} };
     default:
-      throw new Error(`the strategy ${declared.strategy} is not known to this version: update it`);
+      return laterVersion(`the strategy ${declared.strategy}`);
   }
+}
+
+function laterVersion(what: string): never {
+  throw new Error(`${what} is not known to this version: update it`);
 }
