@@ -100,7 +100,7 @@ export class IndexedDbStore implements ReplicaStore {
   async baseFind(entity: string, field: string, value: Json, limit: number): Promise<string[]> {
     requireIndex(this.#schema, entity, field);
     const all = await this.baseScan(entity, undefined, Number.POSITIVE_INFINITY);
-    const found = all.filter(({ fields }) => holds(fields, field, value));
+    const found = all.filter(({ fields }) => value !== null && holds(fields, field, value));
     return found.slice(0, limit).map(({ id }) => id);
   }
 

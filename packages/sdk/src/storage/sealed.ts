@@ -66,7 +66,7 @@ class SealedStore implements ReplicaStore {
     for (;;) {
       const page = await this.baseScan(entity, after, SCAN_PAGE);
       for (const { id, fields } of page) {
-        if (holds(fields, field, value)) {
+        if (value !== null && holds(fields, field, value)) {
           found.push(id);
         }
       }
