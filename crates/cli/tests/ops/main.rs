@@ -7,6 +7,7 @@ mod config;
 mod doctor;
 mod export;
 mod import;
+mod logs;
 mod migrate;
 #[path = "../../../storage/tests/support/postgres.rs"]
 mod postgres;

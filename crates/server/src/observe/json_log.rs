@@ -25,14 +25,17 @@ pub enum LogError {
     Twice,
 }
 
+/// Libraries that below this level tell whole messages, bodies of people's data among them, or every step of a migration.
+const OTHERS: &str = "refinery_core=warn,tungstenite=info,tokio_tungstenite=info,tokio_postgres=info,hyper=info,\
+    hyper_util=info,reqwest=info,rustls=info";
+
 /// Sets up logging to standard error for the process.
 pub fn init_logging(config: &LogConfig) -> Result<(), LogError> {
     // The migration runner tells every step at info; its caller says what matters.
     let level = if config.is_debug && config.level == "info" { "debug" } else { config.level.as_str() };
     // Targets of their own, so that a level alone does not bring them.
     let details = if config.is_debug { "debug" } else { "off" };
-    let filter =
-        tracing_subscriber::EnvFilter::try_new(format!("refinery_core=warn,{level},frames={details},sql={details}"));
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("{level},{OTHERS},frames={details},sql={details}"));
     let filter = filter.map_err(|_| LogError::Level(config.level.clone()))?;
     let is_pretty = match config.format {
         LogFormat::Auto => std::io::stderr().is_terminal(),

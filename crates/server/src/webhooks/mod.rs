@@ -13,6 +13,7 @@ pub mod signature;
 use std::sync::Arc;
 use std::time::Duration;
 
+use syncline_core::TimestampMs;
 use syncline_core::storage::StoreResult;
 use syncline_storage::sqlite::Lease;
 use tokio::sync::watch;
@@ -58,22 +59,29 @@ impl Webhooks {
 /// Turns what the log has into deliveries, while this node holds the lease.
 async fn fill(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     let every = Duration::from_millis(app.config.webhooks.every_ms);
+    let mut held_until_ms = 0;
     while !pause(&mut stopped, every).await {
-        if let Err(error) = fill_once(&app).await {
+        if let Err(error) = fill_once(&app, &mut held_until_ms).await {
             tracing::warn!(event = "webhooks_unread", %error, "changes could not be read for webhooks; it is tried again");
         }
     }
 }
 
-async fn fill_once(app: &Arc<App>) -> StoreResult<()> {
-    let now = clock::now_ms();
-    let until_ms = now + LEASE_MS.max(4 * app.config.webhooks.every_ms);
-    let holder = app.bus.node().id.to_string();
-    let lease = Lease { name: LEASE.to_owned(), holder, now_ms: now, until_ms };
-    if app.auth.with_store(move |store| store.take_lease(&lease)).await? {
-        outgoing::fill(app).await?;
+/// Without webhooks nothing is written; the lease is renewed when half of it is over.
+async fn fill_once(app: &Arc<App>, held_until_ms: &mut TimestampMs) -> StoreResult<()> {
+    let hooks = app.auth.with_store(|store| store.outgoing_webhooks()).await?;
+    if hooks.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let now = clock::now_ms();
+    let lease_ms = LEASE_MS.max(4 * app.config.webhooks.every_ms);
+    if now + lease_ms / 2 >= *held_until_ms {
+        let (holder, until_ms) = (app.bus.node().id.to_string(), now + lease_ms);
+        let lease = Lease { name: LEASE.to_owned(), holder, now_ms: now, until_ms };
+        let is_held = app.auth.with_store(move |store| store.take_lease(&lease)).await?;
+        *held_until_ms = if is_held { until_ms } else { 0 };
+    }
+    if *held_until_ms > now { outgoing::fill(app, hooks).await } else { Ok(()) }
 }
 
 /// True: it is time to stop.

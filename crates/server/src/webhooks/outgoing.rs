@@ -19,8 +19,7 @@ const ENTRIES_MAX: usize = 200;
 const PENDING_MAX: u64 = 10_000;
 
 /// Brings every webhook on by one step.
-pub(super) async fn fill(app: &Arc<App>) -> StoreResult<()> {
-    let hooks = app.auth.with_store(|store| store.outgoing_webhooks()).await?;
+pub(super) async fn fill(app: &Arc<App>, hooks: Vec<Webhook>) -> StoreResult<()> {
     for hook in hooks {
         let (workspace, id) = (hook.workspace_id.clone(), hook.id);
         let pending = app.auth.with_store(move |store| store.pending_deliveries(&workspace, id)).await?;
@@ -101,7 +100,7 @@ fn event_of(change: &Change) -> String {
     format!("{}.{what}", change.entity)
 }
 
-/// `type`, `timestamp` and `data`, as Standard Webhooks proposes. Fields the schema keeps to itself are not told.
+/// `type`, `timestamp` and `data`, as Standard Webhooks proposes. Only declared fields are told.
 fn payload(schema: &Schema, hook: &Webhook, entry: &LogEntry, (change, event): (&Change, &str)) -> Value {
     let at =
         jiff::Timestamp::from_millisecond(i64::try_from(entry.committed_ms).unwrap_or(i64::MAX)).unwrap_or_default();
