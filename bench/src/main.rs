@@ -11,6 +11,7 @@ mod hydrate;
 mod live;
 mod local;
 mod memory;
+mod peers;
 mod place;
 mod process;
 mod push;
@@ -28,8 +29,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(about = "Measure Syncline on this machine")]
 struct Args {
-    /// Which to run: push, spread, live, hydrate, local, memory, hub; all when none is named. `spread` is for several nodes and runs
-    /// on PostgreSQL only, `hub` on the embedded database only.
+    /// Which to run: push, spread, live, hydrate, local, memory, hub, peers; all when none is named. `spread` is for several nodes and runs
+    /// on PostgreSQL only, `hub` and `peers` on the embedded database only.
     names: Vec<String>,
     /// Where servers keep their data. `postgres` needs SYNCLINE_TEST_POSTGRES and SYNCLINE_TEST_REDIS, which
     /// `cargo xtask bench` sets.
@@ -57,7 +58,7 @@ fn main() -> anyhow::Result<()> {
     let _chosen_before = rustls::crypto::aws_lc_rs::default_provider().install_default().is_err();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let scale = if args.quick { 10 } else { 1 };
-    let known = ["push", "spread", "live", "hydrate", "local", "memory", "hub"];
+    let known = ["push", "spread", "live", "hydrate", "local", "memory", "hub", "peers"];
     if let Some(name) = args.names.iter().find(|name| !known.contains(&name.as_str())) {
         anyhow::bail!("there is no benchmark `{name}`: choose from {}", known.join(", "));
     }
@@ -90,6 +91,9 @@ fn main() -> anyhow::Result<()> {
         // Last, because it keeps the program on one processor.
         if is_wanted("hub") {
             hub::run(&mut report, scale).await?;
+        }
+        if is_wanted("peers") {
+            peers::run(&mut report, scale).await?;
         }
         anyhow::Ok(())
     })?;

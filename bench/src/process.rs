@@ -64,20 +64,33 @@ impl Process {
 
     /// Memory that is really there; MiB, kernel buffers not counted.
     pub fn resident_mib(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-        let kib: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
-        Ok(kib / 1_024.0)
+        Ok(resident_kib(self.pid())? / 1_024.0)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Processor time used so far, in the program and in the system for it; seconds.
     pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name in parentheses may hold spaces; fields 14 and 15 are counted from behind it.
-        let fields: Vec<&str> = stat.rsplit(')').next().context("fields")?.split_whitespace().collect();
-        let ticks = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-        Ok(ticks / TICKS_PER_SECOND)
+        cpu_seconds(self.pid())
     }
+}
+
+/// Memory of a process that is really there; KiB, kernel buffers not counted.
+pub fn resident_kib(pid: u32) -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
+    Ok(line.split_whitespace().nth(1).context("a number")?.parse()?)
+}
+
+/// Processor time a process has used so far, in the program and in the system for it; seconds.
+pub fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name in parentheses may hold spaces; fields 14 and 15 are counted from behind it.
+    let fields: Vec<&str> = stat.rsplit(')').next().context("fields")?.split_whitespace().collect();
+    let ticks = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+    Ok(ticks / TICKS_PER_SECOND)
 }
 
 /// Keeps this program, with all its threads, on one processor.

@@ -47,6 +47,10 @@ pub struct Pass {
 }
 
 impl Pass {
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Signs somebody with the demo's password in on a new device.
     pub async fn sign_in(url: &str, email: &str) -> anyhow::Result<Self> {
         let device_id = ClientId::v7(clock::wall_ms(), rand::random()).to_string();
