@@ -49,11 +49,11 @@ impl Process {
         Ok(process)
     }
 
-    /// The demo's people are made once the server listens.
+    /// The demo's people are made once the server listens, one after the other.
     async fn wait_for_demo(&self) -> anyhow::Result<()> {
         let mut last = None;
         for _ in 0..200 {
-            match Pass::sign_in(&self.url, demo::USERS[0].email).await {
+            match Pass::sign_in(&self.url, demo::USERS[demo::USERS.len() - 1].email).await {
                 Ok(_) => return Ok(()),
                 Err(error) => last = Some(error),
             }

@@ -179,7 +179,7 @@ impl Peer {
         let message = match self.kind {
             Kind::Syncline => {
                 let id = ClientId::v7(clock::wall_ms(), rand::random());
-                json!({"type": "msg", "id": id, "message_type": "signal", "to": {"topic": "bench"}, "payload": payload})
+                json!({"type": "msg", "id": id, "message_type": "signal", "to": {"topic": "bench"}, "payload": {"text": payload}})
                     .to_string()
             }
             Kind::Nats => format!("PUB bench {}\r\n{payload}\r\n", payload.len()),
