@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use syncline_core::Name;
 use syncline_core::engine::access::access_of;
@@ -15,13 +16,15 @@ use syncline_core::protocol::{ServerFrame, Viewer};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::bus::{Bus, BusEvent, NodeId, PresenceEntry, Roll};
+use crate::bus::{Bus, BusEvent, NodeId, PresenceEntry, Reach, Roll};
 use crate::clock;
 use crate::db::Db;
 use crate::hub::{Encoded, Hub, WorkspaceHub};
 
 /// Viewers that one list names. Those who came later are left out.
 pub const VIEWERS_MAX: usize = 100;
+/// Pause after the store could not be read.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Who looks at what, as far as this node knows.
 pub struct Presence {
@@ -41,6 +44,8 @@ struct State {
     known: BTreeSet<WorkspaceId>,
     /// Those of them in which other nodes may know of more.
     unread: BTreeSet<WorkspaceId>,
+    /// Connections heard of while presence is being read: what was heard is newer. `None`: it is not being read.
+    heard: Option<BTreeSet<Uuid>>,
 }
 
 /// A record somebody looks at.
@@ -89,6 +94,12 @@ impl Presence {
     pub fn hear(&self, event: &BusEvent) {
         let is_changed = {
             let mut state = self.lock();
+            if let BusEvent::Entered { entry: PresenceEntry { connection_id, .. }, .. }
+            | BusEvent::Left { connection_id, .. } = event
+                && let Some(heard) = &mut state.heard
+            {
+                heard.insert(*connection_id);
+            }
             match event {
                 BusEvent::Entered { workspace_id, entry } => state.put(workspace_id, entry.clone()),
                 BusEvent::Left { connection_id, .. } => state.remove(*connection_id),
@@ -107,20 +118,25 @@ impl Presence {
 
     /// Reads a workspace's presence from the bus, after something may have been missed.
     async fn reread(&self, workspace_id: &WorkspaceId) {
+        self.lock().heard = Some(BTreeSet::new());
         let roll = self.bus.presence(workspace_id).await;
         let own = self.bus.node().id;
+        // Who is missing from a part is not known to be gone.
+        let is_whole = roll.is_complete && roll.reach == Reach::Deployment;
         let alive: BTreeSet<Uuid> = roll.entries.iter().map(|entry| entry.connection_id).collect();
         {
             let mut state = self.lock();
+            let heard = state.heard.take().unwrap_or_default();
             let of_workspace = state.by_connection.iter().filter(|(_, viewed)| viewed.0 == *workspace_id);
-            let gone: Vec<Uuid> =
-                of_workspace.map(|(connection, _)| *connection).filter(|id| !alive.contains(id)).collect();
+            let is_gone = |id: &Uuid| is_whole && !alive.contains(id) && !heard.contains(id);
+            let gone: Vec<Uuid> = of_workspace.map(|(connection, _)| *connection).filter(is_gone).collect();
             for connection in gone {
                 if state.node_of(connection) != Some(own) {
                     state.remove(connection);
                 }
             }
-            for entry in roll.entries.into_iter().filter(|entry| entry.node_id != own) {
+            let newer = |entry: &PresenceEntry| entry.node_id != own && !heard.contains(&entry.connection_id);
+            for entry in roll.entries.into_iter().filter(newer) {
                 state.put(workspace_id, entry);
             }
         }
@@ -138,8 +154,12 @@ impl Presence {
                 self.reread(&workspace_id).await;
             }
             while let Some(untold) = self.pop_untold() {
-                if let Some(workspace) = hub.existing(&untold.viewed.0) {
-                    tell(&workspace, &db, untold).await;
+                let viewed = untold.viewed.clone();
+                if let Some(workspace) = hub.existing(&viewed.0)
+                    && !tell(&workspace, &db, untold).await
+                {
+                    tokio::time::sleep(TELL_AGAIN_AFTER).await;
+                    self.lock().untold.insert(viewed);
                 }
             }
         }
@@ -164,7 +184,8 @@ struct Untold {
     local: Vec<(Uuid, UserId)>,
 }
 
-async fn tell(workspace: &WorkspaceHub, db: &Db, untold: Untold) {
+/// False: it could not be decided who may be told.
+async fn tell(workspace: &WorkspaceHub, db: &Db, untold: Untold) -> bool {
     let Untold { viewed: (workspace_id, (entity, id)), viewers, local } = untold;
     let users: BTreeSet<UserId> = local.iter().map(|(_, user)| *user).collect();
     let (schema, of, name) = (db.schema(), workspace_id.clone(), entity.clone());
@@ -184,8 +205,8 @@ async fn tell(workspace: &WorkspaceHub, db: &Db, untold: Untold) {
     let allowed = match allowed.await {
         Ok(allowed) => allowed,
         Err(error) => {
-            tracing::warn!(event = "presence_untold", %error, "who may see a record could not be read; its next change is told");
-            return;
+            tracing::warn!(event = "presence_untold", %error, "who may see a record could not be read; it is tried again");
+            return false;
         }
     };
     let frame = Encoded::new(&ServerFrame::Presence { record: (entity, id), viewers });
@@ -196,6 +217,7 @@ async fn tell(workspace: &WorkspaceHub, db: &Db, untold: Untold) {
             workspace.check_presence(connection_id);
         }
     }
+    true
 }
 
 impl Present {

@@ -64,6 +64,8 @@ pub enum ServerError {
     Auth(#[from] AuthError),
     #[error("listening on {address} failed; is another server running there?")]
     Listen { address: SocketAddr, source: std::io::Error },
+    #[error("an HTTP client could not be set up")]
+    Client(#[source] reqwest::Error),
     #[error("a thread could not be started")]
     Thread(#[source] std::io::Error),
     #[error("the first workspace could not be set up: {0}")]
@@ -116,7 +118,7 @@ impl Server {
             reports: Reports::default(),
             rest_clients: RestClients::default(),
             channels: Channels::default(),
-            forwarding: reqwest::Client::new(),
+            forwarding: forwarding_client()?,
             presence: Arc::new(Presence::new(bus.clone())),
             started: clock::instant(),
             config,
@@ -264,6 +266,12 @@ fn lock(data_dir: &Path) -> Result<File, ServerError> {
         Err(TryLockError::WouldBlock) => Err(ServerError::InUse(data_dir.to_owned())),
         Err(TryLockError::Error(source)) => Err(data_dir_error(source)),
     }
+}
+
+/// What is meant for another node goes to that node and nowhere else.
+fn forwarding_client() -> Result<reqwest::Client, ServerError> {
+    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    builder.build().map_err(ServerError::Client)
 }
 
 async fn identity(

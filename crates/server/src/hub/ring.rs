@@ -176,6 +176,11 @@ impl Audience {
         sent
     }
 
+    /// Whether one slice of a delivery reaches all of them.
+    pub(super) fn has_few_members(&self) -> bool {
+        self.read().members.len() <= MEMBERS_AT_ONCE
+    }
+
     /// Makes sure that members at `seq` find a frame that starts there: everything up to `published` has been looked at.
     /// Returns the stretch that empty frames are to cover now, if they are needed now: all that is known, so that others who
     /// want something of it find it covered.

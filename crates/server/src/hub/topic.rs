@@ -55,6 +55,18 @@ mod pass {
     pub const AGAIN: u8 = 2;
 }
 
+/// Lets publishers start another pass should one end with a panic.
+struct Unstuck<'a>(&'a Topic);
+
+impl Drop for Unstuck<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.pass.store(pass::NONE, Ordering::Release);
+            self.0.passed.notify_waiters();
+        }
+    }
+}
+
 /// What a follower that serves itself gets.
 #[derive(Debug, PartialEq, Eq)]
 pub enum TopicTaken {
@@ -97,23 +109,24 @@ impl Topic {
     /// Lays a frame down for everybody who follows; waits first while the pass along them is too far behind. Returns how
     /// many follow. To be called within the runtime.
     pub async fn publish(self: Arc<Self>, frame: &Encoded) -> usize {
+        let mut followers;
         loop {
             let passed = self.passed.notified();
             tokio::pin!(passed);
             passed.as_mut().enable();
-            if self.read().has_room() {
-                break;
+            {
+                let mut ring = self.write();
+                followers = ring.followers.len();
+                if followers == 0 {
+                    return 0;
+                }
+                if ring.has_room() {
+                    ring.log.push(frame.wire(), ());
+                    break;
+                }
             }
             passed.await;
         }
-        let followers = {
-            let mut ring = self.write();
-            if ring.followers.is_empty() {
-                return 0;
-            }
-            ring.log.push(frame.wire(), ());
-            ring.followers.len()
-        };
         let begun = |state| Some(if state == pass::NONE { pass::RUNNING } else { pass::AGAIN });
         if self.pass.fetch_update(Ordering::AcqRel, Ordering::Acquire, begun) == Ok(pass::NONE) {
             let runtime = tokio::runtime::Handle::current();
@@ -123,6 +136,7 @@ impl Topic {
     }
 
     fn run(self: Arc<Self>, runtime: &tokio::runtime::Handle) {
+        let guard = Unstuck(&self);
         loop {
             self.metrics.hub.frames_sent.inc_by(self.deliver());
             self.passed.notify_waiters();
@@ -131,6 +145,7 @@ impl Topic {
                 Err(_) => self.pass.store(pass::RUNNING, Ordering::Release),
             }
         }
+        drop(guard);
         if !self.read().log.is_empty() {
             runtime.spawn(async move {
                 tokio::time::sleep(RELEASE_AFTER).await;

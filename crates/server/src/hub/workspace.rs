@@ -1,6 +1,7 @@
 //! The sessions of one workspace and their audiences.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -83,6 +84,7 @@ pub struct Registered {
     audience: Option<Arc<Audience>>,
     /// The topics it follows, by name; at most [`TOPICS_PER_SESSION_MAX`].
     topics: BTreeMap<Box<str>, Arc<Topic>>,
+    first_topic: AtomicUsize,
 }
 
 impl Member {
@@ -118,7 +120,15 @@ impl WorkspaceHub {
         let (signals, receiver) = watch::channel(Signals::default());
         let seat = Arc::new(Seat::new(outlet));
         state.sessions.insert(id, Member { info, signals, seat: Arc::clone(&seat), access: None });
-        Ok(Registered { hub: Arc::clone(self), id, signals: receiver, seat, audience: None, topics: BTreeMap::new() })
+        Ok(Registered {
+            hub: Arc::clone(self),
+            id,
+            signals: receiver,
+            seat,
+            audience: None,
+            topics: BTreeMap::new(),
+            first_topic: AtomicUsize::new(0),
+        })
     }
 
     /// Changes the signals of the sessions that `is_meant`; returns how many.
@@ -282,6 +292,13 @@ impl Registered {
         true
     }
 
+    /// The session goes on with a token of another sign-in, or a later one of the same.
+    pub fn renew(&self, sid: Uuid, issued_ms: u64) {
+        if let Some(member) = self.hub.lock().sessions.get_mut(&self.id) {
+            (member.info.sid, member.info.issued_ms) = (sid, issued_ms);
+        }
+    }
+
     /// Leaves the audience, for planning anew.
     pub fn unjoin(&mut self) {
         let hub = Arc::clone(&self.hub);
@@ -306,7 +323,7 @@ impl Registered {
                 audience.push(&Frame { from, to, bytes: Some(empty_batch(from, to)) });
             }
             drop(state);
-            self.hub.metrics.hub.frames_sent.inc_by(audience.deliver());
+            deliver_apart(Arc::clone(audience), Arc::clone(&self.hub.metrics));
         }
     }
 
@@ -351,7 +368,10 @@ impl Registered {
 
     /// Takes what comes next of the topics it follows; `None`: nothing.
     pub fn take_topics(&self) -> Option<(&str, TopicTaken)> {
-        let mut taken = self.topics.iter().map(|(name, topic)| (name.as_ref(), topic.take(&self.seat)));
+        // Each call begins with another topic, so that a busy one does not keep the others back.
+        let first = self.first_topic.fetch_add(1, Ordering::Relaxed) % self.topics.len().max(1);
+        let turns = self.topics.iter().skip(first).chain(self.topics.iter().take(first));
+        let mut taken = turns.map(|(name, topic)| (name.as_ref(), topic.take(&self.seat)));
         taken.find(|(_, taken)| *taken != TopicTaken::Nothing)
     }
 
@@ -403,6 +423,18 @@ impl Drop for Registered {
                 state.by_client.remove(&member.info.client_id);
             }
         }
+    }
+}
+
+/// Writes to an audience's members; to many of them apart from the runtime's threads, of which there are few.
+fn deliver_apart(audience: Arc<Audience>, metrics: Arc<Metrics>) {
+    let is_small = audience.has_few_members();
+    let deliver = move || {
+        metrics.hub.frames_sent.inc_by(audience.deliver());
+    };
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) if !is_small => drop(runtime.spawn_blocking(deliver)),
+        Ok(_) | Err(_) => deliver(),
     }
 }
 

@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 use syncline_core::protocol::Code;
 use syncline_core::protocol::limits::FRAME_BYTES_MAX;
 use tokio::net::UnixStream;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -48,7 +48,7 @@ const POLL_WAIT_MS_MAX: u64 = 20_000;
 const ABANDONED_AFTER: Duration = Duration::from_secs(60);
 /// Pause after which a silent stream of events gets a comment, so that nobody between takes it for dead.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
-/// Time a frame of the peer may take to get into its session.
+/// Time the frames of a request may take to get into their session; then the channel ends.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time another node may take for a request that is its.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -62,7 +62,8 @@ pub struct Channels {
 }
 
 struct Channel {
-    up: Mutex<SplitSink<WebSocketStream<UnixStream>, Message>>,
+    /// `None`: the session has ended.
+    up: Mutex<Option<SplitSink<WebSocketStream<UnixStream>, Message>>>,
     /// What comes down; `None`: a stream of events has it.
     down: Option<Mutex<mpsc::Receiver<Down>>>,
     polled: Locked<Instant>,
@@ -134,6 +135,10 @@ type Opening = (String, Option<mpsc::Receiver<Down>>);
 
 async fn open(app: &Arc<App>, path: (&str, &str), headers: &HeaderMap, kind: Kind) -> ApiResult<Opening> {
     let opened = Asked::read(app, path, headers)?.admit(app)?;
+    if app.channels.lock().len() >= app.config.sockets.connections_max {
+        let message = "As many sessions without a WebSocket are open as may be. Try again in a minute.";
+        return Err(ApiError::new(Code::Overloaded, message));
+    }
     let (near, far) = UnixStream::pair().map_err(|error| {
         tracing::warn!(event = "channel_failed", %error, "a channel could not be opened");
         ApiError::new(Code::Unavailable, "There is no room for another connection right now. Try again in a moment.")
@@ -148,7 +153,7 @@ async fn open(app: &Arc<App>, path: (&str, &str), headers: &HeaderMap, kind: Kin
         Kind::Stream => (None, Some(waiting)),
         Kind::Poll => (Some(Mutex::new(waiting)), None),
     };
-    let channel = Arc::new(Channel { up: Mutex::new(up), down: kept, polled: Locked::new(clock::instant()) });
+    let channel = Arc::new(Channel { up: Mutex::new(Some(up)), down: kept, polled: Locked::new(clock::instant()) });
     app.channels.lock().insert(secret.clone(), Arc::clone(&channel));
     let (name, app) = (format!("{}.{secret}", app.bus.node().id), Arc::clone(app));
     tokio::spawn(async move {
@@ -176,10 +181,12 @@ async fn read_down(channel: &Channel, mut frames: SplitStream<WebSocketStream<Un
         };
         let is_last = matches!(said, Down::Closed { .. });
         tokio::select! {
-            sent = down.send(said) => if sent.is_err() { return },
+            // A stream that nobody reads is given up as a poll that nobody makes.
+            sent = down.send_timeout(said, ABANDONED_AFTER) => if sent.is_err() { return },
             () = abandoned(channel, &down) => return,
         }
         if is_last {
+            channel.up.lock().await.take();
             if channel.down.is_some() {
                 abandoned(channel, &down).await;
             }
@@ -225,11 +232,23 @@ pub async fn post(
     let wait_ms = query.take("wait_ms").map(|text| text.parse::<u64>());
     let wait_ms = wait_ms.transpose().map_err(|_| invalid("wait_ms", "a whole number of milliseconds"))?;
     query.finish()?;
-    send_up(&channel, frames).await?;
+    if let Err(error) = send_up(&channel, frames).await {
+        // What was taken of a part is not known: the client connects anew, and what it pushed is told apart by then.
+        if error.status() == StatusCode::NOT_FOUND {
+            app.channels.lock().remove(secret);
+        }
+        return Err(error);
+    }
     let Some(wait_ms) = wait_ms else { return Ok(StatusCode::ACCEPTED.into_response()) };
     let Some(down) = &channel.down else {
         let message = "The frames of this channel come by its stream of events: send without `wait_ms`.";
         return Err(ApiError::new(Code::Malformed, message));
+    };
+    let Ok(down) = down.try_lock() else {
+        return Err(ApiError::new(
+            Code::Malformed,
+            "This channel is polled already: one poll at a time, or connect anew.",
+        ));
     };
     let polled = fetch_down(down, Duration::from_millis(wait_ms.min(POLL_WAIT_MS_MAX))).await;
     *channel.polled.lock().unwrap_or_else(PoisonError::into_inner) = clock::instant();
@@ -240,7 +259,6 @@ pub async fn post(
 }
 
 async fn send_up(channel: &Channel, frames: Vec<Box<RawValue>>) -> ApiResult<()> {
-    *channel.polled.lock().unwrap_or_else(PoisonError::into_inner) = clock::instant();
     if frames.len() > FRAMES_PER_POST_MAX {
         let message = format!("A request may bring {FRAMES_PER_POST_MAX} frames. Send the others with the next.");
         return Err(ApiError::new(Code::TooLarge, message));
@@ -250,19 +268,18 @@ async fn send_up(channel: &Channel, frames: Vec<Box<RawValue>>) -> ApiResult<()>
     }
     let sending = async {
         let mut up = channel.up.lock().await;
+        let up = up.as_mut()?;
         for frame in frames {
-            up.feed(Message::text(frame.get().to_owned())).await?;
+            up.feed(Message::text(frame.get().to_owned())).await.ok()?;
         }
-        up.flush().await
+        up.flush().await.ok()
     };
-    match tokio::time::timeout(SEND_TIMEOUT, sending).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(gone()),
-        Err(_) => {
-            let message = "The session does not take frames so fast. Fetch what it answers, then go on.";
-            Err(ApiError::new(Code::Overloaded, message))
-        }
+    let is_sent = tokio::time::timeout(SEND_TIMEOUT, sending).await.unwrap_or_default().is_some();
+    if !is_sent {
+        return Err(gone());
     }
+    *channel.polled.lock().unwrap_or_else(PoisonError::into_inner) = clock::instant();
+    Ok(())
 }
 
 /// Answer to a poll.
@@ -280,10 +297,8 @@ struct Close {
     reason: String,
 }
 
-async fn fetch_down(down: &Mutex<mpsc::Receiver<Down>>, wait: Duration) -> Polled {
+async fn fetch_down(mut down: MutexGuard<'_, mpsc::Receiver<Down>>, wait: Duration) -> Polled {
     let mut polled = Polled { frames: Vec::new(), close: None };
-    // A second poll of the same channel waits for the first.
-    let mut down = down.lock().await;
     let mut next = tokio::time::timeout(wait, down.recv()).await.unwrap_or_default();
     while let Some(said) = next.take() {
         match said {
@@ -313,9 +328,10 @@ async fn forward(
     }
     let url = format!("http://{}/channel/{id}.{secret}?{}", known.address, query.unwrap_or(""));
     let request = app.forwarding.post(url).header(FORWARDED, "1").timeout(FORWARD_TIMEOUT).json(frames);
+    // What became of it is not known, and an answer that is lost takes its frames along.
     let answer = request.send().await.map_err(|error| {
-        tracing::warn!(event = "forward_failed", error = %error.without_url(), "a node did not take a request that is its");
-        ApiError::new(Code::Unavailable, "The node that has this channel cannot be reached. Try again, or connect anew.")
+        tracing::warn!(event = "forward_failed", error = %error.without_url(), "a node did not answer a request that is its");
+        gone()
     })?;
     let status = answer.status();
     let media_type = answer.headers().get(header::CONTENT_TYPE).cloned();

@@ -21,6 +21,8 @@ use crate::observe::{Status, SyncOperation};
 
 /// Entries that are replayed one by one from the log; a session further behind gets them coalesced.
 const REPLAY_ENTRIES_MAX: usize = 1_000;
+/// Bytes that a session which serves itself sends before it looks at everything else.
+const AT_ONCE_BYTES_MAX: usize = 512 * 1024;
 
 impl Session {
     /// Sends what the hub could not: the rest of a frame that the system did not take whole, what is for this session alone,
@@ -30,27 +32,41 @@ impl Session {
         if let Some(identity) = &self.identity {
             identity.registered.begin();
         }
-        while let Some(next) = self.next_live() {
-            match next {
-                Next::Frames(wire, frames) => {
-                    self.app.metrics.hub.frames_sent.inc_by(frames as u64);
-                    self.socket.send_wire(&wire).await?;
+        let (mut sent, mut turn) = (0, Turn::Topics);
+        while let Some(next) = self.next_live(turn) {
+            turn = turn.other();
+            // A topic that never falls silent must not keep the session from reading, answering and its deadlines.
+            if sent > AT_ONCE_BYTES_MAX {
+                if let Some(identity) = &self.identity {
+                    identity.registered.send_later();
                 }
-                Next::Missed { topic, count } => {
-                    self.app.metrics.hub.live_missed.inc_by(count);
-                    self.socket.send(&ServerFrame::Missed { topic, count }).await?;
-                }
-                Next::Behind => {
-                    let Some(access) = self.access.clone() else { return Ok(()) };
-                    self.catch_up_from_store(&access).await?;
-                }
+                return self.send_next(next).await;
             }
+            sent += next.bytes();
+            self.send_next(next).await?;
         }
         Ok(())
     }
 
+    async fn send_next(&mut self, next: Next) -> Result<(), End> {
+        match next {
+            Next::Frames(wire, frames) => {
+                self.app.metrics.hub.frames_sent.inc_by(frames as u64);
+                Ok(self.socket.send_wire(&wire).await?)
+            }
+            Next::Missed { topic, count } => {
+                self.app.metrics.hub.live_missed.inc_by(count);
+                Ok(self.socket.send(&ServerFrame::Missed { topic, count }).await?)
+            }
+            Next::Behind => {
+                let Some(access) = self.access.clone() else { return Ok(()) };
+                self.catch_up_from_store(&access).await
+            }
+        }
+    }
+
     /// What is to be sent next. What is for this session alone overtakes the others.
-    fn next_live(&self) -> Option<Next> {
+    fn next_live(&self, turn: Turn) -> Option<Next> {
         let registered = &self.identity.as_ref().filter(|_| self.deposit.is_none())?.registered;
         if registered.has_signal() {
             registered.send_later();
@@ -61,16 +77,22 @@ impl Session {
             let frames = personal.len();
             return Some(Next::Frames(personal, frames));
         }
-        match registered.take_topics() {
-            Some((_, TopicTaken::Frames(bytes, frames))) => return Some(Next::Frames(vec![bytes], frames)),
-            Some((topic, TopicTaken::Missed(count))) => return Some(Next::Missed { topic: topic.to_owned(), count }),
-            Some((_, TopicTaken::Nothing)) | None => {}
-        }
-        self.access.as_ref()?;
-        match registered.take() {
-            Taken::Frames(bytes, frames) => Some(Next::Frames(vec![bytes], frames)),
-            Taken::Behind => Some(Next::Behind),
-            Taken::Nothing => None,
+        let of_topics = || match registered.take_topics()? {
+            (_, TopicTaken::Frames(bytes, frames)) => Some(Next::Frames(vec![bytes], frames)),
+            (topic, TopicTaken::Missed(count)) => Some(Next::Missed { topic: topic.to_owned(), count }),
+            (_, TopicTaken::Nothing) => None,
+        };
+        let of_ring = || {
+            self.access.as_ref()?;
+            match registered.take() {
+                Taken::Frames(bytes, frames) => Some(Next::Frames(vec![bytes], frames)),
+                Taken::Behind => Some(Next::Behind),
+                Taken::Nothing => None,
+            }
+        };
+        match turn {
+            Turn::Topics => of_topics().or_else(of_ring),
+            Turn::Ring => of_ring().or_else(of_topics),
         }
     }
 
@@ -182,6 +204,22 @@ fn scopes_of(grants: &Grants, existing: &BTreeSet<ScopeId>) -> BTreeSet<ScopeId>
     }
 }
 
+/// Whose turn it is first: neither keeps the other back.
+#[derive(Clone, Copy)]
+enum Turn {
+    Topics,
+    Ring,
+}
+
+impl Turn {
+    fn other(self) -> Self {
+        match self {
+            Self::Topics => Self::Ring,
+            Self::Ring => Self::Topics,
+        }
+    }
+}
+
 /// What a session that serves itself has to do next.
 enum Next {
     /// Whole frames; how many.
@@ -190,6 +228,15 @@ enum Next {
     Missed { topic: String, count: u64 },
     /// The ring does not go on where the session is.
     Behind,
+}
+
+impl Next {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Frames(wire, _) => wire.iter().map(Bytes::len).sum(),
+            Self::Missed { .. } | Self::Behind => 0,
+        }
+    }
 }
 
 enum Missed {

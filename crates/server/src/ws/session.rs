@@ -16,7 +16,7 @@ use super::frames::{Allowance, kind_of, malformed, parse};
 use super::pushes::{Answered, Pushes};
 use super::socket::{Gone, Received, Socket};
 use crate::app::App;
-use crate::auth::{AuthError, Verified};
+use crate::auth::{AuthError, Claims, Verified};
 use crate::bus::PresenceEntry;
 use crate::clock;
 use crate::hub::{Admission, Registered, SessionInfo, Signals};
@@ -60,6 +60,8 @@ pub struct Session {
     /// Regrants that have been dealt with.
     pub(super) regrants_seen: u64,
     presence_checks_seen: u64,
+    /// Regrants after which topics and presence were looked at; a `hello` does not.
+    topics_checked: u64,
     syncs_seen: u64,
     pub(super) deposit: Option<Deposit>,
     /// What the client last said of itself.
@@ -95,6 +97,7 @@ pub async fn run(app: Arc<App>, socket: Socket, opened: Opened) {
         access: None,
         regrants_seen: 0,
         presence_checks_seen: 0,
+        topics_checked: 0,
         syncs_seen: 0,
         deposit: None,
         report: None,
@@ -304,7 +307,11 @@ impl Session {
                 return Err(End::Close(CloseCode::Unauthenticated, "another identity"));
             }
             identity.expires_ms = expires_ms;
-            return Ok(());
+            identity.registered.renew(claims.sid, claims.issued_ms());
+            if verified.is_deposit {
+                return self.begin_deposit(Code::DeviceRevoked, "This device has been revoked.").await;
+            }
+            return self.check_sign_in(&verified.claims).await;
         }
         let info = SessionInfo {
             connection_id: self.connection_id,
@@ -337,7 +344,16 @@ impl Session {
         if is_revoked {
             return self.begin_deposit(Code::DeviceRevoked, "This device has been revoked.").await;
         }
-        Ok(())
+        self.check_sign_in(&verified.claims).await
+    }
+
+    /// Ends the session when its sign-in ended after its token was checked and before there was anybody to signal.
+    async fn check_sign_in(&mut self, claims: &Claims) -> Result<(), End> {
+        if !self.app.auth.revocations.is_signed_out(claims) {
+            return Ok(());
+        }
+        self.socket.send(&ServerFrame::Error { problem: AuthError::SignedOut.problem() }).await?;
+        Err(End::Close(CloseCode::Unauthenticated, "signed out"))
     }
 
     fn presence_entry(&self, principal: &Principal) -> PresenceEntry {
@@ -402,10 +418,13 @@ impl Session {
             let entities = signals.sync_entities.iter().cloned().collect();
             self.socket.send(&ServerFrame::SyncNow { entities }).await?;
         }
-        if signals.regrants > self.regrants_seen && self.deposit.is_none() {
-            self.regrants_seen = signals.regrants;
+        if signals.regrants > self.topics_checked {
+            self.topics_checked = signals.regrants;
             self.check_topics().await?;
             self.check_presence().await?;
+        }
+        if signals.regrants > self.regrants_seen && self.deposit.is_none() {
+            self.regrants_seen = signals.regrants;
             return self.regrant().await;
         }
         Ok(())

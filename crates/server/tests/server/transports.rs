@@ -175,6 +175,23 @@ async fn tra_2_the_end_of_a_session_reaches_the_poll() {
 }
 
 #[tokio::test]
+async fn tra_2_there_is_one_poll_at_a_time() {
+    let world = World::start().await;
+    let mut channel = Channel::poll(&world.user("ann").await).await;
+    let nothing = json!([]);
+    let waiting = channel.post("?wait_ms=3000", &nothing);
+    let other = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        channel.post("?wait_ms=0", &json!([])).await
+    };
+    let (first, second) = tokio::join!(waiting, other);
+    assert_eq!(first.expect(200)["frames"], json!([]));
+    second.expect_problem(400, "malformed");
+    channel.send(json!({"type": "heartbeat"})).await;
+    assert_eq!(channel.next().await.unwrap()["type"], "heartbeat_ack", "the channel lives on");
+}
+
+#[tokio::test]
 async fn tra_3_what_is_wrong_is_said_and_the_session_goes_on() {
     let world = World::start().await;
     let ann = world.user("ann").await;
