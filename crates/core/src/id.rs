@@ -70,6 +70,10 @@ uuid_id!(
     MutationId
 );
 uuid_id!(
+    /// A message, minted by its sender (UUIDv7); receivers know by it what they have had (spec MSG-3).
+    MessageId
+);
+uuid_id!(
     /// Identity of a server's data, across restarts and restores.
     BackendId
 );

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod engine;
 pub mod id;
 pub mod merge;
+pub mod messages;
 pub mod principal;
 pub mod protocol;
 pub mod record;

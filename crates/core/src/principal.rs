@@ -8,13 +8,31 @@ use smol_str::SmolStr;
 use crate::id::{ClientId, DeviceId, ScopeId, UserId, WorkspaceId};
 
 /// How the person's program is deployed (glossary: deployment mode).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeploymentMode {
     WebApp,
     BrowserExtension,
     LocalInstall,
     MobileApp,
+}
+
+impl DeploymentMode {
+    pub const ALL: [Self; 4] = [Self::WebApp, Self::BrowserExtension, Self::LocalInstall, Self::MobileApp];
+
+    /// As it stands in paths, frames, columns and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WebApp => "web_app",
+            Self::BrowserExtension => "browser_extension",
+            Self::LocalInstall => "local_install",
+            Self::MobileApp => "mobile_app",
+        }
+    }
+
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text)
+    }
 }
 
 /// Which records a member may read.

@@ -411,7 +411,7 @@ fn ses_2_ses_3_every_frame_reads_and_writes_as_in_the_vectors() {
         // `Value` keeps members in name order: equal text is equal content.
         assert_eq!(written.to_string(), text, "{name}");
     }
-    let client = ["auth", "hello", "push", "ack", "verify", "fetch", "heartbeat"];
+    let client = ["auth", "hello", "push", "ack", "verify", "fetch", "inbox", "msg", "msg_ack", "heartbeat"];
     let server = [
         "welcome",
         "grant",
@@ -424,6 +424,8 @@ fn ses_2_ses_3_every_frame_reads_and_writes_as_in_the_vectors() {
         "slow_down",
         "goodbye",
         "purge",
+        "msg",
+        "msg_receipt",
         "error",
     ];
     let client = client.iter().map(|name| format!("Client {name}"));

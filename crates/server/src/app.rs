@@ -18,6 +18,7 @@ use crate::observe::Metrics;
 use crate::presence::Presence;
 use crate::push::RestClients;
 use crate::reports::Reports;
+use crate::router::Router;
 use crate::ws::Channels;
 
 /// The running server, behind an `Arc` in every handler.
@@ -34,6 +35,7 @@ pub struct App {
     pub channels: Channels,
     /// For requests that another node has to answer.
     pub forwarding: reqwest::Client,
+    pub router: Arc<Router>,
     /// What other nodes have committed goes to this node's sessions by it.
     pub reach: Reach,
     pub metrics: Arc<Metrics>,

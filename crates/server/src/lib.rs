@@ -27,6 +27,7 @@ mod provision;
 mod push;
 pub mod random;
 mod reports;
+pub mod router;
 pub mod server;
 mod webhooks;
 mod ws;

@@ -20,6 +20,8 @@ const REPORTS_EVERY: Duration = Duration::from_secs(5);
 const GAUGES_EVERY: Duration = Duration::from_secs(15);
 /// Clients not heard of for longer count no more; milliseconds.
 const BACKLOG_MS: u64 = 3_600_000;
+/// How late a message may be found to have run out of time; it is not delivered any more in any case.
+const MESSAGES_EVERY: Duration = Duration::from_secs(2);
 const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3_600);
 /// How long the log, tombstones and departures are kept; milliseconds (90 days).
 const RETENTION_MS: u64 = 90 * 86_400_000;
@@ -53,15 +55,22 @@ async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     let mut reports = tokio::time::interval(REPORTS_EVERY);
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING_EVERY);
     let mut gauges = tokio::time::interval(GAUGES_EVERY);
+    let mut messages = tokio::time::interval(MESSAGES_EVERY);
     loop {
         let is_last = tokio::select! {
             _ = reports.tick() => false,
+            _ = messages.tick() => {
+                logged("messages", app.router.expire().await);
+                false
+            }
             _ = housekeeping.tick() => {
                 logged("housekeeping", housekeep(&app).await);
+                logged("history", app.router.forget().await);
                 false
             }
             _ = gauges.tick() => {
                 logged("gauges", gauge(&app).await);
+                logged("message gauges", app.router.gauge().await);
                 false
             }
             () = stop_asked(&mut stopped) => true,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use syncline_core::id::WorkspaceId;
 use syncline_core::storage::StoreResult;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::app::App;
@@ -24,6 +24,9 @@ const REVOCATIONS_ALONE_MS: u64 = 2_000;
 /// The same while the bus works.
 const REVOCATIONS_CONNECTED_MS: u64 = 60_000;
 
+/// Word of other nodes' messages that waits. More is dropped: stored messages are found by looking, others are lost.
+const RELAYED_MAX: usize = 1_024;
+
 /// The tasks that listen and look.
 pub struct Nodes {
     tasks: Vec<JoinHandle<()>>,
@@ -34,8 +37,10 @@ impl Nodes {
     pub fn start(app: &Arc<App>, is_shared: bool) -> Self {
         let resumed = Arc::new(Notify::new());
         let telling = Arc::clone(&app.presence).run(Arc::clone(&app.hub), app.db.clone());
-        let listening = listen(Arc::clone(app), app.bus.subscribe(), Arc::clone(&resumed));
-        let mut tasks = vec![tokio::spawn(listening), tokio::spawn(telling)];
+        let (relayed, waiting) = mpsc::channel(RELAYED_MAX);
+        let listening = listen(Arc::clone(app), app.bus.subscribe(), (Arc::clone(&resumed), relayed));
+        let relaying = relay(Arc::clone(app), waiting);
+        let mut tasks = vec![tokio::spawn(listening), tokio::spawn(relaying), tokio::spawn(telling)];
         if is_shared {
             let watch = Watch { app: Arc::clone(app), resumed, revocations_ms: clock::now_ms() };
             tasks.push(tokio::spawn(watch.run()));
@@ -50,14 +55,35 @@ impl Nodes {
 }
 
 /// Hears the bus until it is closed. Never waits for the database, so that a revocation does not.
-async fn listen(app: Arc<App>, mut events: Subscription, resumed: Arc<Notify>) {
+async fn listen(app: Arc<App>, mut events: Subscription, (resumed, relayed): (Arc<Notify>, mpsc::Sender<BusEvent>)) {
     while let Some(event) = events.next().await {
         app.presence.hear(&event);
         match event {
             BusEvent::Hint { workspace_id, seq } => app.reach.reached(&workspace_id, seq),
+            // Both ask the database or wait for followers.
+            event @ (BusEvent::Mail { .. } | BusEvent::Live { .. }) => drop(relayed.try_send(event)),
             BusEvent::Revoked(revoked) => revoke(&app, Some(&revoked.workspace_id), &revoked.revocation),
             BusEvent::Resumed(_) => resumed.notify_one(),
             BusEvent::Entered { .. } | BusEvent::Left { .. } | BusEvent::NodeJoined(_) | BusEvent::NodeLeft { .. } => {}
+        }
+    }
+}
+
+/// Looks for messages that other nodes stored, and hands on those that they did not store, in order.
+async fn relay(app: Arc<App>, mut waiting: mpsc::Receiver<BusEvent>) {
+    while let Some(event) = waiting.recv().await {
+        match event {
+            BusEvent::Mail { workspace_id, head } => unread(app.router.reached(&workspace_id, head).await),
+            BusEvent::Live { workspace_id, to, frame } => {
+                app.router.deliver_relayed(&workspace_id, &to, &frame).await;
+            }
+            BusEvent::Hint { .. }
+            | BusEvent::Revoked(_)
+            | BusEvent::Resumed(_)
+            | BusEvent::Entered { .. }
+            | BusEvent::Left { .. }
+            | BusEvent::NodeJoined(_)
+            | BusEvent::NodeLeft { .. } => {}
         }
     }
 }
@@ -89,6 +115,7 @@ impl Watch {
     }
 
     async fn look(&mut self) {
+        unread(self.app.router.look().await);
         let db = self.app.db.clone();
         let heads = tokio::task::spawn_blocking(move || db.heads()).await;
         match heads {
@@ -124,6 +151,12 @@ impl Watch {
                 tracing::warn!(event = "revocations_unread", %error, "revocations could not be read; it is tried again");
             }
         }
+    }
+}
+
+fn unread(looked: StoreResult<()>) {
+    if let Err(error) = looked {
+        tracing::warn!(event = "messages_unread", %error, "messages of other nodes could not be looked for; it is tried again");
     }
 }
 

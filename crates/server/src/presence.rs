@@ -108,7 +108,11 @@ impl Presence {
                     state.unread = state.known.clone();
                     true
                 }
-                BusEvent::Hint { .. } | BusEvent::Revoked(_) | BusEvent::NodeJoined(_) => false,
+                BusEvent::Hint { .. }
+                | BusEvent::Mail { .. }
+                | BusEvent::Live { .. }
+                | BusEvent::Revoked(_)
+                | BusEvent::NodeJoined(_) => false,
             }
         };
         if is_changed {

@@ -28,6 +28,7 @@ use crate::observe::Metrics;
 use crate::presence::Presence;
 use crate::push::RestClients;
 use crate::reports::Reports;
+use crate::router::{Router, RouterParts};
 use crate::webhooks::Webhooks;
 use crate::ws::Channels;
 
@@ -96,6 +97,16 @@ impl Server {
         let hub = Arc::new(Hub::new(&config.sockets, Arc::clone(&metrics)));
         let (audit, audit_writer) = Audit::start(store.auth());
         let auth = identity(&config, store.auth(), &db, (&bus, &audit), &metrics).await?;
+        let router = RouterParts {
+            config: config.messages.clone(),
+            types: config.messages.message_types()?,
+            store: store.messages(),
+            db: db.clone(),
+            devices: store.auth(),
+            hub: Arc::clone(&hub),
+            bus: bus.clone(),
+            metrics: Arc::clone(&metrics),
+        };
         let publisher = Publisher::spawn(Arc::clone(&hub), db.clone()).map_err(ServerError::Thread)?;
         let (publish, hints) = (publisher.sender(), bus.clone());
         let writer = Writer::spawn(WriterParts {
@@ -120,6 +131,7 @@ impl Server {
             channels: Channels::default(),
             forwarding: forwarding_client()?,
             presence: Arc::new(Presence::new(bus.clone())),
+            router: Router::start(router).map_err(ServerError::Thread)?,
             started: clock::instant(),
             config,
             db,
@@ -193,6 +205,7 @@ impl Server {
         app.bus.close().await;
         let closing = tokio::task::spawn_blocking(move || {
             app.writer.stop();
+            app.router.stop();
             publisher.stop();
         });
         if closing.await.is_err() {

@@ -162,7 +162,10 @@ impl Server {
             ClientFrame::Auth { .. }
             | ClientFrame::Sub { .. }
             | ClientFrame::Unsub { .. }
-            | ClientFrame::Presence { .. } => Vec::new(),
+            | ClientFrame::Presence { .. }
+            | ClientFrame::Inbox {}
+            | ClientFrame::Msg(_)
+            | ClientFrame::MsgAck { .. } => Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use syncline_core::schema::Schema;
 use syncline_core::storage::{Read, Store, StoreResult, Wanted, WriteSet};
 
 use crate::database_auth::DatabaseAuth;
+use crate::messages::DatabaseMessages;
 use crate::postgres::{PostgresOptions, PostgresReader, PostgresStore};
 use crate::sqlite::{ChainReport, CheckReport, SqliteOptions, SqliteReader, SqliteStore};
 use crate::transfer;
@@ -70,6 +71,14 @@ impl Database {
         match self {
             Self::Sqlite(store) => DatabaseAuth::Sqlite(store.auth()),
             Self::Postgres(store) => DatabaseAuth::Postgres(store.auth()),
+        }
+    }
+
+    /// The messages of the same database.
+    pub fn messages(&self) -> DatabaseMessages {
+        match self {
+            Self::Sqlite(store) => DatabaseMessages::Sqlite(store.messages()),
+            Self::Postgres(store) => DatabaseMessages::Postgres(store.messages()),
         }
     }
 

@@ -1,11 +1,12 @@
-//! The only crate that speaks SQL: adapters of the storage contracts in `syncline_core`, and the tables of identity that
-//! share their database.
+//! The only crate that speaks SQL: adapters of the storage contracts in `syncline_core`, and the tables of identity and of
+//! messages that share their database.
 //!
 //! Start reading at [`Database`], [`sqlite::SqliteStore`] and [`postgres::PostgresStore`]. Every adapter passes
 //! `syncline_core::storage::contract` (invariant 11).
 
 mod database;
 mod database_auth;
+pub mod messages;
 pub mod postgres;
 pub mod sqlite;
 mod timing;
@@ -14,6 +15,7 @@ mod url;
 
 pub use database::{Database, DatabaseOptions, DatabaseReader};
 pub use database_auth::DatabaseAuth;
+pub use messages::DatabaseMessages;
 pub use postgres::{PostgresOptions, PostgresReader, PostgresStore};
 pub use sqlite::{AuthStore, SqliteOptions, SqliteReader, SqliteReplica, SqliteStore};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl, PostgresUrl};

@@ -16,6 +16,7 @@ const SECTIONS: &[&str] = &[
     "tokens",
     "supabase",
     "bus",
+    "messages",
     "metrics",
     "audit",
     "alerts",

@@ -38,6 +38,17 @@ pub fn access_of(
     access_from(schema, user, read.record(MEMBERS, member_id(workspace, user))?, find_teams)
 }
 
+/// The people of the user's teams, up to [`TEAMS_MAX`] of each of as many teams.
+pub fn team_mates_of(read: &dyn Read, user: UserId) -> StoreResult<BTreeSet<UserId>> {
+    let mut mates = BTreeSet::new();
+    for id in read.find(TEAMS, "member_ids", &Value::String(user.to_string()), TEAMS_MAX)? {
+        let Some(team) = read.record(TEAMS, id)?.filter(|team| !team.is_deleted) else { continue };
+        let members = team.fields.get("member_ids").and_then(Value::as_array).into_iter().flatten();
+        mates.extend(members.filter_map(Value::as_str).take(TEAMS_MAX).filter_map(|id| id.parse::<UserId>().ok()));
+    }
+    Ok(mates)
+}
+
 /// As [`access_of`], over the member record and a way to find the user's teams.
 pub(super) fn access_from(
     schema: &Schema,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::ScopeId;
+use crate::id::{MessageId, ScopeId};
 
 /// What a client does about an error. Behaviour follows the class, never an HTTP status.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -127,6 +127,9 @@ pub struct Problem {
     pub request_id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_seq: Option<u64>,
+    /// In answer to `msg`: the message it names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageId>,
     /// In answer to `verify` and `fetch`: the scope they named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<ScopeId>,
@@ -150,6 +153,7 @@ impl Problem {
             retry_ms: None,
             request_id: None,
             client_seq: None,
+            message_id: None,
             scope: None,
             topic: None,
             entity: None,

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::codes::{Code, Problem};
 use crate::change::{Mutation, Outcome};
 use crate::digest::Digest;
-use crate::id::{BackendId, ClientId, DeviceId, RecordId, ScopeId, UserId};
+use crate::id::{BackendId, ClientId, DeviceId, MessageId, RecordId, ScopeId, UserId};
+use crate::messages::{Message, Priority, Receipt, Target};
 use crate::principal::DeploymentMode;
-use crate::{Name, Seq, SharedFields, TimestampMs};
+use crate::{Name, Seq, SharedFields, TimestampMs, Value};
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -52,7 +53,27 @@ pub enum ClientFrame {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         is_editing: bool,
     },
+    /// Opens the inbox: from now on messages for this device come, and receipts of those it sent (spec MSG-6).
+    Inbox {},
+    Msg(SendMessage),
+    /// These messages are safe on the device, or done with (spec MSG-6).
+    MsgAck {
+        ids: Vec<MessageId>,
+    },
     Heartbeat {},
+}
+
+/// A message as its sender writes it (spec MSG-1).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SendMessage {
+    pub id: MessageId,
+    pub message_type: Name,
+    pub to: Target,
+    pub payload: Value,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_ms: Option<u64>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -167,6 +188,10 @@ pub enum ServerFrame {
         code: Code,
         reason: String,
     },
+    /// A message for this device; comes again until it is acknowledged (spec MSG-6).
+    Msg(Message),
+    /// What became of a message of this device (spec MSG-7).
+    MsgReceipt(Receipt),
     Error {
         problem: Problem,
     },

@@ -51,3 +51,11 @@ pub const BACKOFF_MAX_MS: u64 = 60_000;
 /// Protocol versions this build speaks.
 pub const PROTO_MIN: u32 = 1;
 pub const PROTO_MAX: u32 = 1;
+/// Messages of one session that are on their way to the store. More: not read until one is.
+pub const MESSAGES_SENDING_MAX: usize = 64;
+/// Messages of each priority that a session is sent before it acknowledges the first. More: wait in the store.
+pub const MESSAGES_WINDOW: usize = 32;
+/// Ids of one `msg_ack`. More: `malformed`.
+pub const MESSAGE_ACKS_MAX: usize = 256;
+/// Devices that one message may go to. More: `too_large`.
+pub const MESSAGE_DEVICES_MAX: usize = 10_000;

@@ -45,6 +45,7 @@ struct Waiting {
     resumed: Option<ResumeCause>,
     events: VecDeque<BusEvent>,
     hints: BTreeMap<WorkspaceId, Seq>,
+    mail: BTreeMap<WorkspaceId, u64>,
     is_closed: bool,
 }
 
@@ -135,15 +136,22 @@ impl Waiting {
                 let newest = self.hints.entry(workspace_id).or_insert(seq);
                 *newest = seq.max(*newest);
             }
-            other @ (BusEvent::Entered { .. }
+            BusEvent::Mail { workspace_id, head } => {
+                let newest = self.mail.entry(workspace_id).or_insert(head);
+                *newest = head.max(*newest);
+            }
+            other @ (BusEvent::Live { .. }
+            | BusEvent::Entered { .. }
             | BusEvent::Left { .. }
             | BusEvent::NodeJoined(_)
             | BusEvent::NodeLeft { .. }) => self.events.push_back(other),
         }
-        let is_full = self.events.len() > MAILBOX_EVENTS_MAX || self.hints.len() > MAILBOX_HINTS_MAX;
+        let is_full =
+            self.events.len() > MAILBOX_EVENTS_MAX || self.hints.len().max(self.mail.len()) > MAILBOX_HINTS_MAX;
         if is_full {
             self.events.clear();
             self.hints.clear();
+            self.mail.clear();
         }
         while self.revocations.len() > REVOCATIONS_MAX {
             self.revocations.pop_front();
@@ -159,7 +167,11 @@ impl Waiting {
         let revoked = self.revocations.pop_front().map(BusEvent::Revoked);
         let resumed = revoked.or_else(|| self.resumed.take().map(BusEvent::Resumed));
         let event = resumed.or_else(|| self.events.pop_front());
-        event.or_else(|| self.hints.pop_first().map(|(workspace_id, seq)| BusEvent::Hint { workspace_id, seq }))
+        let hint = |hints: &mut BTreeMap<_, _>| {
+            hints.pop_first().map(|(workspace_id, seq)| BusEvent::Hint { workspace_id, seq })
+        };
+        let event = event.or_else(|| hint(&mut self.hints));
+        event.or_else(|| self.mail.pop_first().map(|(workspace_id, head)| BusEvent::Mail { workspace_id, head }))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bytes::Bytes;
 use syncline_core::Seq;
 use syncline_core::id::WorkspaceId;
+use syncline_core::messages::Target;
 
 use super::message::{BusEvent, NodeId, NodeInfo, PresenceEntry, Revoked};
 use super::node::Node;
@@ -56,6 +57,19 @@ impl LocalBus {
         for other in self.others() {
             self.node.counters.hints_sent.add(1);
             other.events.send(BusEvent::Hint { workspace_id: workspace_id.clone(), seq });
+        }
+    }
+
+    pub fn mail(&self, workspace_id: &WorkspaceId, head: u64) {
+        for other in self.others() {
+            other.events.send(BusEvent::Mail { workspace_id: workspace_id.clone(), head });
+        }
+    }
+
+    pub fn live(&self, workspace_id: &WorkspaceId, to: &Target, frame: &str) {
+        for other in self.others() {
+            let (to, frame) = (to.clone(), frame.to_owned());
+            other.events.send(BusEvent::Live { workspace_id: workspace_id.clone(), to, frame });
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use syncline_core::id::{ClientId, DeviceId, UserId, WorkspaceId};
+use syncline_core::messages::Target;
 use syncline_core::principal::DeploymentMode;
 use syncline_core::{Seq, TimestampMs};
 use uuid::Uuid;
@@ -99,6 +100,17 @@ pub enum BusEvent {
     Hint {
         workspace_id: WorkspaceId,
         seq: Seq,
+    },
+    /// Another node stored messages, or what became of them, up to this number, at least. As hints.
+    Mail {
+        workspace_id: WorkspaceId,
+        head: u64,
+    },
+    /// A message that is not stored, from another node, as its frame's JSON. May be lost.
+    Live {
+        workspace_id: WorkspaceId,
+        to: Target,
+        frame: String,
     },
     /// From any node, also the own one; each once.
     Revoked(Revoked),

@@ -35,6 +35,7 @@ pub use roster::PRESENCE_NODE_MAX;
 pub use session::{SESSION_CACHE_BYTES_MAX, SESSION_KEY_BYTES_MAX, SESSION_TTL_MS_MAX, SESSION_VALUE_BYTES_MAX};
 use syncline_core::Seq;
 use syncline_core::id::WorkspaceId;
+use syncline_core::messages::Target;
 use uuid::Uuid;
 
 use crate::config::BusConfig;
@@ -144,6 +145,25 @@ impl Bus {
         match &self.backend {
             Backend::Local(local) => local.hint(workspace_id, seq),
             Backend::Redis(redis) => redis.hint(workspace_id, seq),
+        }
+    }
+
+    /// Tells the other nodes that a workspace's messages have reached the number `head`. Never waits; O(1).
+    pub fn mail(&self, workspace_id: &WorkspaceId, head: u64) {
+        match &self.backend {
+            Backend::Local(local) => local.mail(workspace_id, head),
+            Backend::Redis(redis) => redis.mail(workspace_id, head),
+        }
+    }
+
+    /// Hands a message that is not stored to the other nodes. `Degraded`: they do not get it. Waits at most `command_ms`.
+    pub async fn live(&self, workspace_id: &WorkspaceId, to: &Target, frame: String) -> Reach {
+        match &self.backend {
+            Backend::Local(local) => {
+                local.live(workspace_id, to, &frame);
+                Reach::Deployment
+            }
+            Backend::Redis(redis) => redis.live(workspace_id, to, frame).await,
         }
     }
 

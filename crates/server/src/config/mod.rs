@@ -9,6 +9,7 @@ mod edge;
 mod env;
 mod http;
 mod log;
+mod messages;
 mod metrics;
 mod rates;
 mod report;
@@ -29,6 +30,7 @@ pub use edge::{EdgeConfig, Network, Origin, ProxyHeader, Token};
 pub use env::Environment;
 pub use http::HttpConfig;
 pub use log::{LogConfig, LogFormat};
+pub use messages::MessagesConfig;
 pub use metrics::{METRICS_PORT, MetricsConfig};
 pub use rates::RatesConfig;
 pub use report::{Loaded, REDACTED, Setting, Source, VARIABLES};
@@ -51,6 +53,7 @@ pub struct Config {
     pub tokens: TokensConfig,
     pub supabase: SupabaseConfig,
     pub bus: BusConfig,
+    pub messages: MessagesConfig,
     pub metrics: MetricsConfig,
     pub audit: AuditConfig,
     pub alerts: AlertsConfig,
@@ -101,6 +104,7 @@ impl Config {
         self.audit.check()?;
         self.alerts.check()?;
         self.webhooks.check()?;
+        self.messages.check()?;
         if self.deployment.is_production() { self.check_production() } else { Ok(()) }
     }
 

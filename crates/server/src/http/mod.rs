@@ -11,6 +11,7 @@ mod entities;
 mod health;
 mod hooks;
 mod limit;
+mod messages;
 mod metrics;
 mod outcome;
 mod presence;
@@ -52,7 +53,11 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(sync_routes())
         .route("/api/presence", get(presence::connected))
         .route("/api/presence/{entity}/{id}", get(presence::viewers))
-        .merge(entity_routes())
+        .merge(message_routes())
+        .merge(search_routes())
+        .merge(entity_routes("/api/{entity}"))
+        // Records of an entity whose name is taken above, such as `messages`.
+        .merge(entity_routes("/api/records/{entity}"))
         .merge(console::router());
     if app.config.metrics.is_enabled && app.config.metrics.is_on_main_port {
         routes = routes.route("/metrics", get(metrics::metrics));
@@ -125,14 +130,28 @@ fn sync_routes() -> Router<Arc<App>> {
         .route("/api/sync/rejected", get(sync::rejected))
 }
 
-fn entity_routes() -> Router<Arc<App>> {
+fn message_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/messages", get(messages::list).post(messages::send))
+        .route("/api/messages/types", get(messages::types))
+        .route("/api/messages/ack", post(messages::acknowledge))
+        .route("/api/messages/dead-letters", get(messages::dead_letters))
+        .route("/api/messages/{id}", get(messages::get))
+        .route("/api/messages/{id}/replay", post(messages::replay))
+}
+
+fn search_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api/contacts/search", get(entities::search))
         .route("/api/contacts/enhanced-search", get(entities::enhanced_search))
         .route("/api/leads/by-contact/{id}", get(entities::leads_by_contact))
-        .route("/api/{entity}", get(entities::list).post(entities::create))
-        .route("/api/{entity}/bulk", post(entities::bulk))
-        .route("/api/{entity}/{id}", get(entities::get).patch(entities::update).delete(entities::delete))
+}
+
+fn entity_routes(base: &str) -> Router<Arc<App>> {
+    Router::new()
+        .route(base, get(entities::list).post(entities::create))
+        .route(&format!("{base}/bulk"), post(entities::bulk))
+        .route(&format!("{base}/{{id}}"), get(entities::get).patch(entities::update).delete(entities::delete))
 }
 
 /// Headers that cost nothing and close doors: answers are data, never pages, and are not kept by caches between us.

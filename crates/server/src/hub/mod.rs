@@ -76,6 +76,18 @@ impl Hub {
         workspace.signal(|session| session.device_id == device_id, |signals| signals.purge(Code::DeviceRevoked, reason))
     }
 
+    /// Tells the sessions of these devices, or all of a workspace, to look for messages. Returns how many.
+    pub fn mail(&self, workspace_id: &WorkspaceId, devices: Option<&BTreeSet<DeviceId>>) -> usize {
+        let Some(workspace) = self.existing(workspace_id) else { return 0 };
+        let is_meant = |session: &SessionInfo| devices.is_none_or(|devices| devices.contains(&session.device_id));
+        workspace.signal(is_meant, Signals::mail)
+    }
+
+    /// Whether sessions of a workspace are here, who would want to know.
+    pub fn has_sessions(&self, workspace_id: &WorkspaceId) -> bool {
+        self.existing(workspace_id).is_some_and(|workspace| workspace.sessions() > 0)
+    }
+
     /// Closes the sockets of an ended sign-in. Returns how many.
     pub fn end_sign_in(&self, workspace_id: &WorkspaceId, is_ended: impl Fn(&SessionInfo) -> bool) -> usize {
         self.existing(workspace_id).map_or(0, |workspace| workspace.signal(is_ended, Signals::sign_out))

@@ -25,6 +25,8 @@ pub struct Signals {
     pub syncs: u64,
     /// What they asked for the last time; none: everything.
     pub sync_entities: BTreeSet<Name>,
+    /// Said so often that messages or receipts for the device may be in the store.
+    pub mails: u64,
     /// The node is going away; come back after this many milliseconds.
     pub drain_retry_ms: Option<u64>,
 }
@@ -42,6 +44,7 @@ impl Default for Signals {
             presence_checks: 0,
             syncs: 0,
             sync_entities: BTreeSet::new(),
+            mails: 0,
             drain_retry_ms: None,
         }
     }
@@ -61,6 +64,9 @@ impl Signals {
     }
     pub(super) fn check_presence(&mut self) {
         self.presence_checks += 1;
+    }
+    pub(super) fn mail(&mut self) {
+        self.mails += 1;
     }
     pub(super) fn sign_out(&mut self) {
         self.is_signed_out = true;

@@ -64,6 +64,8 @@ pub struct SessionInfo {
 
 pub(super) struct Member {
     pub(super) info: SessionInfo,
+    /// Whether it wants messages.
+    has_inbox: bool,
     signals: watch::Sender<Signals>,
     seat: Arc<Seat>,
     /// What it was last told it may do; `None` before `hello`.
@@ -119,7 +121,7 @@ impl WorkspaceHub {
         state.by_connection.insert(info.connection_id, id);
         let (signals, receiver) = watch::channel(Signals::default());
         let seat = Arc::new(Seat::new(outlet));
-        state.sessions.insert(id, Member { info, signals, seat: Arc::clone(&seat), access: None });
+        state.sessions.insert(id, Member { info, has_inbox: false, signals, seat: Arc::clone(&seat), access: None });
         Ok(Registered {
             hub: Arc::clone(self),
             id,
@@ -141,15 +143,24 @@ impl WorkspaceHub {
     /// Sends a frame to each of the sessions that `is_meant`, alone; an urgent one before what waits for it. Returns how
     /// many it went to; those for whom too much waits already do not count.
     pub fn send_direct(&self, frame: &Encoded, is_urgent: bool, is_meant: impl Fn(&SessionInfo) -> bool) -> usize {
+        self.send_where(frame, is_urgent, |member| is_meant(&member.info))
+    }
+
+    fn send_where(&self, frame: &Encoded, is_urgent: bool, is_meant: impl Fn(&Member) -> bool) -> usize {
         let seats: Vec<Arc<Seat>> = {
             let state = self.lock();
-            let meant = state.sessions.values().filter(|member| is_meant(&member.info));
+            let meant = state.sessions.values().filter(|member| is_meant(member));
             meant.map(|member| Arc::clone(&member.seat)).collect()
         };
         let posted = seats.iter().map(|seat| seat.post(frame.wire(), is_urgent));
         let sent = posted.filter(|posted| *posted == Posted::Sent).count();
         self.metrics.hub.frames_sent.inc_by(sent as u64);
         sent
+    }
+
+    /// As [`WorkspaceHub::send_direct`], to those with an open inbox.
+    pub fn send_message(&self, frame: &Encoded, is_urgent: bool, is_meant: impl Fn(&SessionInfo) -> bool) -> usize {
+        self.send_where(frame, is_urgent, |member| member.has_inbox && is_meant(&member.info))
     }
 
     /// Sends a frame to one connection alone, as [`WorkspaceHub::send_direct`]; false: it is not here, or too much waits.
@@ -268,6 +279,13 @@ impl State {
 impl Registered {
     pub fn hub(&self) -> &Arc<WorkspaceHub> {
         &self.hub
+    }
+
+    /// From now on messages are for this session too.
+    pub fn open_inbox(&self) {
+        if let Some(member) = self.hub.lock().sessions.get_mut(&self.id) {
+            member.has_inbox = true;
+        }
     }
 
     /// Puts the session into the audience of `access`, at the end of its ring. False, and nothing happened: access has

@@ -8,6 +8,7 @@ mod deposit;
 mod frames;
 mod hello;
 mod live;
+mod messages;
 mod pushes;
 mod session;
 mod socket;
@@ -15,4 +16,5 @@ mod topics;
 mod upgrade;
 
 pub use channels::{Channels, events, poll, post};
+pub use topics::may_follow;
 pub use upgrade::upgrade;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::deposit::Deposit;
 use super::frames::{Allowance, kind_of, malformed, parse};
+use super::messages::{Mail, Stored, can_read, next_stored};
 use super::pushes::{Answered, Pushes};
 use super::socket::{Gone, Received, Socket};
 use crate::app::App;
@@ -56,6 +57,8 @@ pub struct Session {
     pub(super) connection_id: Uuid,
     pub(super) identity: Option<Identity>,
     pub(super) pushes: Pushes,
+    /// Made with the first word about messages.
+    pub(super) mail: Option<Box<Mail>>,
     pub(super) access: Option<Access>,
     /// Regrants that have been dealt with.
     pub(super) regrants_seen: u64,
@@ -94,6 +97,7 @@ pub async fn run(app: Arc<App>, socket: Socket, opened: Opened) {
         connection_id,
         identity: None,
         pushes: Pushes::default(),
+        mail: None,
         access: None,
         regrants_seen: 0,
         presence_checks_seen: 0,
@@ -123,6 +127,7 @@ pub async fn run(app: Arc<App>, socket: Socket, opened: Opened) {
 enum Event {
     Received(Received),
     Answered(Answered),
+    Stored(Stored),
     Live,
     Signals,
     Deadline,
@@ -144,6 +149,7 @@ impl Session {
         match event {
             Event::Received(received) => self.received(received).await,
             Event::Answered(answered) => self.answered(answered).await,
+            Event::Stored(stored) => self.stored(stored).await,
             Event::Live => self.send_live().await,
             Event::Signals => self.signalled().await,
             Event::Deadline => self.check_deadlines().await,
@@ -152,7 +158,7 @@ impl Session {
 
     async fn next_event(&mut self) -> Event {
         let deadline = tokio::time::Instant::from_std(self.next_deadline());
-        let can_read = !self.pushes.is_full();
+        let can_read = !self.pushes.is_full() && can_read(self.mail.as_deref());
         let is_served = self.deposit.is_none();
         let mut registered = self.identity.as_mut().map(|identity| &mut identity.registered);
         let is_due = is_served && registered.as_ref().is_some_and(|registered| !registered.park());
@@ -161,6 +167,7 @@ impl Session {
             () = std::future::ready(()), if is_due => Event::Live,
             event = hub_event(registered.as_deref_mut()) => event,
             answered = self.pushes.next() => Event::Answered(answered),
+            stored = next_stored(self.mail.as_deref_mut()) => Event::Stored(stored),
             received = self.socket.receive(), if can_read => Event::Received(received),
             () = tokio::time::sleep_until(deadline) => Event::Deadline,
         };
@@ -188,11 +195,12 @@ impl Session {
                 clock::instant() + Duration::from_millis(left_ms.min(sockets.connection_timeout_ms))
             }
         };
-        let first = first.min(dead);
+        let first = first.min(dead).min(self.mail_deadline().unwrap_or(dead));
         self.deposit.as_ref().map_or(first, |deposit| first.min(deposit.ends))
     }
 
     async fn check_deadlines(&mut self) -> Result<(), End> {
+        self.check_in_flight().await?;
         let (now, sockets) = (clock::instant(), &self.app.config.sockets);
         if now.saturating_duration_since(self.heard) >= Duration::from_millis(sockets.connection_timeout_ms) {
             return Err(End::Close(CloseCode::Dead, "nothing was heard for too long"));
@@ -260,6 +268,9 @@ impl Session {
             ClientFrame::Sub { topic } => self.sub(topic).await,
             ClientFrame::Unsub { topic } => self.unsub(topic).await,
             ClientFrame::Presence { record, is_editing } => self.presence(record, is_editing).await,
+            ClientFrame::Inbox {} => self.inbox().await,
+            ClientFrame::Msg(message) => self.msg(message).await,
+            ClientFrame::MsgAck { ids } => self.msg_ack(ids).await,
             ClientFrame::Heartbeat {} => {
                 Ok(self.socket.send(&ServerFrame::HeartbeatAck { server_ms: clock::now_ms() }).await?)
             }
@@ -409,6 +420,7 @@ impl Session {
         if let Some(retry_ms) = signals.drain_retry_ms {
             return self.drain(retry_ms).await;
         }
+        self.check_mail(signals.mails).await?;
         if signals.presence_checks > self.presence_checks_seen {
             self.presence_checks_seen = signals.presence_checks;
             self.check_presence().await?;
@@ -438,6 +450,7 @@ impl Session {
                 self.socket.send(frame).await?;
             }
         }
+        self.finish_storing().await?;
         let reason = "This node is going away.".to_owned();
         self.socket.send(&ServerFrame::Goodbye { retry_ms, reason }).await?;
         Err(End::Close(CloseCode::Draining, "draining"))

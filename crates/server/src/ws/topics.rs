@@ -117,7 +117,7 @@ impl Session {
         Ok(())
     }
 
-    async fn current_access(&self) -> Result<Option<Access>, Problem> {
+    pub(super) async fn current_access(&self) -> Result<Option<Access>, Problem> {
         match &self.access {
             Some(access) => Ok(Some(access.clone())),
             None => self.stored_access().await,
@@ -170,7 +170,7 @@ fn check_name(topic: &str) -> Result<(), &'static str> {
 }
 
 /// Topics of a team and of a user are theirs; every other topic is the workspace's.
-fn may_follow(topic: &str, user: UserId, access: &Access) -> bool {
+pub fn may_follow(topic: &str, user: UserId, access: &Access) -> bool {
     match topic.split_once('/') {
         Some(("team", id)) => {
             ScopeId::try_from(SmolStr::from(format!("team:{id}"))).is_ok_and(|scope| access.grants.includes(&scope))

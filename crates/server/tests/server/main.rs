@@ -13,6 +13,7 @@ mod edge;
 mod grants;
 mod hostile;
 mod live;
+mod messages;
 mod operators;
 mod presence;
 mod problems;

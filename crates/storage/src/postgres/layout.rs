@@ -11,7 +11,7 @@ use syncline_core::schema::{Entity, Field, FieldType, OnDelete, Schema, Unique};
 use super::values::ColumnKind;
 
 /// Names of tables that are not entities start with one of these, here or on SQLite: a schema fits both.
-pub(super) const RESERVED_PREFIXES: &[&str] = &["sync_", "auth_", "sqlite_", "refinery_", "pg_"];
+pub(super) const RESERVED_PREFIXES: &[&str] = &["sync_", "auth_", "msg_", "sqlite_", "refinery_", "pg_"];
 
 /// Columns that every table of PostgreSQL has.
 pub(super) const RESERVED_COLUMNS: &[&str] = &["tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"];

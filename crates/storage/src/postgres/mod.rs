@@ -1,7 +1,7 @@
 //! PostgreSQL: the database for several nodes.
 //!
 //! [`PostgresStore`] writes, one per thread; [`PostgresReader`]s read, from any thread that may block. The tables are those of
-//! SQLite in PostgreSQL's types: typed tables for the live records (design D7), `sync_*` beside them, `auth_*` for identity;
+//! SQLite in PostgreSQL's types: typed tables for the live records (design D7), `sync_*` beside them, `auth_*` for identity, `msg_*` for messages;
 //! the workspace leads every key. A write set is a dozen statements over arrays in one flight (`apply`); what a plan reads
 //! is loaded in one flight after the workspace's lock (`loaded`).
 
@@ -15,6 +15,7 @@ mod lane;
 mod layout;
 mod loaded;
 mod maintain;
+mod messages;
 mod migrate;
 mod open;
 mod options;
@@ -29,6 +30,7 @@ mod view;
 mod wire;
 
 pub use auth::PostgresAuth;
+pub use messages::PostgresMessages;
 pub use options::PostgresOptions;
 pub use startup::StartupError;
 pub use store::{PostgresReader, PostgresStore};

@@ -14,6 +14,7 @@ use super::error::{Fault, Severity, corrupt};
 use super::lane::{Ended, Lane, Work, may_pass};
 use super::layout::Layout;
 use super::loaded::{Loaded, Loading};
+use super::messages::PostgresMessages;
 use super::options::PostgresOptions;
 use super::resolve::{self, Trace};
 use super::retry::Patience;
@@ -32,6 +33,7 @@ use crate::url::PostgresUrl;
 pub struct PostgresStore {
     reader: PostgresReader,
     auth: PostgresAuth,
+    messages: PostgresMessages,
     lane: Lane,
 }
 
@@ -43,7 +45,8 @@ impl PostgresStore {
         let server = Server::new(url, options)?;
         let layout = Arc::new(open::open(&server, schema)?);
         let auth = PostgresAuth::new(server.clone(), Arc::new(Mutex::new(Lane::new(server.clone()))));
-        Ok(Self { lane: Lane::new(server.clone()), reader: PostgresReader { server, layout }, auth })
+        let messages = PostgresMessages::new(server.clone());
+        Ok(Self { lane: Lane::new(server.clone()), reader: PostgresReader { server, layout }, auth, messages })
     }
 
     /// A handle that reads; its reads never wait for writes.
@@ -56,10 +59,15 @@ impl PostgresStore {
         self.auth.clone()
     }
 
+    /// The messages of the same database.
+    pub fn messages(&self) -> PostgresMessages {
+        self.messages.clone()
+    }
+
     /// Another writer of the same database, for another thread. Connects when it is first used.
     pub fn sibling(&self) -> Self {
         let lane = Lane::new(self.lane.server.clone());
-        Self { reader: self.reader(), auth: self.auth(), lane }
+        Self { reader: self.reader(), auth: self.auth(), messages: self.messages(), lane }
     }
 
     /// Plans and writes in one transaction, tried once.

@@ -10,7 +10,7 @@ use syncline_core::schema::{Entity, Field, FieldType, OnDelete, Schema, Unique};
 use super::values::ColumnKind;
 
 /// Names of tables that are not entities start with one of these.
-pub(super) const RESERVED_PREFIXES: &[&str] = &["sync_", "auth_", "sqlite_", "refinery_"];
+pub(super) const RESERVED_PREFIXES: &[&str] = &["sync_", "auth_", "msg_", "sqlite_", "refinery_"];
 
 /// Every typed table and the numbers that stand for entities in the sync tables.
 pub(super) struct Layout {

@@ -2,7 +2,7 @@
 //!
 //! One writer ([`SqliteStore`], used by exactly one thread) and any number of readers ([`SqliteReader`], cheap to clone,
 //! from any thread, never waiting for the writer). Typed tables hold the live records' values (design D7), the tables
-//! `sync_*` everything that synchronisation needs beside them, the tables `auth_*` identity.
+//! `sync_*` everything that synchronisation needs beside them, the tables `auth_*` identity, `msg_*` messages.
 
 mod apply;
 mod auth;
@@ -12,6 +12,7 @@ mod connect;
 mod error;
 mod layout;
 mod maintain;
+mod messages;
 mod open;
 mod pool;
 mod replica;
@@ -32,5 +33,6 @@ pub use backup::{BackupProgress, restore};
 pub use check::{ChainReport, CheckReport};
 pub use connect::SqliteOptions;
 pub(crate) use error::{OrFailed, corrupt, refused};
+pub use messages::SqliteMessages;
 pub use replica::SqliteReplica;
 pub use store::{SqliteReader, SqliteStore};

@@ -13,6 +13,7 @@ use super::auth::AuthStore;
 use super::connect::{Lane, RollbackUnlessCommitted, Source, SqliteOptions};
 use super::error::OrFailed;
 use super::layout::Layout;
+use super::messages::SqliteMessages;
 use super::pool::ReadPool;
 use super::turn::Turnstile;
 use super::view::{View, Workspace};
@@ -26,6 +27,7 @@ use crate::timing::Timed;
 pub struct SqliteStore {
     reader: SqliteReader,
     auth: AuthStore,
+    messages: SqliteMessages,
     /// Last, so that it closes last: only a connection that writes can fold the log back into the database.
     lane: Lane,
 }
@@ -41,10 +43,12 @@ impl SqliteStore {
         let turn = Arc::new(Turnstile::default());
         let mut lane = Lane::new(conn, &source, turn.clone());
         let layout = Arc::new(open::adapt(&mut lane, schema, opened_ms)?);
-        let auth_lane = Lane::new(source.open_writer()?, &source, turn);
+        let auth_lane = Lane::new(source.open_writer()?, &source, turn.clone());
+        let messages_lane = Lane::new(source.open_writer()?, &source, turn);
         let pool = Arc::new(ReadPool::new(source));
         let auth = AuthStore::new(auth_lane, pool.clone());
-        Ok(Self { reader: SqliteReader { pool, layout }, auth, lane })
+        let messages = SqliteMessages::new(messages_lane, pool.clone());
+        Ok(Self { reader: SqliteReader { pool, layout }, auth, messages, lane })
     }
 
     /// A handle that reads; its reads never wait for this store's writes.
@@ -57,10 +61,15 @@ impl SqliteStore {
         self.auth.clone()
     }
 
+    /// The messages of the same file.
+    pub fn messages(&self) -> SqliteMessages {
+        self.messages.clone()
+    }
+
     /// Another writer of the same file, for another thread; they take turns.
     pub fn sibling(&self) -> StoreResult<Self> {
         let lane = self.lane.sibling(self.reader.pool.source())?;
-        Ok(Self { reader: self.reader(), auth: self.auth(), lane })
+        Ok(Self { reader: self.reader(), auth: self.auth(), messages: self.messages(), lane })
     }
 
     /// Copies the write-ahead log into the database and empties it; false when a reader was in the way, which is not

@@ -10,7 +10,7 @@ pub(super) struct Tables {
     pub(super) shared: Vec<Table>,
     /// Each holds rows of every workspace.
     pub(super) of_workspace: Vec<Table>,
-    /// Sign-in data and the server's secrets.
+    /// Sign-in data and the server's secrets, and messages.
     pub(super) identity: Vec<Table>,
     /// Numbers and keys of indexes, which have to go before a copy.
     pub(super) derived: [&'static str; 2],
@@ -171,6 +171,19 @@ impl Tables {
                 .plain("last_error", Escaped)
                 .all(Integer, &["created_ms", "updated_ms"]),
             identity(KV).plain("key", Escaped).plain("value", Kind::Bytes),
+            identity("msg_workspaces").all(Integer, &["head", "kept"]),
+            identity("msg_messages")
+                .plain("no", Integer)
+                .all(Id, &["message_id", "sender_user_id", "sender_device_id"])
+                .all(Plain, &["message_type", "target"])
+                .plain("priority", Integer)
+                .plain("payload", Plain)
+                .all(Integer, &["sent_ms", "expires_ms", "state", "ended_ms"]),
+            identity("msg_deliveries")
+                .plain("no", Integer)
+                .all(Id, &["device_id", "user_id", "sender_device_id"])
+                .all(Integer, &["priority", "state", "delivered_ms", "acknowledged_ms", "expired_ms", "changed_no"]),
+            identity("msg_devices").plain("device_id", Id).plain("adopted_no", Integer),
         ];
         Self { shared, of_workspace, identity, derived: ["sync_keys", "sync_indexes"] }
     }

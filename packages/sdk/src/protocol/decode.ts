@@ -70,6 +70,12 @@ const outcome = shape({
   seq: count,
 });
 
+const target: Check = (value) =>
+  isObject(value) &&
+  Object.keys(value).length === 1 &&
+  (member(value, "workspace") === true ||
+    ["user", "device", "mode", "topic"].some((kind) => text(member(value, kind))));
+
 const FRAMES: Readonly<Record<string, Check>> = {
   welcome: shape({
     proto: count,
@@ -119,6 +125,22 @@ const FRAMES: Readonly<Record<string, Check>> = {
   sync_now: shape({ entities: list(text) }),
   goodbye: shape({ retry_ms: count, reason: text }),
   purge: shape({ code: text, reason: text }),
+  msg: shape({
+    id: text,
+    message_type: text,
+    from: shape({ user_id: text, device_id: text }),
+    to: target,
+    priority: word("critical", "high", "normal", "low"),
+    payload: fields,
+    sent_ms: count,
+    expires_ms: count,
+  }),
+  msg_receipt: shape({
+    id: text,
+    state: word("stored", "delivered", "acknowledged", "expired"),
+    "device_id?": text,
+    at_ms: count,
+  }),
   error: shape({
     problem: shape({
       code: text,
@@ -127,6 +149,7 @@ const FRAMES: Readonly<Record<string, Check>> = {
       "retry_ms?": count,
       "request_id?": text,
       "client_seq?": count,
+      "message_id?": text,
       "scope?": text,
       "entity?": text,
       "field?": text,

@@ -121,7 +121,55 @@ export type ClientFrame =
   | { readonly type: "ack"; readonly seq: number; readonly outcomes_upto: number }
   | { readonly type: "verify"; readonly scope: string; readonly ranges: readonly Range[] }
   | { readonly type: "fetch"; readonly scope: string; readonly records: readonly RecordKey[] }
+  | { readonly type: "inbox" }
+  | SendMessage
+  | { readonly type: "msg_ack"; readonly ids: readonly string[] }
   | { readonly type: "heartbeat" };
+
+export type Priority = "critical" | "high" | "normal" | "low";
+
+/** Whom a message is for: exactly one of these. */
+export type Target =
+  | { readonly user: string }
+  | { readonly device: string }
+  | { readonly mode: DeploymentMode }
+  | { readonly topic: string }
+  | { readonly workspace: true };
+
+/** A message as its sender writes it (spec MSG-1). */
+export interface SendMessage {
+  readonly type: "msg";
+  /** UUIDv7 from the sender; by it receivers know what they have had. */
+  readonly id: string;
+  readonly message_type: string;
+  readonly to: Target;
+  readonly payload: Fields;
+  readonly priority?: Priority;
+  readonly ttl_ms?: number;
+}
+
+/** A message for this device; comes again until it is acknowledged (spec MSG-6). */
+export interface Message {
+  readonly type: "msg";
+  readonly id: string;
+  readonly message_type: string;
+  readonly from: { readonly user_id: string; readonly device_id: string };
+  readonly to: Target;
+  readonly priority: Priority;
+  readonly payload: Fields;
+  readonly sent_ms: number;
+  readonly expires_ms: number;
+}
+
+/** What became of a message of this device (spec MSG-7). */
+export interface MessageReceipt {
+  readonly type: "msg_receipt";
+  readonly id: string;
+  readonly state: "stored" | "delivered" | "acknowledged" | "expired";
+  /** The device it speaks of; absent when the message is only stored. */
+  readonly device_id?: string;
+  readonly at_ms: number;
+}
 
 export interface Welcome {
   readonly type: "welcome";
@@ -258,4 +306,6 @@ export type ServerFrame =
   | { readonly type: "sync_now"; readonly entities: readonly string[] }
   | { readonly type: "goodbye"; readonly retry_ms: number; readonly reason: string }
   | { readonly type: "purge"; readonly code: Code; readonly reason: string }
+  | Message
+  | MessageReceipt
   | { readonly type: "error"; readonly problem: Problem };

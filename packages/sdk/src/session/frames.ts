@@ -60,6 +60,9 @@ export async function onFrame(turn: Turn, frame: ServerFrame): Promise<void> {
     case "unsubscribed":
     case "missed":
     case "presence":
+    // Messages are no data: whoever opened the inbox takes them beside this machine.
+    case "msg":
+    case "msg_receipt":
     case "heartbeat_ack":
       return;
     case "sync_now":

@@ -68,7 +68,9 @@ impl ClientSession {
             | ServerFrame::Subscribed { .. }
             | ServerFrame::Unsubscribed { .. }
             | ServerFrame::Missed { .. }
-            | ServerFrame::Presence { .. } => Ok(()),
+            | ServerFrame::Presence { .. }
+            | ServerFrame::Msg(_)
+            | ServerFrame::MsgReceipt(_) => Ok(()),
             ServerFrame::Goodbye { retry_ms, .. } => {
                 self.reconnect_later(now, Some(retry_ms), effects);
                 Ok(())

@@ -32,6 +32,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use syncline_core::Seq;
 use syncline_core::id::WorkspaceId;
+use syncline_core::messages::Target;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -75,6 +76,8 @@ struct Shared {
     /// Times that Redis was found again.
     generation: AtomicU64,
     hints: Hints,
+    /// As hints, of messages.
+    mail: Hints,
     ledger: Ledger,
     stale_sessions: Mutex<BTreeSet<String>>,
     /// Something waits to go out.
@@ -116,6 +119,7 @@ impl RedisBus {
             commands: ArcSwapOption::empty(),
             generation: AtomicU64::new(0),
             hints: Hints::default(),
+            mail: Hints::default(),
             ledger: Ledger::default(),
             stale_sessions: Mutex::default(),
             outgoing: Notify::new(),
@@ -145,6 +149,20 @@ impl RedisBus {
             Put::Coalesced => shared.node.counters.hints_coalesced.add(1),
             Put::Dropped => shared.node.counters.hints_dropped.add(1),
         }
+    }
+
+    pub fn mail(&self, workspace_id: &WorkspaceId, head: u64) {
+        let shared = &self.shared;
+        match shared.mail.put(workspace_id, head) {
+            Put::Waits => shared.outgoing.notify_one(),
+            Put::Coalesced => shared.node.counters.hints_coalesced.add(1),
+            Put::Dropped => shared.node.counters.hints_dropped.add(1),
+        }
+    }
+
+    pub async fn live(&self, workspace_id: &WorkspaceId, to: &Target, frame: String) -> Reach {
+        let body = Body::Live { workspace_id: workspace_id.clone(), to: to.clone(), frame };
+        reach(self.shared.call(|commands| self.shared.publish(commands, body)).await.is_some())
     }
 
     pub async fn revoke(&self, revoked: Revoked) -> Reach {

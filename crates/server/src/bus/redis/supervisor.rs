@@ -139,6 +139,10 @@ fn hear(shared: &Shared, Envelope { from, body }: Envelope) {
         Body::Hints(hints) => {
             hints.into_iter().for_each(|(workspace_id, seq)| events.send(BusEvent::Hint { workspace_id, seq }));
         }
+        Body::Mail(heads) => {
+            heads.into_iter().for_each(|(workspace_id, head)| events.send(BusEvent::Mail { workspace_id, head }));
+        }
+        Body::Live { workspace_id, to, frame } => events.send(BusEvent::Live { workspace_id, to, frame }),
         Body::Revoked(revoked) => drop(events.revoked(revoked, clock::now_ms())),
         Body::Presence(changes) => changes.into_iter().for_each(|change| {
             events.send(match change {
@@ -205,13 +209,28 @@ async fn send(shared: &Shared, session: &Session) -> Result<Never, Lost> {
                 }
                 shared.node.counters.hints_sent.add(count);
             }
+            let has_mail = send_mail(shared, session).await?;
             let has_presence = send_presence(shared, session).await?;
-            if !has_hints && !has_presence {
+            if !has_hints && !has_mail && !has_presence {
                 break;
             }
             sleep(shared.times.hint_gap).await;
         }
     }
+}
+
+/// Tells how far messages have come. Returns whether there was anything to tell.
+async fn send_mail(shared: &Shared, session: &Session) -> Result<bool, Lost> {
+    let heads = shared.mail.take(BATCH_MAX);
+    if heads.is_empty() {
+        return Ok(false);
+    }
+    let publish = shared.publish(session.commands.clone(), Body::Mail(heads.clone()));
+    if let Err(lost) = within(shared.times.command, "sending word of messages", publish).await {
+        shared.mail.put_back(heads);
+        return Err(lost);
+    }
+    Ok(true)
 }
 
 /// Writes the next changes of presence, then tells them. Returns whether there were any.

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use syncline_core::Seq;
 use syncline_core::id::WorkspaceId;
+use syncline_core::messages::Target;
 use uuid::Uuid;
 
 use crate::bus::{NodeId, NodeInfo, PresenceEntry, Revoked};
@@ -21,6 +22,12 @@ pub(super) struct Envelope {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Body {
     Hints(Vec<(WorkspaceId, Seq)>),
+    Mail(Vec<(WorkspaceId, u64)>),
+    Live {
+        workspace_id: WorkspaceId,
+        to: Target,
+        frame: String,
+    },
     Revoked(Revoked),
     Presence(Vec<Change>),
     /// A node is there, or there again.

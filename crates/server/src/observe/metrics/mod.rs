@@ -33,6 +33,7 @@ pub struct Metrics {
     pub hub: HubMetrics,
     pub sync: SyncMetrics,
     pub bus: BusMetrics,
+    pub messages: MessageMetrics,
     /// The last hour by the minute, for health and alerts.
     pub windows: Windows,
     /// Devices whose sync fails again and again.
@@ -82,6 +83,16 @@ pub struct SyncMetrics {
     pub repaired_records: Counter,
 }
 
+/// What the router has to do.
+#[derive(Debug, Default)]
+pub struct MessageMetrics {
+    /// Batches waiting for the router's thread.
+    pub queue_depth: Gauge,
+    /// Deliveries that are neither acknowledged nor expired.
+    pub due: Gauge,
+    pub dead_letters: Gauge,
+}
+
 /// What connects the nodes.
 #[derive(Debug, Default)]
 pub struct BusMetrics {
@@ -114,6 +125,7 @@ impl Default for Metrics {
             hub: HubMetrics::default(),
             sync: SyncMetrics::default(),
             bus: BusMetrics::default(),
+            messages: MessageMetrics::default(),
             windows: Windows::default(),
             sync_failures: SyncFailures::default(),
             alerts_firing: Gauge::default(),
@@ -142,6 +154,14 @@ impl Metrics {
         registry.register("data_sync_operations", "Sync operations", self.sync_operations.clone());
         registry.register("auth_operations", "Authentication operations", self.auth_operations.clone());
         registry.register("message_routing", "Steps of routing messages", self.message_routing.clone());
+        let messages = &self.messages;
+        registry.register("message_queue_depth", "Batches waiting for the router", messages.queue_depth.clone());
+        registry.register("messages_due", "Deliveries not acknowledged yet", messages.due.clone());
+        registry.register(
+            "message_dead_letters",
+            "Messages that did not reach everybody",
+            messages.dead_letters.clone(),
+        );
         registry.register("push_outcomes", "Decided mutations by outcome", self.outcomes.clone());
     }
 
@@ -221,9 +241,11 @@ impl Metrics {
         self.auth_operations.get_or_create(&AuthLabels { operation, status }).inc();
     }
 
-    /// Counts a step of routing a message.
-    pub fn count_message(&self, labels: RoutingLabels) {
-        self.message_routing.get_or_create(&labels).inc();
+    /// Counts a step of routing so many messages.
+    pub fn count_messages(&self, labels: RoutingLabels, count: u64) {
+        if count > 0 {
+            self.message_routing.get_or_create(&labels).inc_by(count);
+        }
     }
 
     pub fn count_outcome(&self, kind: OutcomeKind) {

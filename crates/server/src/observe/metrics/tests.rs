@@ -8,7 +8,7 @@ fn one_of_each() -> Metrics {
     metrics.count_auth(AuthOperation::Login, Status::Refused);
     metrics.count_outcome(OutcomeKind::Applied);
     let step = RoutingStep::DeadLettered;
-    metrics.count_message(RoutingLabels { step, priority: "critical", status: Status::Ok });
+    metrics.count_messages(RoutingLabels { step, priority: "critical", status: Status::Ok }, 1);
     metrics
 }
 

@@ -1,0 +1,62 @@
+//! Messages that are not stored: to who is connected, here and on the other nodes (spec MSG-9).
+
+use syncline_core::id::WorkspaceId;
+use syncline_core::messages::{Message, NewMessage, Priority, Target};
+use syncline_core::protocol::ServerFrame;
+
+use super::Router;
+use crate::hub::{Encoded, SessionInfo};
+use crate::observe::{RoutingStep, Status};
+
+impl Router {
+    /// Hands a message to who is connected. Returns how many connections of this node got it.
+    pub async fn deliver_live(&self, workspace_id: &WorkspaceId, message: NewMessage) -> usize {
+        let NewMessage { id, from, message_type, to, priority, payload, sent_ms, expires_ms } = message;
+        let payload = serde_json::from_str(&payload).unwrap_or_default();
+        let frame = ServerFrame::Msg(Message {
+            id,
+            message_type,
+            from,
+            to: to.clone(),
+            priority,
+            payload,
+            sent_ms,
+            expires_ms,
+        });
+        let count = self.deliver_here(workspace_id, &to, &frame).await;
+        self.count(RoutingStep::Delivered, Some(priority), Status::Ok, count as u64);
+        if let Ok(text) = serde_json::to_string(&frame) {
+            self.bus.live(workspace_id, &to, text).await;
+        }
+        count
+    }
+
+    /// The same, on the word of another node.
+    pub async fn deliver_relayed(&self, workspace_id: &WorkspaceId, to: &Target, frame: &str) {
+        if !self.hub.has_sessions(workspace_id) {
+            return;
+        }
+        match serde_json::from_str::<ServerFrame>(frame) {
+            Ok(frame) => drop(self.deliver_here(workspace_id, to, &frame).await),
+            Err(error) => tracing::warn!(event = "relay_unread", %error, "a message of another node could not be read"),
+        }
+    }
+
+    async fn deliver_here(&self, workspace_id: &WorkspaceId, to: &Target, frame: &ServerFrame) -> usize {
+        let ServerFrame::Msg(message) = frame else { return 0 };
+        let (hub, encoded) = (self.hub.workspace(workspace_id), Encoded::new(frame));
+        if let Target::Topic(topic) = to {
+            return hub.publish_topic(topic.as_str(), &encoded).await;
+        }
+        let is_urgent = message.priority == Priority::Critical;
+        let from = message.from.device_id;
+        let is_meant = |session: &SessionInfo| match to {
+            Target::User(user) => session.user_id == *user && session.device_id != from,
+            Target::Device(device) => session.device_id == *device,
+            Target::Mode(mode) => session.deployment_mode == *mode && session.device_id != from,
+            Target::Workspace(_) => session.device_id != from,
+            Target::Topic(_) => false,
+        };
+        hub.send_message(&encoded, is_urgent, is_meant)
+    }
+}
