@@ -411,7 +411,21 @@ fn ses_2_ses_3_every_frame_reads_and_writes_as_in_the_vectors() {
         // `Value` keeps members in name order: equal text is equal content.
         assert_eq!(written.to_string(), text, "{name}");
     }
-    let client = ["auth", "hello", "push", "ack", "verify", "fetch", "inbox", "msg", "msg_ack", "heartbeat"];
+    let client = [
+        "auth",
+        "hello",
+        "push",
+        "ack",
+        "verify",
+        "fetch",
+        "sub",
+        "unsub",
+        "presence",
+        "inbox",
+        "msg",
+        "msg_ack",
+        "heartbeat",
+    ];
     let server = [
         "welcome",
         "grant",
@@ -426,6 +440,11 @@ fn ses_2_ses_3_every_frame_reads_and_writes_as_in_the_vectors() {
         "purge",
         "msg",
         "msg_receipt",
+        "subscribed",
+        "unsubscribed",
+        "missed",
+        "presence",
+        "sync_now",
         "error",
     ];
     let client = client.iter().map(|name| format!("Client {name}"));
