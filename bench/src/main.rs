@@ -11,6 +11,7 @@ mod hydrate;
 mod live;
 mod local;
 mod memory;
+mod messages;
 mod peers;
 mod place;
 mod process;
@@ -29,7 +30,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(about = "Measure Syncline on this machine")]
 struct Args {
-    /// Which to run: push, spread, live, hydrate, local, memory, hub, peers; all when none is named. `spread` is for several nodes and runs
+    /// Which to run: push, spread, live, messages, hydrate, local, memory, hub, peers; all when none is named. `spread` is for several nodes and runs
     /// on PostgreSQL only, `hub` and `peers` on the embedded database only.
     names: Vec<String>,
     /// Where servers keep their data. `postgres` needs SYNCLINE_TEST_POSTGRES and SYNCLINE_TEST_REDIS, which
@@ -58,7 +59,7 @@ fn main() -> anyhow::Result<()> {
     let _chosen_before = rustls::crypto::aws_lc_rs::default_provider().install_default().is_err();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let scale = if args.quick { 10 } else { 1 };
-    let known = ["push", "spread", "live", "hydrate", "local", "memory", "hub", "peers"];
+    let known = ["push", "spread", "live", "messages", "hydrate", "local", "memory", "hub", "peers"];
     if let Some(name) = args.names.iter().find(|name| !known.contains(&name.as_str())) {
         anyhow::bail!("there is no benchmark `{name}`: choose from {}", known.join(", "));
     }
@@ -78,6 +79,9 @@ fn main() -> anyhow::Result<()> {
         }
         if is_wanted("live") {
             live::run(&mut report, kind, scale).await?;
+        }
+        if is_wanted("messages") {
+            messages::run(&mut report, kind, scale).await?;
         }
         if is_wanted("hydrate") {
             hydrate::run(&mut report, kind, scale).await?;

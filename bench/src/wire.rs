@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use syncline_core::Seq;
 use syncline_core::change::{Mutation, OutcomeKind};
 use syncline_core::digest::Digest;
-use syncline_core::id::ClientId;
+use syncline_core::id::{ClientId, DeviceId};
 use syncline_core::principal::DeploymentMode;
 use syncline_core::protocol::limits::PUSH_WINDOW;
 use syncline_core::protocol::{ClientFrame, HeldScope, Hello, SchemaRef, ServerFrame, Welcome};
@@ -62,6 +62,10 @@ impl Pass {
         let answer: Value = answer.error_for_status()?.json().await?;
         let token = answer["access_token"].as_str().context("an access token")?.to_owned();
         Ok(Self { url: url.to_owned(), token, device_id })
+    }
+
+    pub fn device_id(&self) -> anyhow::Result<DeviceId> {
+        Ok(self.device_id.parse()?)
     }
 }
 
@@ -121,7 +125,7 @@ impl Wire {
     }
 
     async fn greet_with(pass: &Pass) -> anyhow::Result<(Self, Hello, Welcome)> {
-        let Pass { url, token, device_id } = pass;
+        let Pass { url, token, .. } = pass;
         let client_id = ClientId::v7(clock::wall_ms(), rand::random());
         let address = format!("{}/ws/local_install/{client_id}", url.replacen("http", "ws", 1));
         let mut request = address.into_client_request()?;
@@ -131,7 +135,7 @@ impl Wire {
         let hello = Hello {
             proto: [1, 1],
             client_id,
-            device_id: device_id.parse()?,
+            device_id: pass.device_id()?,
             deployment_mode: DeploymentMode::LocalInstall,
             schema: SchemaRef { version: 1, hash: String::new() },
             backend_id: None,

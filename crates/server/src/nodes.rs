@@ -37,10 +37,13 @@ impl Nodes {
     pub fn start(app: &Arc<App>, is_shared: bool) -> Self {
         let resumed = Arc::new(Notify::new());
         let telling = Arc::clone(&app.presence).run(Arc::clone(&app.hub), app.db.clone());
-        let (relayed, waiting) = mpsc::channel(RELAYED_MAX);
-        let listening = listen(Arc::clone(app), app.bus.subscribe(), (Arc::clone(&resumed), relayed));
-        let relaying = relay(Arc::clone(app), waiting);
-        let mut tasks = vec![tokio::spawn(listening), tokio::spawn(relaying), tokio::spawn(telling)];
+        let ((mail, mails), (live, lives)) = (mpsc::channel(RELAYED_MAX), mpsc::channel(RELAYED_MAX));
+        let heard = Heard { resumed: Arc::clone(&resumed), mail, live };
+        let listening = listen(Arc::clone(app), app.bus.subscribe(), heard);
+        // Apart, because a slow topic holds up the live ones.
+        let relaying = [relay(Arc::clone(app), mails), relay(Arc::clone(app), lives)].map(tokio::spawn);
+        let mut tasks = vec![tokio::spawn(listening), tokio::spawn(telling)];
+        tasks.extend(relaying);
         if is_shared {
             let watch = Watch { app: Arc::clone(app), resumed, revocations_ms: clock::now_ms() };
             tasks.push(tokio::spawn(watch.run()));
@@ -54,16 +57,23 @@ impl Nodes {
     }
 }
 
+/// Where what is heard goes when it asks the database or waits for followers.
+struct Heard {
+    resumed: Arc<Notify>,
+    mail: mpsc::Sender<BusEvent>,
+    live: mpsc::Sender<BusEvent>,
+}
+
 /// Hears the bus until it is closed. Never waits for the database, so that a revocation does not.
-async fn listen(app: Arc<App>, mut events: Subscription, (resumed, relayed): (Arc<Notify>, mpsc::Sender<BusEvent>)) {
+async fn listen(app: Arc<App>, mut events: Subscription, heard: Heard) {
     while let Some(event) = events.next().await {
         app.presence.hear(&event);
         match event {
             BusEvent::Hint { workspace_id, seq } => app.reach.reached(&workspace_id, seq),
-            // Both ask the database or wait for followers.
-            event @ (BusEvent::Mail { .. } | BusEvent::Live { .. }) => drop(relayed.try_send(event)),
+            event @ BusEvent::Mail { .. } => drop(heard.mail.try_send(event)),
+            event @ BusEvent::Live { .. } => drop(heard.live.try_send(event)),
             BusEvent::Revoked(revoked) => revoke(&app, Some(&revoked.workspace_id), &revoked.revocation),
-            BusEvent::Resumed(_) => resumed.notify_one(),
+            BusEvent::Resumed(_) => heard.resumed.notify_one(),
             BusEvent::Entered { .. } | BusEvent::Left { .. } | BusEvent::NodeJoined(_) | BusEvent::NodeLeft { .. } => {}
         }
     }

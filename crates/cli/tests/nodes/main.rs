@@ -11,6 +11,7 @@ mod freezes;
 mod importing;
 mod kills;
 mod live;
+mod messages;
 mod network;
 mod outage;
 mod proxied;

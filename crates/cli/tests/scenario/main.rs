@@ -6,6 +6,7 @@ mod crash;
 #[path = "../../../server/tests/server/support/database.rs"]
 mod database;
 mod hostile;
+mod messages;
 mod revocation;
 mod stage;
 mod two_devices;

@@ -225,6 +225,14 @@ pub struct NewMessage {
     pub expires_ms: TimestampMs,
 }
 
+impl NewMessage {
+    /// Whether this is the other one, sent again (spec MSG-3).
+    pub fn is_same(&self, other: &Self) -> bool {
+        let content = |message: &Self| (message.id, message.from.user_id, message.payload.clone());
+        content(self) == content(other) && self.message_type == other.message_type && self.to == other.to
+    }
+}
+
 /// A message as its receivers and its sender see it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Message {

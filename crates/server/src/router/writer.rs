@@ -1,6 +1,7 @@
 //! The router's thread: takes what waits, and writes it in one transaction for each workspace.
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use syncline_core::id::{DeviceId, MessageId, WorkspaceId};
@@ -109,7 +110,11 @@ impl Lane {
     fn commit(&self, workspace_id: &WorkspaceId, mut batch: Batch) {
         batch.group.now = clock::now_ms();
         batch.group.limits = self.limits;
-        match self.store.commit(workspace_id, &batch.group) {
+        // A bug in one commit must not end the router: its senders are told to try again.
+        let committed = std::panic::catch_unwind(AssertUnwindSafe(|| self.store.commit(workspace_id, &batch.group)));
+        let committed =
+            committed.unwrap_or_else(|_| Err(StoreError::Unavailable("committing messages panicked".to_owned())));
+        match committed {
             Ok(outcome) => {
                 for (message, sent) in batch.group.sends.iter().zip(&outcome.sends) {
                     self.count(message.priority, *sent);

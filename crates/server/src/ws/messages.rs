@@ -148,9 +148,13 @@ impl Session {
         match self.app.router.plan(&workspace_id, from, &access, draft).await {
             Ok(Planned::Store(message)) => {
                 let mail = self.mail();
-                // The same again before its answer: it gets one.
-                if mail.gathered.iter().all(|gathered| gathered.id != id) {
-                    mail.gathered.push(message);
+                // The same again before its answer: it gets one. Another under its id is told so.
+                match mail.gathered.iter().find(|gathered| gathered.id == id) {
+                    None => mail.gathered.push(message),
+                    Some(gathered) if gathered.is_same(&message) => {}
+                    Some(_) => {
+                        return Ok(self.socket.send(&receipt(id, SendOutcome::IdTaken)).await?);
+                    }
                 }
                 self.store_gathered();
                 Ok(())
@@ -243,6 +247,14 @@ impl Session {
         let workspace_id = principal.workspace_id.clone();
         let seen = identity.registered.signals.borrow().mails;
         identity.registered.open_inbox();
+        // Asked of the store after it is open: who is removed from here on is signalled.
+        match self.stored_access().await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                return self.begin_deposit(Code::DeviceRevoked, "You are not a member of this workspace.").await;
+            }
+            Err(problem) => return self.messages_unstored(ServerFrame::Error { problem }).await,
+        }
         loop {
             let workspace = workspace_id.clone();
             let adopt = self.app.router.read(move |store| store.adopt(&workspace, mailbox, clock::now_ms())).await;

@@ -41,7 +41,7 @@ async fn api_6_the_files_of_the_console_are_not_counted() {
         assert_eq!(http.get("/leads/one").await.status, 200);
     }
     http.get("/leads/one/two").await.expect_problem(404, "not_found");
-    let mut last = 0;
+    let mut last = reqwest::StatusCode::OK;
     for _ in 0..40 {
         last = http.get("/nope").await.status;
     }
