@@ -124,7 +124,7 @@ impl Session {
         }
     }
 
-    async fn stored_access(&self) -> Result<Option<Access>, Problem> {
+    pub(super) async fn stored_access(&self) -> Result<Option<Access>, Problem> {
         let Some(identity) = &self.identity else { return Ok(None) };
         let (workspace_id, user) = (identity.principal.workspace_id.clone(), identity.principal.user_id);
         let (schema, workspace) = (self.app.schema(), workspace_id.clone());
