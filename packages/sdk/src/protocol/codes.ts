@@ -73,8 +73,6 @@ export interface Problem {
   readonly retry_ms?: number;
   readonly request_id?: string;
   readonly client_seq?: number;
-  /** In answer to `msg`: the message it names. */
-  readonly message_id?: string;
   /** In answer to `verify` and `fetch`: the scope they named. */
   readonly scope?: string;
   readonly entity?: string;

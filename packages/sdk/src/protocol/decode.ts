@@ -70,12 +70,6 @@ const outcome = shape({
   seq: count,
 });
 
-const target: Check = (value) =>
-  isObject(value) &&
-  Object.keys(value).length === 1 &&
-  (member(value, "workspace") === true ||
-    ["user", "device", "mode", "topic"].some((kind) => text(member(value, kind))));
-
 const FRAMES: Readonly<Record<string, Check>> = {
   welcome: shape({
     proto: count,
@@ -111,36 +105,11 @@ const FRAMES: Readonly<Record<string, Check>> = {
     "rows?": list(shape({ lo: text, hi: text, rows: list(tuple(text, text, count)) })),
   }),
   records: shape({ scope: text, seq: count, answered: count, records: list(wireOp) }),
-  subscribed: shape({ topic: text }),
-  unsubscribed: shape({ topic: text, reason: text }),
-  missed: shape({ topic: text, count }),
-  presence: shape({
-    record: tuple(text, text),
-    viewers: list(
-      shape({ connection_id: text, user_id: text, deployment_mode: text, is_editing: flag, since_ms: count }),
-    ),
-  }),
   heartbeat_ack: shape({ server_ms: count }),
   slow_down: shape({ retry_ms: count }),
   sync_now: shape({ entities: list(text) }),
   goodbye: shape({ retry_ms: count, reason: text }),
   purge: shape({ code: text, reason: text }),
-  msg: shape({
-    id: text,
-    message_type: text,
-    from: shape({ user_id: text, device_id: text }),
-    to: target,
-    priority: word("critical", "high", "normal", "low"),
-    payload: fields,
-    sent_ms: count,
-    expires_ms: count,
-  }),
-  msg_receipt: shape({
-    id: text,
-    state: word("stored", "delivered", "acknowledged", "expired"),
-    "device_id?": text,
-    at_ms: count,
-  }),
   error: shape({
     problem: shape({
       code: text,
@@ -149,7 +118,6 @@ const FRAMES: Readonly<Record<string, Check>> = {
       "retry_ms?": count,
       "request_id?": text,
       "client_seq?": count,
-      "message_id?": text,
       "scope?": text,
       "entity?": text,
       "field?": text,
@@ -160,7 +128,7 @@ const FRAMES: Readonly<Record<string, Check>> = {
 /** What a message of the server is. */
 export type Decoded =
   | { readonly kind: "frame"; readonly frame: ServerFrame }
-  /** A type of a later server; it sends nothing vital that way. */
+  /** A type of a later server, or one that replicas have no part in: topics, presence and messages. */
   | { readonly kind: "unknown" }
   /** Not a frame, or one that lacks something. */
   | { readonly kind: "malformed" };

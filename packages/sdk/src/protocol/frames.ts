@@ -121,55 +121,7 @@ export type ClientFrame =
   | { readonly type: "ack"; readonly seq: number; readonly outcomes_upto: number }
   | { readonly type: "verify"; readonly scope: string; readonly ranges: readonly Range[] }
   | { readonly type: "fetch"; readonly scope: string; readonly records: readonly RecordKey[] }
-  | { readonly type: "inbox" }
-  | SendMessage
-  | { readonly type: "msg_ack"; readonly ids: readonly string[] }
   | { readonly type: "heartbeat" };
-
-export type Priority = "critical" | "high" | "normal" | "low";
-
-/** Whom a message is for: exactly one of these. */
-export type Target =
-  | { readonly user: string }
-  | { readonly device: string }
-  | { readonly mode: DeploymentMode }
-  | { readonly topic: string }
-  | { readonly workspace: true };
-
-/** A message as its sender writes it (spec MSG-1). */
-export interface SendMessage {
-  readonly type: "msg";
-  /** UUIDv7 from the sender; by it receivers know what they have had. */
-  readonly id: string;
-  readonly message_type: string;
-  readonly to: Target;
-  readonly payload: Fields;
-  readonly priority?: Priority;
-  readonly ttl_ms?: number;
-}
-
-/** A message for this device; comes again until it is acknowledged (spec MSG-6). */
-export interface Message {
-  readonly type: "msg";
-  readonly id: string;
-  readonly message_type: string;
-  readonly from: { readonly user_id: string; readonly device_id: string };
-  readonly to: Target;
-  readonly priority: Priority;
-  readonly payload: Fields;
-  readonly sent_ms: number;
-  readonly expires_ms: number;
-}
-
-/** What became of a message of this device (spec MSG-7). */
-export interface MessageReceipt {
-  readonly type: "msg_receipt";
-  readonly id: string;
-  readonly state: "stored" | "delivered" | "acknowledged" | "expired";
-  /** The device it speaks of; absent when the message is only stored. */
-  readonly device_id?: string;
-  readonly at_ms: number;
-}
 
 export interface Welcome {
   readonly type: "welcome";
@@ -266,16 +218,6 @@ export interface RangeRows {
   readonly rows: readonly (readonly [entity: string, id: string, rv: number])[];
 }
 
-/** One connection that shows a record to a person. */
-export interface Viewer {
-  readonly connection_id: string;
-  readonly user_id: string;
-  readonly deployment_mode: DeploymentMode;
-  readonly is_editing: boolean;
-  /** When it began to look at the record; milliseconds since the Unix epoch. */
-  readonly since_ms: number;
-}
-
 export type ServerFrame =
   | Welcome
   | { readonly type: "grant"; readonly scope: string; readonly action: "add" | "remove"; readonly reason: string }
@@ -291,21 +233,9 @@ export type ServerFrame =
       readonly answered: number;
       readonly records: readonly WireOp[];
     }
-  | { readonly type: "subscribed"; readonly topic: string }
-  | { readonly type: "unsubscribed"; readonly topic: string; readonly reason: string }
-  /** The client was too slow: so many live messages of a topic are gone. */
-  | { readonly type: "missed"; readonly topic: string; readonly count: number }
-  /** Everybody who looks at a record; replaces what was said before. */
-  | {
-      readonly type: "presence";
-      readonly record: readonly [entity: string, id: string];
-      readonly viewers: readonly Viewer[];
-    }
   | { readonly type: "heartbeat_ack"; readonly server_ms: number }
   | { readonly type: "slow_down"; readonly retry_ms: number }
   | { readonly type: "sync_now"; readonly entities: readonly string[] }
   | { readonly type: "goodbye"; readonly retry_ms: number; readonly reason: string }
   | { readonly type: "purge"; readonly code: Code; readonly reason: string }
-  | Message
-  | MessageReceipt
   | { readonly type: "error"; readonly problem: Problem };

@@ -56,13 +56,7 @@ export async function onFrame(turn: Turn, frame: ServerFrame): Promise<void> {
       }
       return;
     }
-    case "subscribed":
-    case "unsubscribed":
-    case "missed":
-    case "presence":
     // Messages are no data: whoever opened the inbox takes them beside this machine.
-    case "msg":
-    case "msg_receipt":
     case "heartbeat_ack":
       return;
     case "sync_now":

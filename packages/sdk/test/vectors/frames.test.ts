@@ -13,7 +13,10 @@ interface FrameCase {
 }
 
 const cases = vectors<FrameCase[]>("frames");
-const server = cases.filter((about) => about.from === "server");
+/** Frames that replicas have no part in: topics, presence and messages. */
+const LEFT_ALONE = new Set(["subscribed", "unsubscribed", "missed", "presence", "msg", "msg_receipt"]);
+const isLeftAlone = ({ frame }: FrameCase): boolean => LEFT_ALONE.has(String(frame.type));
+const server = cases.filter((about) => about.from === "server" && !isLeftAlone(about));
 
 /** Members a frame may lack (spec, and the cases that lack them). */
 const OPTIONAL = new Set([
@@ -57,6 +60,14 @@ function* without(value: Json, path: string): Generator<[string, Json]> {
 describe("frames.json", () => {
   it.each(server)("[SES-2] [SES-3] reads $name", ({ frame }) => {
     expect(decodeFrame(JSON.stringify(frame))).toEqual({ kind: "frame", frame });
+  });
+
+  it("[ERR-2] passes over frames that replicas have no part in", () => {
+    const others = cases.filter((about) => about.from === "server" && isLeftAlone(about));
+    expect(new Set(others.map(({ frame }) => frame.type))).toEqual(LEFT_ALONE);
+    for (const { frame } of others) {
+      expect(decodeFrame(JSON.stringify(frame))).toEqual({ kind: "unknown" });
+    }
   });
 
   it("[ERR-2] a frame that lacks a member is refused as a whole", () => {
