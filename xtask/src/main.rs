@@ -2,6 +2,7 @@
 
 mod console;
 mod deploy;
+mod fuzz;
 mod proof;
 mod run;
 mod services;
@@ -61,6 +62,15 @@ enum Task {
     Deploy,
     /// Build the web console, which the next build of the server puts into the binary
     Console,
+    /// Requests made from the server's own OpenAPI document, hostile ones too; a crash or an undocumented answer fails
+    FuzzApi {
+        /// Time for the whole round
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// The same seed makes the same requests
+        #[arg(long, default_value_t = 1)]
+        seed: u32,
+    },
     /// House rules that a program can check
     Tidy,
     /// Write docs/CONFIG.md from the server's configuration
@@ -86,9 +96,18 @@ fn perform(task: Task) -> Result<()> {
         Task::Bench { args } => bench(&args),
         Task::Deploy => deploy::check().map(|skipped| skipped.iter().for_each(|why| println!("not looked at: {why}"))),
         Task::Console => run::build_console(),
+        Task::FuzzApi { seconds, seed } => fuzz_api(seconds, seed),
         Task::Tidy => tidy::report(&shell::root()),
         Task::Config => tidy::write_config(&shell::root()),
     }
+}
+
+fn fuzz_api(seconds: u32, seed: u32) -> Result<()> {
+    match fuzz::fuzz(seconds, seed)? {
+        fuzz::Fuzzed::Passed => println!("fuzz-api: no crash, no undocumented answer"),
+        fuzz::Fuzzed::Skipped(why) => println!("fuzz-api: NOT RUN, {why}"),
+    }
+    Ok(())
 }
 
 fn bench(args: &[String]) -> Result<()> {

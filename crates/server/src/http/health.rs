@@ -16,17 +16,31 @@ use crate::app::App;
 use crate::bus::BusHealth;
 use crate::health::{Health, Verdict};
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct Brief {
     status: &'static str,
 }
 
 /// `GET /health/live`: 200 as long as the process can answer.
+#[utoipa::path(
+    get,
+    path = "/health/live",
+    tag = "health",
+    operation_id = "live",
+    responses((status = 200, description = "The process answers", body = Brief))
+)]
 pub async fn live() -> Json<Brief> {
     Json(Brief { status: "live" })
 }
 
 /// `GET /health/ready`: 200 when the database answers and the node is not going away; 503 otherwise.
+#[utoipa::path(
+    get,
+    path = "/health/ready",
+    tag = "health",
+    operation_id = "ready",
+    responses((status = 200, description = "It takes work", body = Brief))
+)]
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let is_draining = app.hub.is_draining();
     if !is_draining && Health::database_of(&app).await.is_ok {
@@ -37,6 +51,13 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `GET /health` on the main port. Who is not known to be an operator gets the verdicts alone.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "health",
+    operation_id = "health",
+    responses((status = 200, description = "The verdicts; for an admin every detail", body = Object))
+)]
 pub async fn health(State(app): State<Arc<App>>, request: Request) -> Response {
     let is_operator = app.config.metrics.is_on_main_port || is_admin(&app, request).await;
     let health = Health::measure(&app).await;

@@ -29,14 +29,24 @@ use crate::webhooks::signature::{self, Signed};
 const ID_BYTES_MAX: usize = 200;
 
 /// What became of a message.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct Taken {
     outcome: &'static str,
     entity: String,
+    #[schema(value_type = String, format = Uuid)]
     id: syncline_core::id::RecordId,
 }
 
 /// A message that comes again under the same id changes nothing and is answered as before.
+#[utoipa::path(
+    post,
+    path = "/api/hooks/{id}",
+    tag = "hooks",
+    operation_id = "receive_hook",
+    params(("id" = String, Path, description = "Id of the webhook", format = Uuid), ("webhook-id" = Option<String>, Header, description = "Of the message: 1 to 200 visible characters"), ("webhook-timestamp" = Option<String>, Header, description = "When it was signed; seconds since 1970"), ("webhook-signature" = Option<String>, Header, description = "As Standard Webhooks has it")),
+    request_body = Value,
+    responses((status = 200, description = "What became of the message", body = Taken))
+)]
 pub async fn receive(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,

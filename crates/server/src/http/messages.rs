@@ -32,19 +32,34 @@ const LIMIT_MAX: u64 = 200;
 /// Time to live of a dead letter that is sent again, unless the request says otherwise; milliseconds (7 days).
 const REPLAY_TTL_MS: u64 = 7 * 86_400_000;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SendRequest {
     /// The server mints one when it is absent; then a repetition is another message.
+    #[schema(value_type = Option<String>, format = Uuid)]
     id: Option<MessageId>,
+    #[schema(value_type = String)]
     message_type: Name,
+    /// See spec/PROTOCOL.md, "Messages".
+    #[schema(value_type = Object)]
     to: Target,
+    #[schema(value_type = Value)]
     payload: Value,
+    #[schema(value_type = Option<String>)]
     priority: Option<Priority>,
     ttl_ms: Option<u64>,
 }
 
 /// `POST /api/messages`: 201 with the receipt of storing; 202 for a message of a live type, which is not stored.
+#[utoipa::path(
+    post,
+    path = "/api/messages",
+    tag = "messages",
+    operation_id = "send_message",
+    request_body = SendRequest,
+    responses((status = 201, description = "Stored: its receipt", body = Object), (status = 202, description = "Handed to who is connected now", body = Object)),
+    security(("bearer" = []))
+)]
 pub async fn send(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -106,6 +121,15 @@ pub struct MessageList {
 
 /// `GET /api/messages?box=received|sent|due|all`: newest first, in pages; `due` is what waits for this device, most urgent
 /// first, without pages. `all` is for admins.
+#[utoipa::path(
+    get,
+    path = "/api/messages",
+    tag = "messages",
+    operation_id = "list_mail",
+    params(("box" = Option<String>, Query, description = "received, sent, due or all"), ("message_type" = Option<String>, Query, description = "Only messages of this type"), ("after" = Option<String>, Query, description = "`next` of the page before"), ("limit" = Option<u64>, Query, description = "Items of one page", minimum = 1, maximum = 200)),
+    responses((status = 200, description = "Newest first; `due`: most urgent first", body = Object)),
+    security(("bearer" = []))
+)]
 pub async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -127,6 +151,15 @@ pub async fn list(
 }
 
 /// `GET /api/messages/dead-letters`: what did not reach everybody in its time, newest first. For admins.
+#[utoipa::path(
+    get,
+    path = "/api/messages/dead-letters",
+    tag = "messages",
+    operation_id = "dead_letters",
+    params(("message_type" = Option<String>, Query, description = "Only messages of this type"), ("after" = Option<String>, Query, description = "`next` of the page before"), ("limit" = Option<u64>, Query, description = "Items of one page", minimum = 1, maximum = 200)),
+    responses((status = 200, description = "Newest first", body = Object)),
+    security(("bearer" = []))
+)]
 pub async fn dead_letters(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -180,6 +213,15 @@ pub struct MessageDetails {
 }
 
 /// `GET /api/messages/{id}`: for its sender, the people it was for, and admins.
+#[utoipa::path(
+    get,
+    path = "/api/messages/{id}",
+    tag = "messages",
+    operation_id = "get_message",
+    params(("id" = String, Path, description = "Id of the message", format = Uuid)),
+    responses((status = 200, description = "The message and its deliveries", body = Object)),
+    security(("bearer" = []))
+)]
 pub async fn get(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -200,13 +242,23 @@ pub async fn get(
     Ok(axum::Json(MessageDetails { message: kept.into(), deliveries }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AckRequest {
+    #[schema(value_type = Vec<String>, min_items = 1)]
     ids: Vec<MessageId>,
 }
 
 /// `POST /api/messages/ack`: this device has these messages. Unknown ids are passed over.
+#[utoipa::path(
+    post,
+    path = "/api/messages/ack",
+    tag = "messages",
+    operation_id = "acknowledge_messages",
+    request_body = AckRequest,
+    responses((status = 204, description = "This device has them")),
+    security(("bearer" = []))
+)]
 pub async fn acknowledge(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -220,13 +272,23 @@ pub async fn acknowledge(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {
     ttl_ms: Option<u64>,
 }
 
 /// `POST /api/messages/{id}/replay`: sends a dead letter again, to whom it did not reach. For admins.
+#[utoipa::path(
+    post,
+    path = "/api/messages/{id}/replay",
+    tag = "messages",
+    operation_id = "replay_message",
+    params(("id" = String, Path, description = "Id of the message", format = Uuid)),
+    request_body = ReplayRequest,
+    responses((status = 204, description = "Sent again")),
+    security(("bearer" = []))
+)]
 pub async fn replay(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -246,6 +308,14 @@ pub async fn replay(
 }
 
 /// `GET /api/messages/types`: what may be sent here.
+#[utoipa::path(
+    get,
+    path = "/api/messages/types",
+    tag = "messages",
+    operation_id = "message_types",
+    responses((status = 200, description = "What may be sent here, by name", body = Object)),
+    security(("bearer" = []))
+)]
 pub async fn types(State(app): State<Arc<App>>, _caller: Caller) -> axum::Json<BTreeMap<Name, MessageType>> {
     axum::Json(app.router.types.iter().map(|(name, kind)| (name.clone(), kind.clone())).collect())
 }

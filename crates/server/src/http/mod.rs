@@ -13,6 +13,7 @@ mod hooks;
 mod limit;
 mod messages;
 mod metrics;
+mod openapi;
 mod outcome;
 mod presence;
 mod problem;
@@ -48,6 +49,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/sse/{deployment_mode}/{client_id}", get(crate::ws::events))
         .route("/poll/{deployment_mode}/{client_id}", post(crate::ws::poll))
         .route("/channel/{channel}", post(crate::ws::post))
+        .merge(document_routes(&app))
         .merge(auth_routes())
         .merge(admin_routes())
         .merge(sync_routes())
@@ -86,6 +88,16 @@ fn finish(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
         .layer(edge::cors(&app.config.edge))
         .layer(from_fn_with_state(Arc::clone(&app), request_id::observe))
         .with_state(app)
+}
+
+/// What this server answers, for programs and for people.
+fn document_routes(app: &App) -> Router<Arc<App>> {
+    let document = openapi::render(&app.schema());
+    Router::new()
+        .route("/api/openapi.json", get(move || async { openapi::serve(document) }))
+        .route("/api/docs", get(openapi::page))
+        .route("/api/docs/page.js", get(openapi::script))
+        .route("/api/docs/page.css", get(openapi::style))
 }
 
 fn auth_routes() -> Router<Arc<App>> {

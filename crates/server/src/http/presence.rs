@@ -15,6 +15,14 @@ use crate::bus::Reach;
 
 /// Every connection of the caller's workspace, on all nodes; `is_complete` is false when there are more than one answer
 /// names, or while the nodes do not hear each other.
+#[utoipa::path(
+    get,
+    path = "/api/presence",
+    tag = "presence",
+    operation_id = "connected",
+    responses((status = 200, description = "Connections of the workspace", body = Object)),
+    security(("bearer" = []))
+)]
 pub async fn connected(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<Json<Value>> {
     let mut roll = app.presence.roll(caller.workspace_id()).await;
     roll.entries.sort_by_key(|entry| (entry.user_id, entry.since_ms));
@@ -30,6 +38,15 @@ pub async fn connected(State(app): State<Arc<App>>, caller: Caller) -> ApiResult
 }
 
 /// Who looks at a record the caller may see.
+#[utoipa::path(
+    get,
+    path = "/api/presence/{entity}/{id}",
+    tag = "presence",
+    operation_id = "viewers",
+    params(("entity" = String, Path, description = "An entity of the schema"), ("id" = String, Path, description = "Id of the record", format = Uuid)),
+    responses((status = 200, description = "Who looks at the record", body = Object)),
+    security(("bearer" = []))
+)]
 pub async fn viewers(
     State(app): State<Arc<App>>,
     caller: Caller,

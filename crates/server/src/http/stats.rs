@@ -17,11 +17,13 @@ use super::sync::client_views;
 use crate::app::App;
 use crate::clock;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct Stats {
     version: &'static str,
     /// Lowest and highest version of the sync protocol.
+    #[schema(value_type = Vec<u32>)]
     protocol: [u32; 2],
+    #[schema(value_type = crate::http::openapi::SchemaRef)]
     schema: SchemaRef,
     /// `sqlite` or `postgres`.
     database: &'static str,
@@ -30,11 +32,12 @@ pub struct Stats {
     nodes: usize,
     features: Features,
     /// The sections of the configuration that limit what a caller may do, by name.
+    #[schema(value_type = Object)]
     limits: Map<String, Value>,
     counts: Counts,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Features {
     redis: bool,
     supabase: bool,
@@ -42,7 +45,7 @@ struct Features {
 }
 
 /// Of the caller's workspace.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Counts {
     /// Live records of all entities.
     records: u64,
@@ -60,6 +63,14 @@ const SECTIONS: [&str; 4] = ["http", "rates", "sockets", "tokens"];
 /// Settings of those sections that limit nothing.
 const NO_LIMITS: [&str; 3] = ["host", "port", "secret_key"];
 
+#[utoipa::path(
+    get,
+    path = "/api/config/stats",
+    tag = "config",
+    operation_id = "stats",
+    responses((status = 200, description = "What is in force", body = Stats)),
+    security(("bearer" = []))
+)]
 pub async fn stats(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<Json<Stats>> {
     caller.require_admin()?;
     let read = |read: &dyn Read| -> StoreResult<_> { Ok((read.head()?, read.scopes()?)) };

@@ -233,3 +233,32 @@ async fn val_1_texts_of_every_kind_come_back_as_they_were() {
         }
     }
 }
+
+#[tokio::test]
+async fn api_5_many_half_sent_requests_do_not_keep_an_honest_client_waiting() {
+    const SLOW: usize = 600;
+    const IDLE: usize = 600;
+    let world = World::start_with(|config| config.http.header_timeout_ms = 2_000).await;
+    let address = world.server.address();
+    let mut held = Vec::new();
+    for number in 0..SLOW + IDLE {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        if number < SLOW {
+            stream.write_all(b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\nx-slow: ").await.unwrap();
+        }
+        held.push(stream);
+    }
+    let (http, mut times) = (world.http(), Vec::new());
+    for _ in 0..200 {
+        let started = syncline_server::clock::instant();
+        http.get("/health/live").await.expect(200);
+        times.push(started.elapsed());
+    }
+    times.sort_unstable();
+    println!("beside {SLOW} half-sent heads and {IDLE} silent connections: p50 {:?}, p99 {:?}", times[100], times[198]);
+    let mut rest = Vec::new();
+    let cut =
+        tokio::time::timeout(PATIENCE, held[0].read_to_end(&mut rest)).await.expect("a slow head was not cut off");
+    assert!(cut.is_err() || rest.is_empty() || rest.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&rest));
+    http.get("/health/live").await.expect(200);
+}

@@ -47,6 +47,14 @@ impl From<AlertRow> for AlertView {
     }
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/admin/alerts",
+    tag = "admin",
+    operation_id = "alerts",
+    responses((status = 200, description = "What fires", body = Object)),
+    security(("bearer" = []))
+)]
 pub async fn alerts(
     State(app): State<Arc<App>>,
     caller: Caller,

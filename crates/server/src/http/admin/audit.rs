@@ -37,6 +37,15 @@ const LIMIT_MAX: u64 = 1_000;
 /// Longest name of an event; bytes.
 const EVENT_BYTES_MAX: usize = 64;
 
+#[utoipa::path(
+    get,
+    path = "/api/admin/audit",
+    tag = "admin",
+    operation_id = "audit",
+    params(("limit" = Option<u64>, Query, minimum = 1, maximum = 1000)),
+    responses((status = 200, description = "Newest first", body = Object)),
+    security(("bearer" = []))
+)]
 pub async fn audit(State(app): State<Arc<App>>, caller: Caller, RawQuery(raw): RawQuery) -> ApiResult<Json<AuditPage>> {
     caller.require_admin()?;
     let query = parse(raw.as_deref())?;

@@ -13,6 +13,15 @@ use crate::http::caller::Caller;
 use crate::http::problem::{ApiError, ApiResult};
 
 /// Who signs in with an account under the same address afterwards is linked anew.
+#[utoipa::path(
+    delete,
+    path = "/api/admin/users/{id}/identities/{provider}",
+    tag = "admin",
+    operation_id = "unlink_identity",
+    params(("id" = String, Path, description = "Id of the user", format = Uuid), ("provider" = String, Path, description = "`supabase`")),
+    responses((status = 204, description = "The link has ended")),
+    security(("bearer" = []))
+)]
 pub async fn unlink_identity(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -25,23 +25,36 @@ use crate::http::body::Json;
 use crate::http::caller::Caller;
 use crate::http::problem::{ApiError, ApiResult};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MemberChange)]
 pub struct Request {
     role: Option<String>,
+    #[schema(value_type = Option<crate::http::openapi::ReadScope>)]
     read_scope: Option<ReadScope>,
     status: Option<MemberStatus>,
     /// The teams the member is in from now on; absent: as before.
+    #[schema(value_type = Option<Vec<String>>)]
     team_ids: Option<BTreeSet<RecordId>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum MemberStatus {
     Active,
     Revoked,
 }
 
+#[utoipa::path(
+    patch,
+    path = "/api/admin/members/{user}",
+    tag = "admin",
+    operation_id = "update_member",
+    params(("user" = String, Path, description = "Id of the user", format = Uuid)),
+    request_body = Request,
+    responses((status = 200, description = "Changed", body = PersonView)),
+    security(("bearer" = []))
+)]
 pub async fn update_member(
     State(app): State<Arc<App>>,
     caller: Caller,

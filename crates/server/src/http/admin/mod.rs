@@ -1,14 +1,14 @@
 //! `/api/admin`: people, their access, and what needs an administrator's eye. Every endpoint asks for owner or admin.
 
-mod alerts;
-mod audit;
-mod clients;
-mod devices;
-mod identities;
-mod members;
-mod rejected;
-mod users;
-mod webhooks;
+pub mod alerts;
+pub mod audit;
+pub mod clients;
+pub mod devices;
+pub mod identities;
+pub mod members;
+pub mod rejected;
+pub mod users;
+pub mod webhooks;
 mod write;
 
 pub use alerts::alerts;

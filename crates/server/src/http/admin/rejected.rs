@@ -10,6 +10,15 @@ use crate::http::caller::Caller;
 use crate::http::problem::ApiResult;
 use crate::http::sync::{RejectedList, take_limit};
 
+#[utoipa::path(
+    get,
+    path = "/api/admin/rejected",
+    tag = "admin",
+    operation_id = "admin_rejected",
+    params(("limit" = Option<u64>, Query, description = "Items of one page", minimum = 1, maximum = 500)),
+    responses((status = 200, description = "Newest first", body = RejectedList)),
+    security(("bearer" = []))
+)]
 pub async fn rejected(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -27,8 +27,9 @@ use crate::http::problem::ApiResult;
 use crate::http::query::{Query, invalid};
 
 /// A person as administrators see them.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct PersonView {
+    #[schema(value_type = String, format = Uuid)]
     user_id: UserId,
     email: String,
     name: String,
@@ -38,14 +39,16 @@ pub struct PersonView {
     read_scope: String,
     /// Of the membership: invited, active or revoked.
     member_status: String,
+    #[schema(value_type = u64)]
     rv: Seq,
     #[serde(skip_serializing_if = "Option::is_none")]
     initial_password: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct People {
     items: Vec<PersonView>,
+    #[schema(value_type = Option<String>, format = Uuid)]
     next: Option<RecordId>,
 }
 
@@ -69,6 +72,15 @@ const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 500;
 
 /// `GET /api/admin/users?limit=&after=`: in the order they were created.
+#[utoipa::path(
+    get,
+    path = "/api/admin/users",
+    tag = "admin",
+    operation_id = "admin_users",
+    params(("limit" = Option<u64>, Query, description = "Items of one page", minimum = 1, maximum = 500), ("after" = Option<String>, Query, description = "`next` of the page before")),
+    responses((status = 200, description = "In the order they were created", body = People)),
+    security(("bearer" = []))
+)]
 pub async fn list_users(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -95,6 +107,15 @@ pub async fn list_users(
 }
 
 /// `GET /api/admin/users/{id}`.
+#[utoipa::path(
+    get,
+    path = "/api/admin/users/{id}",
+    tag = "admin",
+    operation_id = "get_user",
+    params(("id" = String, Path, description = "Id of the user", format = Uuid)),
+    responses((status = 200, description = "The user", body = PersonView)),
+    security(("bearer" = []))
+)]
 pub async fn get_user(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -104,17 +125,20 @@ pub async fn get_user(
     Ok(Answer(view(&person(&app, &caller, &id).await?)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     email: String,
     name: String,
     role: String,
     #[serde(default = "everything")]
+    #[schema(value_type = crate::http::openapi::ReadScope)]
     read_scope: ReadScope,
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     team_ids: BTreeSet<RecordId>,
     /// Absent: one is made and told in this answer only.
+    #[schema(value_type = Option<String>)]
     password: Option<SecretString>,
 }
 
@@ -123,6 +147,15 @@ fn everything() -> ReadScope {
 }
 
 /// `POST /api/admin/users`: a user, their membership, and a password to sign in with.
+#[utoipa::path(
+    post,
+    path = "/api/admin/users",
+    tag = "admin",
+    operation_id = "create_user",
+    request_body = NewUser,
+    responses((status = 201, description = "Created", body = PersonView)),
+    security(("bearer" = []))
+)]
 pub async fn create_user(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -160,15 +193,26 @@ pub async fn create_user(
     Ok((StatusCode::CREATED, Answer(created)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserChange {
     name: Option<String>,
     /// A new password; ends every sign-in of the user.
+    #[schema(value_type = Option<String>)]
     password: Option<SecretString>,
 }
 
 /// `PATCH /api/admin/users/{id}`.
+#[utoipa::path(
+    patch,
+    path = "/api/admin/users/{id}",
+    tag = "admin",
+    operation_id = "update_user",
+    params(("id" = String, Path, description = "Id of the user", format = Uuid)),
+    request_body = UserChange,
+    responses((status = 200, description = "Changed", body = PersonView)),
+    security(("bearer" = []))
+)]
 pub async fn update_user(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -194,6 +238,15 @@ pub async fn update_user(
 
 /// `DELETE /api/admin/users/{id}`: ends the membership. Devices that are connected hand over what is pending and are cut
 /// off; the person stays as the author of what they did.
+#[utoipa::path(
+    delete,
+    path = "/api/admin/users/{id}",
+    tag = "admin",
+    operation_id = "deactivate_user",
+    params(("id" = String, Path, description = "Id of the user", format = Uuid)),
+    responses((status = 204, description = "The membership has ended")),
+    security(("bearer" = []))
+)]
 pub async fn deactivate_user(
     State(app): State<Arc<App>>,
     caller: Caller,

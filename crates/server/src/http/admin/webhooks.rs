@@ -28,7 +28,7 @@ const EVENTS_MAX: usize = 100;
 /// Longest name; characters.
 const NAME_CHARS_MAX: usize = 100;
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum Direction {
     Outgoing,
@@ -36,7 +36,7 @@ enum Direction {
 }
 
 /// A webhook as administrators see it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct WebhookView {
     id: Uuid,
     direction: Direction,
@@ -46,13 +46,16 @@ pub struct WebhookView {
     /// Where an incoming one is posted to.
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<String>,
+    #[schema(value_type = Vec<String>)]
     events: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Mapping>)]
     mapping: Option<Value>,
     is_enabled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     disabled_reason: Option<String>,
     failures: u64,
+    #[schema(value_type = u64)]
     created_ms: TimestampMs,
     /// In the answer that made it, and in no other.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,12 +82,20 @@ impl From<Webhook> for WebhookView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct WebhookList {
     items: Vec<WebhookView>,
 }
 
 /// `GET /api/admin/webhooks`: oldest first.
+#[utoipa::path(
+    get,
+    path = "/api/admin/webhooks",
+    tag = "admin",
+    operation_id = "list_webhooks",
+    responses((status = 200, description = "Oldest first", body = WebhookList)),
+    security(("bearer" = []))
+)]
 pub async fn list_webhooks(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<Answer<WebhookList>> {
     caller.require_admin()?;
     let workspace = caller.workspace_id().clone();
@@ -92,7 +103,7 @@ pub async fn list_webhooks(State(app): State<Arc<App>>, caller: Caller) -> ApiRe
     Ok(Answer(WebhookList { items: hooks.into_iter().map(WebhookView::from).collect() }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWebhook {
     direction: Direction,
@@ -104,6 +115,15 @@ pub struct NewWebhook {
 }
 
 /// `POST /api/admin/webhooks`: an outgoing one is told of what changes from now on.
+#[utoipa::path(
+    post,
+    path = "/api/admin/webhooks",
+    tag = "admin",
+    operation_id = "create_webhook",
+    request_body = NewWebhook,
+    responses((status = 201, description = "Created; its secret is shown here only", body = WebhookView)),
+    security(("bearer" = []))
+)]
 pub async fn create_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -141,7 +161,7 @@ pub async fn create_webhook(
     Ok((StatusCode::CREATED, Answer(view)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WebhookChange {
     name: Option<String>,
@@ -155,6 +175,16 @@ pub struct WebhookChange {
 }
 
 /// `PATCH /api/admin/webhooks/{id}`. One that is switched on again goes on where it stopped, as far as the log reaches.
+#[utoipa::path(
+    patch,
+    path = "/api/admin/webhooks/{id}",
+    tag = "admin",
+    operation_id = "update_webhook",
+    params(("id" = String, Path, description = "Id of the webhook", format = Uuid)),
+    request_body = WebhookChange,
+    responses((status = 200, description = "Changed", body = WebhookView)),
+    security(("bearer" = []))
+)]
 pub async fn update_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -190,6 +220,15 @@ pub async fn update_webhook(
 }
 
 /// `GET /api/admin/webhooks/{id}`.
+#[utoipa::path(
+    get,
+    path = "/api/admin/webhooks/{id}",
+    tag = "admin",
+    operation_id = "get_webhook",
+    params(("id" = String, Path, description = "Id of the webhook", format = Uuid)),
+    responses((status = 200, description = "The webhook", body = WebhookView)),
+    security(("bearer" = []))
+)]
 pub async fn get_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -199,6 +238,15 @@ pub async fn get_webhook(
 }
 
 /// `DELETE /api/admin/webhooks/{id}`: with its deliveries.
+#[utoipa::path(
+    delete,
+    path = "/api/admin/webhooks/{id}",
+    tag = "admin",
+    operation_id = "delete_webhook",
+    params(("id" = String, Path, description = "Id of the webhook", format = Uuid)),
+    responses((status = 204, description = "Deleted, with its deliveries")),
+    security(("bearer" = []))
+)]
 pub async fn delete_webhook(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -210,18 +258,22 @@ pub async fn delete_webhook(
 }
 
 /// A delivery in the log of a webhook.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct DeliveryView {
     id: Uuid,
     event: String,
     state: &'static str,
     attempts: u64,
     /// Pending: when it is tried next.
+    #[schema(value_type = u64)]
     next_ms: TimestampMs,
     last_status: Option<u16>,
     last_error: Option<String>,
+    #[schema(value_type = u64)]
     created_ms: TimestampMs,
+    #[schema(value_type = u64)]
     updated_ms: TimestampMs,
+    #[schema(value_type = Value)]
     payload: Value,
 }
 
@@ -242,12 +294,21 @@ impl From<Delivery> for DeliveryView {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct DeliveryList {
     items: Vec<DeliveryView>,
 }
 
 /// `GET /api/admin/webhooks/{id}/deliveries?limit=`: newest first.
+#[utoipa::path(
+    get,
+    path = "/api/admin/webhooks/{id}/deliveries",
+    tag = "admin",
+    operation_id = "webhook_deliveries",
+    params(("id" = String, Path, description = "Id of the webhook", format = Uuid), ("limit" = Option<u64>, Query, description = "Items at most", minimum = 1)),
+    responses((status = 200, description = "Newest first", body = DeliveryList)),
+    security(("bearer" = []))
+)]
 pub async fn deliveries(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -261,6 +322,15 @@ pub async fn deliveries(
 }
 
 /// `POST /api/admin/webhooks/{id}/deliveries/{delivery}/retry`: due again at once.
+#[utoipa::path(
+    post,
+    path = "/api/admin/webhooks/{id}/deliveries/{delivery}/retry",
+    tag = "admin",
+    operation_id = "retry_delivery",
+    params(("id" = String, Path, description = "Id of the webhook", format = Uuid), ("delivery" = String, Path, description = "Id of the delivery", format = Uuid)),
+    responses((status = 202, description = "Due at once")),
+    security(("bearer" = []))
+)]
 pub async fn retry_delivery(
     State(app): State<Arc<App>>,
     caller: Caller,

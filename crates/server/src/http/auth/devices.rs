@@ -17,20 +17,26 @@ use crate::http::caller::Caller;
 use crate::http::problem::{ApiError, ApiResult};
 
 /// A device as its owner and admins see it.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct DeviceView {
+    #[schema(value_type = String, format = Uuid)]
     device_id: DeviceId,
+    #[schema(value_type = String, format = Uuid)]
     user_id: UserId,
     name: String,
+    #[schema(value_type = crate::http::openapi::DeploymentMode)]
     deployment_mode: DeploymentMode,
+    #[schema(value_type = u64)]
     created_ms: TimestampMs,
+    #[schema(value_type = u64)]
     last_seen_ms: TimestampMs,
+    #[schema(value_type = Option<u64>)]
     revoked_ms: Option<TimestampMs>,
     /// The device this request comes from.
     is_current: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct Devices {
     items: Vec<DeviceView>,
 }
@@ -52,12 +58,29 @@ impl DeviceView {
 }
 
 /// `GET /api/auth/devices`: the caller's.
+#[utoipa::path(
+    get,
+    path = "/api/auth/devices",
+    tag = "auth",
+    operation_id = "list_devices",
+    responses((status = 200, description = "Last seen first", body = Devices)),
+    security(("bearer" = []))
+)]
 pub async fn list_devices(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<axum::Json<Devices>> {
     let devices = app.auth.devices(caller.workspace_id(), Some(caller.user_id())).await?;
     Ok(axum::Json(DeviceView::list(devices, caller.device_id())))
 }
 
 /// `DELETE /api/auth/devices/{id}`: cuts the device off, also where it is connected now.
+#[utoipa::path(
+    delete,
+    path = "/api/auth/devices/{id}",
+    tag = "auth",
+    operation_id = "revoke_device",
+    params(("id" = String, Path, description = "Id of the device", format = Uuid)),
+    responses((status = 204, description = "Revoked")),
+    security(("bearer" = []))
+)]
 pub async fn revoke_device(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -69,13 +92,24 @@ pub async fn revoke_device(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = DeviceRename)]
 pub struct Rename {
     name: String,
 }
 
 /// `PATCH /api/auth/devices/{id}`.
+#[utoipa::path(
+    patch,
+    path = "/api/auth/devices/{id}",
+    tag = "auth",
+    operation_id = "rename_device",
+    params(("id" = String, Path, description = "Id of the device", format = Uuid)),
+    request_body = Rename,
+    responses((status = 204, description = "Renamed")),
+    security(("bearer" = []))
+)]
 pub async fn rename_device(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -16,31 +16,41 @@ use crate::http::problem::{ApiError, ApiResult};
 use syncline_core::protocol::Code;
 
 /// Address and password at the top or in `credentials`, or a token of somebody else's there.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = LoginRequest)]
 pub struct Request {
     email: Option<String>,
+    #[schema(value_type = Option<String>)]
     password: Option<SecretString>,
     credentials: Option<Credentials>,
+    #[schema(value_type = Option<String>)]
     workspace: Option<WorkspaceId>,
     /// What a device is that `device` does not describe.
+    #[schema(value_type = Option<crate::http::openapi::DeploymentMode>)]
     deployment_mode: Option<DeploymentMode>,
     device: Option<DeviceRequest>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = LoginCredentials)]
 struct Credentials {
     email: Option<String>,
+    #[schema(value_type = Option<String>)]
     password: Option<SecretString>,
+    #[schema(value_type = Option<String>)]
     supabase_token: Option<SecretString>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = LoginDevice)]
 struct DeviceRequest {
+    #[schema(value_type = String, format = Uuid)]
     device_id: DeviceId,
     name: String,
+    #[schema(value_type = crate::http::openapi::DeploymentMode)]
     deployment_mode: DeploymentMode,
 }
 
@@ -51,15 +61,19 @@ enum Given {
 }
 
 /// A pair of tokens with whom they speak for.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct Tokens {
     access_token: String,
     refresh_token: String,
     token_type: &'static str,
     expires_in_s: u64,
+    #[schema(value_type = String)]
     workspace_id: WorkspaceId,
+    #[schema(value_type = String, format = Uuid)]
     user_id: UserId,
+    #[schema(value_type = String, format = Uuid)]
     device_id: DeviceId,
+    #[schema(value_type = String)]
     role: Name,
 }
 
@@ -83,6 +97,14 @@ const EMAIL_CHARS_MAX: usize = 254;
 /// Longest name of a device; characters.
 const DEVICE_NAME_CHARS_MAX: usize = 100;
 
+#[utoipa::path(
+    post,
+    path = "/api/auth/login",
+    tag = "auth",
+    operation_id = "login",
+    request_body = Request,
+    responses((status = 200, description = "Signed in", body = Tokens))
+)]
 pub async fn login(State(app): State<Arc<App>>, Json(request): Json<Request>) -> ApiResult<axum::Json<Tokens>> {
     let device = device(request.device, request.deployment_mode)?;
     let workspace_id = request.workspace;

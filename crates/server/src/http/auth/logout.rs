@@ -12,13 +12,23 @@ use crate::http::caller::Caller;
 use crate::http::problem::ApiResult;
 use crate::observe::{AuthOperation, Status};
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(as = LogoutRequest)]
 pub struct Request {
     /// Also every other device of the caller.
     everywhere: bool,
 }
 
+#[utoipa::path(
+    post,
+    path = "/api/auth/logout",
+    tag = "auth",
+    operation_id = "logout",
+    request_body = Request,
+    responses((status = 204, description = "Ended")),
+    security(("bearer" = []))
+)]
 pub async fn logout(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -1,11 +1,11 @@
 //! `/api/auth`: signing in and out, and devices.
 
-mod devices;
-mod login;
-mod logout;
-mod password;
-mod refresh;
-mod validate;
+pub mod devices;
+pub mod login;
+pub mod logout;
+pub mod password;
+pub mod refresh;
+pub mod validate;
 
 pub use devices::{list_devices, rename_device, revoke_device};
 pub use login::login;

@@ -14,13 +14,25 @@ use crate::http::body::Json;
 use crate::http::caller::Caller;
 use crate::http::problem::{ApiError, ApiResult};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PasswordChange)]
 pub struct Request {
+    #[schema(value_type = String)]
     current_password: SecretString,
+    #[schema(value_type = String)]
     new_password: SecretString,
 }
 
+#[utoipa::path(
+    post,
+    path = "/api/auth/password",
+    tag = "auth",
+    operation_id = "change_password",
+    request_body = Request,
+    responses((status = 204, description = "Changed; every sign-in has ended")),
+    security(("bearer" = []))
+)]
 pub async fn change_password(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -9,17 +9,31 @@ use syncline_core::principal::ReadScope;
 use crate::clock;
 use crate::http::caller::Caller;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Validation)]
 pub struct Valid {
     valid: bool,
+    #[schema(value_type = String)]
     workspace_id: WorkspaceId,
+    #[schema(value_type = String, format = Uuid)]
     user_id: UserId,
+    #[schema(value_type = String, format = Uuid)]
     device_id: DeviceId,
+    #[schema(value_type = String)]
     role: Name,
+    #[schema(value_type = crate::http::openapi::ReadScope)]
     read_scope: ReadScope,
     expires_in_s: u64,
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/auth/validate",
+    tag = "auth",
+    operation_id = "validate",
+    responses((status = 200, description = "The token is good", body = Valid)),
+    security(("bearer" = []))
+)]
 pub async fn validate(caller: Caller) -> Json<Valid> {
     Json(Valid {
         valid: true,

@@ -21,8 +21,9 @@ use crate::http::caller::Caller;
 use crate::http::problem::ApiResult;
 use crate::http::query::Query;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct Page {
+    #[schema(value_type = Vec<Object>)]
     pub(super) items: Vec<Value>,
     /// `after` of the next page; null at the end.
     pub(super) next: Option<String>,

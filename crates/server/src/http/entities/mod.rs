@@ -7,7 +7,7 @@ mod filter;
 mod get;
 mod idempotency;
 mod list;
-mod search;
+pub mod search;
 mod text;
 mod view;
 mod write;

@@ -22,8 +22,9 @@ use crate::http::problem::ApiResult;
 use crate::http::query::{Query, invalid};
 
 /// Best first.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct Found {
+    #[schema(value_type = Vec<Object>)]
     items: Vec<Value>,
     /// Whether every contact was looked at; otherwise there may be better ones: say more, or ask `enhanced-search`.
     is_complete: bool,
@@ -39,6 +40,15 @@ const LOOKED_AT_MAX: usize = 100_000;
 const LEADS_COUNTED_MAX: usize = 1_000;
 
 /// `GET /api/contacts/search?q=`: words in names, e-mail address, phone numbers and company.
+#[utoipa::path(
+    get,
+    path = "/api/contacts/search",
+    tag = "contacts",
+    operation_id = "search",
+    params(("q" = String, Query, description = "1 to 8 words", max_length = 200), ("limit" = Option<u64>, Query, description = "Items of one page", minimum = 1, maximum = 100), ("fields" = Option<String>, Query, description = "Names of the fields to show, with commas between them")),
+    responses((status = 200, description = "Best first", body = Found)),
+    security(("bearer" = []))
+)]
 pub async fn search(State(app): State<Arc<App>>, caller: Caller, RawQuery(raw): RawQuery) -> ApiResult<Json<Found>> {
     let schema = app.schema();
     let contacts = entity(&schema, "contacts")?;
@@ -74,6 +84,15 @@ fn best(read: &dyn Read, grants: &Grants, words: &Words, limit: usize) -> StoreR
 }
 
 /// `GET /api/contacts/enhanced-search`: as the list of contacts, with `q` beside its filters, and each with `leads_count`.
+#[utoipa::path(
+    get,
+    path = "/api/contacts/enhanced-search",
+    tag = "contacts",
+    operation_id = "enhanced_search",
+    params(("q" = Option<String>, Query, description = "1 to 8 words", max_length = 200), ("limit" = Option<u64>, Query, description = "Items of one page", minimum = 1, maximum = 500), ("fields" = Option<String>, Query, description = "Names of the fields to show, with commas between them"), ("sort" = Option<String>, Query, description = "A field, or -field for the other way round"), ("after" = Option<String>, Query, description = "`next` of the page before")),
+    responses((status = 200, description = "As the list of contacts, each with `leads_count`", body = Page)),
+    security(("bearer" = []))
+)]
 pub async fn enhanced_search(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -114,6 +133,15 @@ fn leads_of(read: &dyn Read, grants: &Grants, contact: RecordId) -> StoreResult<
 }
 
 /// `GET /api/leads/by-contact/{id}`: as the list of leads, those of one contact.
+#[utoipa::path(
+    get,
+    path = "/api/leads/by-contact/{id}",
+    tag = "leads",
+    operation_id = "leads_by_contact",
+    params(("id" = String, Path, description = "Id of the contact", format = Uuid), ("limit" = Option<u64>, Query, description = "Items of one page", minimum = 1, maximum = 500), ("fields" = Option<String>, Query, description = "Names of the fields to show, with commas between them"), ("sort" = Option<String>, Query, description = "A field, or -field for the other way round"), ("after" = Option<String>, Query, description = "`next` of the page before")),
+    responses((status = 200, description = "As the list of leads", body = Page)),
+    security(("bearer" = []))
+)]
 pub async fn leads_by_contact(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -15,8 +15,9 @@ use crate::http::caller::Caller;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::query::Query;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct History {
+    #[schema(value_type = Vec<Object>)]
     items: Vec<HistoryItem>,
 }
 
@@ -24,6 +25,15 @@ const LIMIT_DEFAULT: u64 = 50;
 const LIMIT_MAX: u64 = 500;
 
 /// Also of a deleted record, for whoever may see the scope it was in.
+#[utoipa::path(
+    get,
+    path = "/api/sync/history/{entity}/{id}",
+    tag = "sync",
+    operation_id = "history",
+    params(("entity" = String, Path, description = "An entity of the schema"), ("id" = String, Path, description = "Id of the record", format = Uuid), ("limit" = Option<u64>, Query, description = "Items of one page", minimum = 1, maximum = 500)),
+    responses((status = 200, description = "Newest first", body = History)),
+    security(("bearer" = []))
+)]
 pub async fn history(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -1,11 +1,11 @@
 //! `/api/sync`: what a replica and its person ask over HTTP.
 
 mod encoder;
-mod history;
-mod rejected;
-mod snapshot;
-mod status;
-mod trigger;
+pub mod history;
+pub mod rejected;
+pub mod snapshot;
+pub mod status;
+pub mod trigger;
 
 pub use history::history;
 pub use rejected::{RejectedList, rejected, take_limit};

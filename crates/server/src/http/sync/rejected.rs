@@ -13,9 +13,10 @@ use crate::http::caller::Caller;
 use crate::http::problem::ApiResult;
 use crate::http::query::Query;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct RejectedList {
     /// Newest first.
+    #[schema(value_type = Vec<Object>)]
     pub items: Vec<StoredOutcome>,
 }
 
@@ -25,6 +26,15 @@ const LIMIT_MAX: u64 = 500;
 const LOOKED_THROUGH_FIRST: usize = 100;
 const LOOKED_THROUGH_MAX: usize = 3_200;
 
+#[utoipa::path(
+    get,
+    path = "/api/sync/rejected",
+    tag = "sync",
+    operation_id = "rejected",
+    params(("limit" = Option<u64>, Query, description = "Items of one page", minimum = 1, maximum = 500)),
+    responses((status = 200, description = "Newest first", body = RejectedList)),
+    security(("bearer" = []))
+)]
 pub async fn rejected(
     State(app): State<Arc<App>>,
     caller: Caller,

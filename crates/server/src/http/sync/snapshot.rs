@@ -32,6 +32,15 @@ const CHUNKS_MAX: usize = 4;
 /// How long a client may take for a chunk; then the stream ends, and the client resumes it later.
 const STALL: Duration = Duration::from_secs(60);
 
+#[utoipa::path(
+    get,
+    path = "/api/sync/snapshot",
+    tag = "sync",
+    operation_id = "snapshot",
+    params(("scope" = String, Query, description = "A scope that is granted"), ("seq" = u64, Query, description = "As `welcome` named it", maximum = 9007199254740991i64), ("resume" = Option<String>, Query, description = "The last token of an interrupted snapshot")),
+    responses((status = 200, description = "Lines of JSON, in the encoding that was asked for", body = String, content_type = "application/x-ndjson")),
+    security(("bearer" = []))
+)]
 pub async fn snapshot(
     State(app): State<Arc<App>>,
     caller: Caller,

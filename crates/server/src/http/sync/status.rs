@@ -15,14 +15,20 @@ use crate::clock;
 use crate::http::caller::Caller;
 use crate::http::problem::ApiResult;
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct SyncStatus {
+    #[schema(value_type = String, format = Uuid)]
     backend_id: BackendId,
     epoch: u32,
+    #[schema(value_type = u64)]
     head: Seq,
+    #[schema(value_type = u64)]
     min_seq: Seq,
+    #[schema(value_type = crate::http::openapi::SchemaRef)]
     schema: SchemaRef,
+    #[schema(value_type = u64)]
     server_ms: TimestampMs,
+    #[schema(value_type = String)]
     role: Name,
     /// Open sessions of the workspace on this node.
     connections: usize,
@@ -30,16 +36,20 @@ pub struct SyncStatus {
     clients: Vec<ClientView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct ClientView {
+    #[schema(value_type = String, format = Uuid)]
     client_id: ClientId,
+    #[schema(value_type = String, format = Uuid)]
     pub device_id: DeviceId,
     epoch: u32,
+    #[schema(value_type = u64)]
     cursor: Seq,
     /// Mutations of the log the client has not reported to have.
     lag: u64,
     pending_count: u64,
     oldest_pending_ms: Option<u64>,
+    #[schema(value_type = u64)]
     reported_ms: TimestampMs,
 }
 
@@ -58,6 +68,14 @@ impl ClientView {
     }
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/sync/status",
+    tag = "sync",
+    operation_id = "status",
+    responses((status = 200, description = "Where things stand", body = SyncStatus)),
+    security(("bearer" = []))
+)]
 pub async fn status(State(app): State<Arc<App>>, caller: Caller) -> ApiResult<Json<SyncStatus>> {
     let head = app.db.read(caller.workspace_id(), |read| read.head()).await?;
     let devices = app.auth.devices(caller.workspace_id(), Some(caller.user_id())).await?;

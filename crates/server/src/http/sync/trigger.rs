@@ -17,23 +17,27 @@ use crate::http::body::Json;
 use crate::http::caller::Caller;
 use crate::http::problem::{ApiError, ApiResult};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SyncTrigger)]
 pub struct Request {
     /// An entity, a tier, or `full`.
     sync_type: String,
     /// Only devices of this mode; absent: all of the caller's.
+    #[schema(value_type = Option<crate::http::openapi::DeploymentMode>)]
     deployment_mode: Option<DeploymentMode>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub struct Triggered {
     sync_type: String,
     /// What is brought into step, by entity.
+    #[schema(value_type = Vec<String>)]
     entities: BTreeSet<Name>,
     /// Connections on this node that were told. The others learn of changes live, or when they connect.
     told: usize,
     /// Where the log stands: who has this seq lacks nothing.
+    #[schema(value_type = u64)]
     head: Seq,
     /// What the caller's devices last said they had and had pending.
     clients: Vec<ClientView>,
@@ -42,6 +46,15 @@ pub struct Triggered {
 /// Every triggered device says `hello` anew, which costs the server a plan.
 const POLICY: RatePolicy = RatePolicy { per_minute: 12, burst: 6 };
 
+#[utoipa::path(
+    post,
+    path = "/api/sync/trigger",
+    tag = "sync",
+    operation_id = "trigger",
+    request_body = Request,
+    responses((status = 200, description = "Who was told, and where things stand", body = Triggered)),
+    security(("bearer" = []))
+)]
 pub async fn trigger(
     State(app): State<Arc<App>>,
     caller: Caller,

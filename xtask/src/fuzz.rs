@@ -1,0 +1,106 @@
+//! `cargo xtask fuzz-api`: schemathesis against a real server, with requests made from the server's own document.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::shell;
+
+/// The version that is installed; another finds other things.
+const SCHEMATHESIS: &str = "schemathesis==4.32.5";
+/// What counts as a finding: a crash, an answer that is not in the document or not as it says there.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+/// Ends the sign-in that everything is asked with, or is no REST.
+const LEFT_OUT: &str = "^(/ws/|/sse/|/poll/|/channel/|/metrics|/api/auth/(logout|password)$)";
+/// Time for one request; seconds.
+const REQUEST_S: &str = "10";
+
+/// What became of a round.
+pub enum Fuzzed {
+    Passed,
+    /// It cannot run here; why.
+    Skipped(&'static str),
+}
+
+/// Asks for `seconds`, beginning at `seed`, and fails at a finding.
+pub fn fuzz(seconds: u32, seed: u32) -> Result<Fuzzed> {
+    let Some(program) = install()? else {
+        return Ok(Fuzzed::Skipped(
+            "schemathesis could not be installed: python3 with venv and pip, and a way to its packages, are needed",
+        ));
+    };
+    shell::cargo(["build", "--package", "syncline-cli", "--bin", "syncline"]).run()?;
+    let server = Served::start(&shell::built("debug", "syncline")?)?;
+    let (time, seed) = (seconds.to_string(), seed.to_string());
+    let (url, bearer) =
+        (format!("http://{}/api/openapi.json", server.address), format!("Authorization: Bearer {}", server.token()?));
+    let run = shell::program(program.as_os_str()).args(["run", &url, "--header", &bearer, "--checks", CHECKS]);
+    let run = run.args(["--exclude-path-regex", LEFT_OUT, "--max-time", &time, "--seed", &seed]);
+    let run =
+        run.args(["--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--request-timeout", REQUEST_S]);
+    run.args(["--warnings", "off", "--no-color", "--output-sanitize", "true"]).run()?;
+    Ok(Fuzzed::Passed)
+}
+
+/// The program in a virtual environment below `target/`; `None`: it cannot be had here.
+fn install() -> Result<Option<PathBuf>> {
+    let folder = shell::root().join("target/schemathesis");
+    let program = folder.join("bin/st");
+    let python = shell::program("python3".as_ref());
+    if program.is_file() {
+        return Ok(Some(program));
+    }
+    if !python.args(["-m", "venv"]).args([&folder]).works() {
+        return Ok(None);
+    }
+    let pip = shell::program(folder.join("bin/pip").as_os_str());
+    Ok(pip.args(["install", "--quiet", "--timeout", "10", "--retries", "0", SCHEMATHESIS]).works().then_some(program))
+}
+
+/// A server with demo data of its own, which ends with the value.
+struct Served {
+    child: Child,
+    address: String,
+    _data: tempfile::TempDir,
+}
+
+impl Served {
+    fn start(program: &Path) -> Result<Self> {
+        let data = tempfile::tempdir()?;
+        let mut command = Command::new(program);
+        command.args(["serve", "--demo", "--listen", "127.0.0.1:0", "--data"]).arg(data.path());
+        // Findings are the round's to tell; what the server logs of hostile requests is expected.
+        command.env("METRICS_PORT", "0").env("LOG_LEVEL", "error").stdout(Stdio::piped());
+        let mut child = command.spawn().context("the server could not be started")?;
+        let output = child.stdout.take().context("the server has no output")?;
+        let mut lines = BufReader::new(output).lines();
+        let address =
+            lines.find_map(|line| line.ok()?.split_once("http://").map(|(_, address)| address.trim().to_owned()));
+        let Some(address) = address else { bail!("the server did not say where it listens") };
+        // It goes on writing there.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self { child, address, _data: data })
+    }
+
+    /// An owner's access token.
+    fn token(&self) -> Result<String> {
+        let body = r#"{"email":"demo@syncline.dev","password":"syncline-demo"}"#;
+        let mut stream = TcpStream::connect(&self.address)?;
+        let head = format!("POST /api/auth/login HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address);
+        write!(stream, "{head}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())?;
+        let answer = std::io::read_to_string(stream)?;
+        let token = answer.split_once("\"access_token\":\"").and_then(|(_, rest)| rest.split('"').next());
+        Ok(token.context("signing in to the demo failed")?.to_owned())
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended by itself, which the round has noticed.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
