@@ -41,7 +41,7 @@ async function newLead(page: Page, firstname: string): Promise<void> {
   await page.getByRole("button", { name: "New lead" }).click();
   await page.getByLabel("First name").fill(firstname);
   await page.getByRole("button", { name: "Add lead" }).click();
-  await page.getByText("Lead added").waitFor();
+  await page.getByText("Lead added").first().waitFor();
 }
 
 it("[SYNC-1] [SYNC-8] what was done offline reaches the other person when the network is back", async () => {

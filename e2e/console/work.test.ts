@@ -35,6 +35,9 @@ it("[WEB-1] the list is worked with the keyboard alone", async () => {
   await page.keyboard.type("kestrel");
   await page.getByText(/ of 200$/).waitFor();
   expect(new URL(page.url()).searchParams.get("q")).toBe("kestrel");
+  // The rows follow the typing a moment later.
+  await page.locator('[data-index="0"]', { hasText: /kestrel/i }).waitFor();
+  await page.locator('[data-index="1"]', { hasText: /kestrel/i }).waitFor();
   await page.locator("[data-index]").first().focus();
   await page.keyboard.press("ArrowDown");
   const second = await page.locator('[data-index="1"]').getAttribute("data-id");

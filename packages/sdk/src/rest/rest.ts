@@ -219,7 +219,7 @@ export class RestEntity<T extends EntityTypes> {
     if (list.after !== undefined) {
       query.set("after", list.after);
     }
-    return shaped(await this.#request({ method: "GET", path: `/api/${this.#name}?${query}` }), (body) => {
+    return shaped(await this.#request({ method: "GET", path: `/api/records/${this.#name}?${query}` }), (body) => {
       const [items, next] = [member(body, "items"), member(body, "next")];
       return isArray(items)
         ? { items: items as unknown as RestRecord<T>[], ...(typeof next === "string" && { next }) }
@@ -243,7 +243,7 @@ export class RestEntity<T extends EntityTypes> {
 
   /** Returns the record as the server has made it; `undefined`: it is where the caller may not see it. */
   async create(fields: T["create"]): Promise<Result<RestRecord<T> | undefined, Failure>> {
-    return this.#written({ method: "POST", path: `/api/${this.#name}`, body: fields as unknown as JsonObject });
+    return this.#written({ method: "POST", path: `/api/records/${this.#name}`, body: fields as unknown as JsonObject });
   }
 
   /** Changes fields; with `rv` only while the record is still at it (`precondition_failed` otherwise). */
@@ -260,7 +260,7 @@ export class RestEntity<T extends EntityTypes> {
   /** Up to 256 writes in one request, all or nothing when `isAtomic`, otherwise each by itself. */
   async bulk(writes: readonly BulkWrite<T>[], isAtomic = false): Promise<Result<readonly BulkResult[], Failure>> {
     const body = { atomic: isAtomic, operations: writes as unknown as readonly Json[] };
-    return shaped(await this.#request({ method: "POST", path: `/api/${this.#name}/bulk`, body }), (answer) => {
+    return shaped(await this.#request({ method: "POST", path: `/api/records/${this.#name}/bulk`, body }), (answer) => {
       const results = member(answer, "results");
       return isArray(results) && results.length === writes.length ? (results as unknown as BulkResult[]) : undefined;
     });
@@ -289,7 +289,7 @@ export class RestEntity<T extends EntityTypes> {
   }
 
   #path(id: string): string {
-    return `/api/${this.#name}/${encodeURIComponent(id)}`;
+    return `/api/records/${this.#name}/${encodeURIComponent(id)}`;
   }
 }
 

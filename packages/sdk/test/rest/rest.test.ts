@@ -138,7 +138,7 @@ it("pages follow one another and end with the last, or with a failure", async ()
     return seen;
   };
   expect(await read()).toEqual([true, true, true]);
-  expect(requests[1]?.path).toBe("/api/contacts?city=A%26B&sort=-lastname&limit=1&after=x");
+  expect(requests[1]?.path).toBe("/api/records/contacts?city=A%26B&sort=-lastname&limit=1&after=x");
   expect(await read()).toEqual([true, false]);
 });
 
