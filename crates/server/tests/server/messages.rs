@@ -312,3 +312,15 @@ async fn api_2_history_comes_in_pages_and_a_device_that_appears_later_gets_what_
     let records = ann.get("/api/records/messages").await.expect(200);
     assert!(records["items"].is_array(), "the records of the entity of that name have another address: {records}");
 }
+
+#[tokio::test]
+async fn rev_1_msg_6_who_is_no_member_any_more_opens_no_inbox() {
+    let world = World::start().await;
+    let (owner, manager, ann) = (world.user("owner").await, world.user("manager").await, world.user("ann").await);
+    post(&manager, to_user(&ann), "normal", 1).await;
+    // Her token is good for a while yet.
+    owner.patch(&format!("/api/admin/members/{}", ann.user_id), &json!({"status": "revoked"})).await.expect(200);
+    let mut socket = inbox(&ann).await;
+    assert_eq!(socket.receive().await["type"], "purge");
+    assert_eq!(socket.closed().await, 4601, "and nothing came before");
+}

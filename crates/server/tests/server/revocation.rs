@@ -125,6 +125,24 @@ async fn auth_6_signing_out_closes_the_open_sockets_of_that_sign_in() {
 }
 
 #[tokio::test]
+async fn auth_6_a_connection_belongs_to_the_sign_in_whose_token_it_showed_last() {
+    let world = World::start().await;
+    let first = world.user("ann").await;
+    let again = world.http().try_login(&first.email, PASSWORD, &first.device_id).await.expect(200);
+    let second = User::new(world.http(), &first.email, &again);
+    let mut socket = Socket::open(&first).await;
+    socket.hello().await;
+    socket.send(&json!({"type": "auth", "token": second.access_token})).await;
+    socket.send(&json!({"type": "heartbeat"})).await;
+    socket.expect("heartbeat_ack").await;
+    first.post("/api/auth/logout", &json!({})).await.expect(204);
+    socket.send(&json!({"type": "heartbeat"})).await;
+    socket.expect("heartbeat_ack").await;
+    second.post("/api/auth/logout", &json!({})).await.expect(204);
+    assert_eq!(socket.closed().await, 4406);
+}
+
+#[tokio::test]
 async fn rev_1_a_peer_that_does_not_read_is_cut_off_all_the_same() {
     let world = World::start().await;
     let (ann, owner) = (world.user("ann").await, world.user("owner").await);

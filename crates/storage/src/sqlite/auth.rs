@@ -35,6 +35,7 @@ pub use webhooks::{Claim, Delivery, DeliveryState, FailurePolicy, Webhook};
 use super::connect::Lane;
 use super::error::{OrFailed, corrupt};
 use super::pool::ReadPool;
+use super::rows::{collect, execute};
 
 /// The `auth_*` tables. Cheap to clone, usable from any thread; every method blocks, so call it off the async runtime.
 #[derive(Clone)]
@@ -79,24 +80,4 @@ fn id_at<T: FromStr>(row: &Row<'_>, column: &str) -> StoreResult<T> {
 fn workspace_at(row: &Row<'_>) -> StoreResult<WorkspaceId> {
     let text: String = row.get("workspace_id").or_failed()?;
     WorkspaceId::new(text).map_err(|error| StoreError::Corrupt(error.to_string()))
-}
-
-/// All rows of a query, each decoded.
-fn collect<T>(
-    conn: &Connection,
-    sql: &str,
-    params: impl rusqlite::Params,
-    decode: impl Fn(&Row<'_>) -> StoreResult<T>,
-) -> StoreResult<Vec<T>> {
-    let mut statement = conn.prepare_cached(sql).or_failed()?;
-    let mut rows = statement.query(params).or_failed()?;
-    let mut all = Vec::new();
-    while let Some(row) = rows.next().or_failed()? {
-        all.push(decode(row)?);
-    }
-    Ok(all)
-}
-
-fn execute(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> StoreResult<usize> {
-    conn.prepare_cached(sql).or_failed()?.execute(params).or_failed()
 }

@@ -16,6 +16,8 @@ use uuid::Uuid;
 use super::connect::Lane;
 use super::error::{OrFailed, corrupt};
 use super::pool::ReadPool;
+use super::rows::{collect, execute};
+use super::values::int;
 use crate::messages::{KeptMessage, MessageState};
 
 /// The `msg_*` tables. Cheap to clone, usable from any thread; every method blocks. What the methods do is said at
@@ -117,31 +119,6 @@ fn ms_at(row: &Row<'_>, column: usize) -> StoreResult<TimestampMs> {
 
 fn optional_ms_at(row: &Row<'_>, column: usize) -> StoreResult<Option<TimestampMs>> {
     Ok(row.get::<_, Option<i64>>(column).or_failed()?.map(i64::unsigned_abs))
-}
-
-/// A time or number for a column; beyond 2^63 it is the end of time.
-fn int(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// All rows of a query, each decoded.
-fn collect<T>(
-    conn: &Connection,
-    sql: &str,
-    params: impl rusqlite::Params,
-    decode: impl Fn(&Row<'_>) -> StoreResult<T>,
-) -> StoreResult<Vec<T>> {
-    let mut statement = conn.prepare_cached(sql).or_failed()?;
-    let mut rows = statement.query(params).or_failed()?;
-    let mut all = Vec::new();
-    while let Some(row) = rows.next().or_failed()? {
-        all.push(decode(row)?);
-    }
-    Ok(all)
-}
-
-fn execute(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> StoreResult<usize> {
-    conn.prepare_cached(sql).or_failed()?.execute(params).or_failed()
 }
 
 fn device_at(row: &Row<'_>) -> StoreResult<DeviceId> {

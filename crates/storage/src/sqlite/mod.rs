@@ -16,6 +16,7 @@ mod messages;
 mod open;
 mod pool;
 mod replica;
+mod rows;
 mod store;
 mod turn;
 mod values;
