@@ -25,15 +25,14 @@ pub enum Fuzzed {
     Skipped(&'static str),
 }
 
-/// Asks for `seconds`, beginning at `seed`, and fails at a finding.
-pub fn fuzz(seconds: u32, seed: u32) -> Result<Fuzzed> {
+/// Asks a server of its own for `seconds`, beginning at `seed`, and fails at a finding.
+pub fn fuzz(server: &Path, seconds: u32, seed: u32) -> Result<Fuzzed> {
     let Some(program) = install()? else {
         return Ok(Fuzzed::Skipped(
             "schemathesis could not be installed: python3 with venv and pip, and a way to its packages, are needed",
         ));
     };
-    shell::cargo(["build", "--package", "syncline-cli", "--bin", "syncline"]).run()?;
-    let server = Served::start(&shell::built("debug", "syncline")?)?;
+    let server = Served::start(server)?;
     let (time, seed) = (seconds.to_string(), seed.to_string());
     let (url, bearer) =
         (format!("http://{}/api/openapi.json", server.address), format!("Authorization: Bearer {}", server.token()?));

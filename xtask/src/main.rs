@@ -103,7 +103,8 @@ fn perform(task: Task) -> Result<()> {
 }
 
 fn fuzz_api(seconds: u32, seed: u32) -> Result<()> {
-    match fuzz::fuzz(seconds, seed)? {
+    shell::cargo(["build", "--package", "syncline-cli", "--bin", "syncline"]).run()?;
+    match fuzz::fuzz(&shell::built("debug", "syncline")?, seconds, seed)? {
         fuzz::Fuzzed::Passed => println!("fuzz-api: no crash, no undocumented answer"),
         fuzz::Fuzzed::Skipped(why) => println!("fuzz-api: NOT RUN, {why}"),
     }

@@ -1,14 +1,19 @@
 //! The second command of the README: everything that proves the project. Nothing is left out silently: a step that
 //! cannot run on this machine says so and why.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::{console, deploy, services, shell, tidy};
+use crate::{console, deploy, fuzz, services, shell, tidy};
 
 /// Seeds the simulation replays: fixed, so that the same commit always gives the same answer.
 const SIM_SEEDS: &str = "60";
+
+/// Time of the round of requests from the OpenAPI document, and its seed.
+const FUZZ_SECONDS: u32 = 60;
+const FUZZ_SEED: u32 = 1;
 
 /// Names the store that the server's tests and the stories run on; by default the embedded one.
 const STORE: &str = "SYNCLINE_TEST_STORE";
@@ -32,6 +37,8 @@ const STEPS: &[Step] = &[
     Step { name: "format", run: format },
     Step { name: "tidy", run: || tidy::report(&shell::root()).map(|()| Done::Passed) },
     Step { name: "deploy", run: deploy },
+    // First of all that is built, because the server has it in its binary, and every build of that takes minutes.
+    Step { name: "console's build", run: build_console },
     Step { name: "clippy", run: clippy },
     Step { name: "tests", run: tests },
     Step { name: "simulation", run: || simulate(&["--seeds", SIM_SEEDS]) },
@@ -40,6 +47,7 @@ const STEPS: &[Step] = &[
     Step { name: "sdk", run: sdk },
     Step { name: "extension", run: extension },
     Step { name: "console", run: console },
+    Step { name: "fuzz-api", run: fuzz_api },
 ];
 
 pub fn test() -> Result<()> {
@@ -111,9 +119,20 @@ fn tests() -> Result<Done> {
     }
     let runner = || if has_nextest { shell::cargo(["nextest", "run"]) } else { shell::cargo(["test"]) };
     services.tell(runner().args(["--workspace"])).run()?;
-    for (package, test) in [("syncline-server", "server"), ("syncline-cli", "scenario")] {
-        let again = runner().args(["--package", package, "--test", test]);
-        services.tell(again.env(STORE, "postgres")).run().context("this was on PostgreSQL")?;
+    let again = match has_nextest {
+        // Of the whole workspace, because a part of it would be built anew with other features of the dependencies.
+        true => vec![runner().args([
+            "--workspace",
+            "-E",
+            "binary_id(syncline-server::server) + binary_id(syncline-cli::scenario)",
+        ])],
+        false => vec![
+            runner().args(["--package", "syncline-server", "--test", "server"]),
+            runner().args(["--package", "syncline-cli", "--test", "scenario"]),
+        ],
+    };
+    for tests in again {
+        services.tell(tests.env(STORE, "postgres")).run().context("this was on PostgreSQL")?;
     }
     Ok(Done::Passed)
 }
@@ -123,13 +142,24 @@ fn simulate(args: &[&str]) -> Result<Done> {
     Ok(Done::Passed)
 }
 
-/// A client written from `spec/` alone against the server as it was built for the tests.
+fn build_console() -> Result<Done> {
+    Ok(match console::build()? {
+        console::Built::Done | console::Built::UpToDate => Done::Passed,
+        console::Built::Skipped => Done::Skipped(console::NO_NODE),
+    })
+}
+
+/// The server as it was built for the tests.
+fn server() -> Result<PathBuf> {
+    shell::built("debug", "syncline")
+}
+
+/// A client written from `spec/` alone against the server.
 fn python_example() -> Result<Done> {
     if !shell::program("python3".as_ref()).args(["--version"]).works() {
         return Ok(Done::Skipped("python3 is not installed"));
     }
-    shell::cargo(["build", "--package", "syncline-cli", "--bin", "syncline"]).run()?;
-    let server = shell::built("debug", "syncline")?;
+    let server = server()?;
     let test = shell::program("python3".as_ref()).args(["examples/python/test_client.py", "--server"]);
     test.args([server]).run()?;
     Ok(Done::Passed)
@@ -145,13 +175,13 @@ fn npm(folder: &str, task: &str) -> shell::Program {
     shell::program("npm".as_ref()).args(["--prefix", folder, task])
 }
 
-/// The TypeScript client: types, its own tests, random histories against the server as it was built above, its size.
+/// The TypeScript client: types, its own tests, random histories against the server, its size.
 fn sdk() -> Result<Done> {
     if let Some(missing) = node_is_missing() {
         return Ok(missing);
     }
     npm("packages/sdk", "ci").args(["--no-audit", "--no-fund"]).run()?;
-    let server = shell::built("debug", "syncline")?;
+    let server = server()?;
     npm("packages/sdk", "test").env("SYNCLINE_BIN", &server.to_string_lossy()).run()?;
     Ok(Done::Passed)
 }
@@ -168,13 +198,13 @@ fn extension() -> Result<Done> {
     if !shell::program(browser.as_ref()).args(["--version"]).works() {
         return Ok(Done::Partly("Chromium is not installed, so the extension was not run in a browser".to_owned()));
     }
-    let server = shell::built("debug", "syncline")?;
+    let server = server()?;
     let test = shell::program("node".as_ref()).args(["--test", "e2e/extension/extension.test.mjs"]);
     test.env("SYNCLINE_BIN", &server.to_string_lossy()).env("CHROMIUM", &browser).run()?;
     Ok(Done::Passed)
 }
 
-/// The console: types, its own tests, a build, and the browser tests against a server that has this build in it.
+/// The console: types, its own tests, and the browser tests against a server that has its build in it.
 fn console() -> Result<Done> {
     if let Some(missing) = node_is_missing() {
         return Ok(missing);
@@ -182,17 +212,23 @@ fn console() -> Result<Done> {
     console::install("apps/console")?;
     console::npm("apps/console", ["run", "check"]).run()?;
     console::npm("apps/console", ["test"]).run()?;
-    console::build()?;
     let Some(chromium) = services::chromium() else {
         return Ok(Done::Partly(
             "without the browser tests, because there is no Chromium and apt-get gave none".to_owned(),
         ));
     };
-    shell::cargo(["build", "--package", "syncline-cli", "--bin", "syncline"]).run()?;
-    let server = shell::built("debug", "syncline")?;
+    let server = server()?;
     console::install("e2e")?;
     console::npm("e2e", ["run", "check"]).run()?;
     let test = console::npm("e2e", ["test", "--", "console"]).env("CHROMIUM", &chromium.to_string_lossy());
     test.env("SYNCLINE_BIN", &server.to_string_lossy()).run()?;
     Ok(Done::Passed)
+}
+
+/// Requests made from the server's own description: a short round, the same one every time.
+fn fuzz_api() -> Result<Done> {
+    Ok(match fuzz::fuzz(&server()?, FUZZ_SECONDS, FUZZ_SEED)? {
+        fuzz::Fuzzed::Passed => Done::Passed,
+        fuzz::Fuzzed::Skipped(why) => Done::Skipped(why),
+    })
 }

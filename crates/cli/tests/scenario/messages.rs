@@ -13,6 +13,8 @@ use crate::stage::{PASSWORD, Server};
 
 const MESSAGES: usize = 400;
 const KILLS: usize = 6;
+/// Messages that may be sent beyond the one at which the server is killed, before it is killed again.
+const LEAD: u64 = 20;
 
 /// Somebody signed in on a device, who tries again whatever happens to the server.
 struct Person {
@@ -51,9 +53,12 @@ impl Person {
         }
     }
 
-    /// Sends numbered messages, each until it has a receipt.
-    async fn stream(&self, to: &str, sent: &AtomicU64) {
+    /// Sends numbered messages, each until it has a receipt, and as many as are allowed.
+    async fn stream(&self, to: &str, sent: &AtomicU64, allowed: &AtomicU64) {
         for n in 0..MESSAGES {
+            while n as u64 >= allowed.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
             let body = json!({"id": Uuid::now_v7(), "message_type": "notice", "to": {"user": to}, "payload": {"n": n}});
             let (status, answer) = self.ask(reqwest::Method::POST, "/api/messages", &body).await;
             assert_eq!((status, &answer["state"]), (StatusCode::CREATED, &json!("stored")), "{answer}");
@@ -97,11 +102,11 @@ fn rtr_3_kills_of_the_server_in_mid_stream_lose_no_stored_message_and_repeat_non
         (Person::sign_in(&url, "demo@syncline.dev").await, Person::sign_in(&url, "manager@syncline.dev").await)
     });
     let to = receiver.user_id.clone();
-    let sent = Arc::new(AtomicU64::new(0));
+    let (sent, allowed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let is_done = Arc::new(AtomicBool::new(false));
     let (had, order) = (Arc::new(Mutex::new(BTreeMap::new())), Arc::new(Mutex::new(Vec::new())));
-    let counted = Arc::clone(&sent);
-    let sending = runtime.spawn(async move { sender.stream(&to, &counted).await });
+    let (counted, limit) = (Arc::clone(&sent), Arc::clone(&allowed));
+    let sending = runtime.spawn(async move { sender.stream(&to, &counted, &limit).await });
     let (seen, ordered, done) = (Arc::clone(&had), Arc::clone(&order), Arc::clone(&is_done));
     let receiving = runtime.spawn(async move {
         receiver.receive(&seen, &ordered).await;
@@ -111,6 +116,7 @@ fn rtr_3_kills_of_the_server_in_mid_stream_lose_no_stored_message_and_repeat_non
     for kill in 1..=KILLS {
         // In mid-stream: each kill waits for its share of the messages.
         let share = (MESSAGES * kill / (KILLS + 1)) as u64;
+        allowed.store(share + LEAD, Ordering::Relaxed);
         while sent.load(Ordering::Relaxed) < share {
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -119,6 +125,7 @@ fn rtr_3_kills_of_the_server_in_mid_stream_lose_no_stored_message_and_repeat_non
         kills += 1;
         server.restart();
     }
+    allowed.store(MESSAGES as u64, Ordering::Relaxed);
     let both =
         async { tokio::time::timeout(Duration::from_secs(120), async { tokio::try_join!(sending, receiving) }).await };
     runtime.block_on(both).expect("the stream ends").unwrap();

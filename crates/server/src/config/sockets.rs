@@ -26,6 +26,8 @@ pub struct SocketsConfig {
     pub ring_frames_max: usize,
     /// Bytes an audience's ring holds; default 4 MiB, 64 KiB..=1 GiB.
     pub ring_bytes_max: usize,
+    /// Whether messages are compressed for clients that offer permessage-deflate, as browsers do; default true.
+    pub is_deflated: bool,
     /// Frames a client may send per second, averaged over ten; default 100, 10..=100,000. More: closed with 4403.
     pub frames_per_second_max: u32,
 }
@@ -40,6 +42,7 @@ impl Default for SocketsConfig {
             write_timeout_ms: 30_000,
             ring_frames_max: 4_096,
             ring_bytes_max: 4 << 20,
+            is_deflated: true,
             frames_per_second_max: 100,
         }
     }

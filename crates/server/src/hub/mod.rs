@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use connections::{Admission, Connections};
-pub use encoded::Encoded;
+pub use encoded::{Encoded, Packing};
 pub use outlet::{Outlet, OutletStream, Wire};
 pub use publish::{Publisher, Reach};
 pub use ring::{Frame, Taken};

@@ -12,11 +12,14 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::encoded::Packing;
+
 /// Slices handed to the system at a time.
 const SLICES_MAX: usize = 64;
 
 pub struct Outlet {
     wire: Wire,
+    packing: Packing,
     /// The tail of a frame whose beginning is out; at most one frame.
     rest: Mutex<Vec<u8>>,
 }
@@ -46,8 +49,13 @@ pub enum Offered {
 }
 
 impl Outlet {
-    pub fn new(wire: Wire) -> Self {
-        Self { wire, rest: Mutex::default() }
+    pub fn new(wire: Wire, packing: Packing) -> Self {
+        Self { wire, packing, rest: Mutex::default() }
+    }
+
+    /// How the peer takes messages.
+    pub fn packing(&self) -> Packing {
+        self.packing
     }
 
     fn try_write(&self, bytes: &[u8]) -> Result<usize> {
@@ -134,14 +142,29 @@ fn taken(written: Result<usize>) -> Result<usize> {
     }
 }
 
-/// The whole socket as the WebSocket library wants it: it reads here, and writes its control frames through the outlet.
-pub struct OutletStream(pub Arc<Outlet>);
+/// The whole socket as a WebSocket library wants it: it reads here, and writes its control frames through the outlet.
+pub struct OutletStream {
+    outlet: Arc<Outlet>,
+    /// What came before the library did; read first.
+    unread: Bytes,
+}
+
+impl OutletStream {
+    pub fn new(outlet: Arc<Outlet>, unread: Bytes) -> Self {
+        Self { outlet, unread }
+    }
+}
 
 impl AsyncRead for OutletStream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        if !self.unread.is_empty() {
+            let count = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         loop {
-            ready!(on_wire!(&self.0.wire, stream => stream.poll_read_ready(context)))?;
-            match on_wire!(&self.0.wire, stream => stream.try_read(buffer.initialize_unfilled())) {
+            ready!(on_wire!(&self.outlet.wire, stream => stream.poll_read_ready(context)))?;
+            match on_wire!(&self.outlet.wire, stream => stream.try_read(buffer.initialize_unfilled())) {
                 Ok(read) => {
                     buffer.advance(read);
                     return Poll::Ready(Ok(()));
@@ -156,9 +179,9 @@ impl AsyncRead for OutletStream {
 impl AsyncWrite for OutletStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, frame: &[u8]) -> Poll<Result<usize>> {
         loop {
-            let mut rest = self.0.lock();
-            if self.0.flush(&mut rest)? {
-                match taken(self.0.try_write(frame))? {
+            let mut rest = self.outlet.lock();
+            if self.outlet.flush(&mut rest)? {
+                match taken(self.outlet.try_write(frame))? {
                     0 => {}
                     // Its tail must not be left to the library, which may write it after a frame of the hub.
                     written => {
@@ -168,13 +191,13 @@ impl AsyncWrite for OutletStream {
                 }
             }
             drop(rest);
-            ready!(on_wire!(&self.0.wire, stream => stream.poll_write_ready(context)))?;
+            ready!(on_wire!(&self.outlet.wire, stream => stream.poll_write_ready(context)))?;
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        while !self.0.flush(&mut self.0.lock())? {
-            ready!(on_wire!(&self.0.wire, stream => stream.poll_write_ready(context)))?;
+        while !self.outlet.flush(&mut self.outlet.lock())? {
+            ready!(on_wire!(&self.outlet.wire, stream => stream.poll_write_ready(context)))?;
         }
         Poll::Ready(Ok(()))
     }
@@ -195,7 +218,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (tcp, _) = listener.accept().await.unwrap();
-        (Outlet::new(Wire::Tcp(tcp)), peer)
+        (Outlet::new(Wire::Tcp(tcp), Packing::Plain), peer)
     }
 
     #[tokio::test]

@@ -150,6 +150,12 @@ impl Pushed {
         self.fresh.entry(Arc::as_ptr(audience)).or_insert_with(|| Arc::clone(audience));
     }
 
+    fn push_all(&mut self, audiences: &[(Arc<Audience>, Seq)], frame: &Frame) {
+        for (audience, _) in audiences {
+            self.push(audience, frame);
+        }
+    }
+
     fn deliver(&mut self, metrics: &Metrics) {
         self.bytes = 0;
         for (key, audience) in self.fresh.drain() {
@@ -225,9 +231,11 @@ fn publish(workspace: &WorkspaceHub, db: &Db, committed: &Committed, pushed: &mu
     }
     let scopes: BTreeSet<ScopeId> = committed.entries.iter().flat_map(|entry| entry.scopes()).collect();
     let mut state = workspace.lock();
-    for (audience, start) in state.audiences_for(committed.from, committed.to, &scopes) {
-        let stretch = Stretch { entries: &committed.entries, from: start, to: committed.to };
-        feed((&audience, &mut *pushed), &stretch, committed, &workspace.metrics);
+    let audiences = state.audiences_for(committed.from, committed.to, &scopes);
+    // What is the same for several is rendered once.
+    for alike in audiences.chunk_by(|one, next| one.1 == next.1 && one.0.grants == next.0.grants) {
+        let stretch = Stretch { entries: &committed.entries, from: alike[0].1, to: committed.to };
+        feed((alike, &mut *pushed), &stretch, committed, &workspace.metrics);
     }
     state.published = Some(committed.to);
 }
@@ -242,30 +250,31 @@ struct Stretch<'a> {
 /// Pushes a stretch as one frame; as several when it is too large for one; and where no live batch can say it, as the
 /// advice to catch up from the store.
 fn feed(
-    (audience, pushed): (&Arc<Audience>, &mut Pushed),
+    (alike, pushed): (&[(Arc<Audience>, Seq)], &mut Pushed),
     stretch: &Stretch<'_>,
     committed: &Committed,
     metrics: &Metrics,
 ) {
     let Stretch { entries, from, to } = *stretch;
-    if needs_whole(entries, &audience.grants) {
-        return pushed.push(audience, &Frame { from, to, bytes: None });
+    let grants = &alike[0].0.grants;
+    if needs_whole(entries, grants) {
+        return pushed.push_all(alike, &Frame { from, to, bytes: None });
     }
     // Digests are those at the end of the group: only the batch that ends there may carry them.
     let none = BTreeMap::new();
     let digests = if to == committed.to { &committed.digests } else { &none };
-    let batch = render_batch(entries, digests, &audience.grants, (from, to));
+    let batch = render_batch(entries, digests, grants, (from, to));
     let bytes = Encoded::new(&ServerFrame::Batch(batch));
     metrics.hub.frames_rendered.inc();
     if bytes.payload_len() <= FRAME_BYTES_MAX {
-        return pushed.push(audience, &Frame { from, to, bytes: Some(bytes) });
+        return pushed.push_all(alike, &Frame { from, to, bytes: Some(bytes) });
     }
     let (first, second) = entries.split_at(entries.len() / 2);
     let Some(middle) = first.last().map(|entry| entry.seq) else {
-        return pushed.push(audience, &Frame { from, to, bytes: None });
+        return pushed.push_all(alike, &Frame { from, to, bytes: None });
     };
-    feed((audience, &mut *pushed), &Stretch { entries: first, from, to: middle }, committed, metrics);
-    feed((audience, pushed), &Stretch { entries: second, from: middle, to }, committed, metrics);
+    feed((alike, &mut *pushed), &Stretch { entries: first, from, to: middle }, committed, metrics);
+    feed((alike, pushed), &Stretch { entries: second, from: middle, to }, committed, metrics);
 }
 
 /// Reads everybody's access anew and tells those whose grants changed.

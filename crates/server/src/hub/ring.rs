@@ -6,7 +6,7 @@ use bytes::Bytes;
 use syncline_core::Seq;
 use syncline_core::principal::Grants;
 
-use super::encoded::Encoded;
+use super::encoded::{Encoded, Packing};
 use super::log::{FrameLog, RingLimits};
 use super::outlet::Offered;
 use super::seat::{Place, Seat};
@@ -20,9 +20,10 @@ pub struct Frame {
     pub bytes: Option<Encoded>,
 }
 
-/// The sessions with equal grants, and what they are sent.
+/// The sessions with equal grants that take frames packed alike, and what they are sent.
 pub struct Audience {
     pub(super) grants: Grants,
+    pub(super) packing: Packing,
     ring: RwLock<Ring>,
 }
 
@@ -66,10 +67,10 @@ pub(super) const MEMBERS_AT_ONCE: usize = 64;
 const QUIET_SEQS_MAX: u64 = 1_000;
 
 impl Audience {
-    pub(super) fn new(grants: Grants, limits: RingLimits) -> Self {
+    pub(super) fn new(grants: Grants, packing: Packing, limits: RingLimits) -> Self {
         let log = FrameLog::new(limits);
         let ring = Ring { log, members: Vec::new(), departures: 0, sent_to: None, wanted_to: 0 };
-        Self { grants, ring: RwLock::new(ring) }
+        Self { grants, packing, ring: RwLock::new(ring) }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Ring> {
@@ -138,12 +139,12 @@ impl Audience {
 
     /// Lays a frame into the ring. Members get it at the next [`Audience::deliver`].
     pub(super) fn push(&self, frame: &Frame) {
+        let bytes = frame.bytes.as_ref().map_or(&[][..], |encoded| encoded.wire_for(self.packing));
         let mut ring = self.write();
         ring.sent_to = Some(frame.to);
         if ring.members.is_empty() {
             return;
         }
-        let bytes = frame.bytes.as_ref().map_or(&[][..], |encoded| encoded.wire());
         ring.log.push(bytes, Span { from: frame.from, to: frame.to, is_sendable: frame.bytes.is_some() });
     }
 

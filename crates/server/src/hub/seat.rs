@@ -7,6 +7,7 @@ use bytes::Bytes;
 use syncline_core::Seq;
 use tokio::sync::Notify;
 
+use super::encoded::{Encoded, Packing};
 use super::outlet::{Offered, Outlet};
 
 /// Where a session is in its rings, and who serves it: while it is parked, the hub writes to its socket; otherwise the
@@ -80,6 +81,11 @@ impl Seat {
         self.lock().has_missed = true;
     }
 
+    /// How its peer takes messages.
+    pub(super) fn packing(&self) -> Packing {
+        self.outlet.packing()
+    }
+
     /// Takes the socket back. When this returns, the hub does not write to it.
     pub fn unpark(&self) {
         self.lock().is_parked = false;
@@ -107,7 +113,8 @@ impl Seat {
 
     /// Sends a frame to this session alone: at once while it is parked, otherwise when it looks; an urgent one before
     /// those that wait.
-    pub(super) fn post(&self, frame: &Bytes, is_urgent: bool) -> Posted {
+    pub(super) fn post(&self, frame: &Encoded, is_urgent: bool) -> Posted {
+        let frame = frame.wire_for(self.packing());
         let mut place = self.lock();
         if !place.serve_or_note() {
             return place.personal.push(frame, is_urgent);

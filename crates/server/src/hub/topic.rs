@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::encoded::Encoded;
+use super::encoded::{Encoded, Packing};
 use super::log::{FrameLog, RingLimits};
 use super::outlet::Offered;
 use super::ring::{MEMBERS_AT_ONCE, remove_member};
@@ -31,6 +31,7 @@ const RELEASE_AFTER: Duration = Duration::from_millis(500);
 
 pub struct Topic {
     number: u64,
+    packing: Packing,
     ring: RwLock<Ring>,
     pass: AtomicU8,
     /// A pass has come to its end.
@@ -78,9 +79,10 @@ pub enum TopicTaken {
 }
 
 impl Topic {
-    pub(super) fn new(number: u64, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(number: u64, packing: Packing, metrics: Arc<Metrics>) -> Self {
         let ring = Ring { log: FrameLog::new(LIMITS), followers: Vec::new(), departures: 0, passed: 0 };
-        Self { number, ring: RwLock::new(ring), pass: AtomicU8::new(pass::NONE), passed: Notify::new(), metrics }
+        let (pass, passed) = (AtomicU8::new(pass::NONE), Notify::new());
+        Self { number, packing, ring: RwLock::new(ring), pass, passed, metrics }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Ring> {
@@ -110,6 +112,7 @@ impl Topic {
     /// many follow. To be called within the runtime.
     pub async fn publish(self: Arc<Self>, frame: &Encoded) -> usize {
         let mut followers;
+        let bytes = frame.wire_for(self.packing);
         loop {
             let passed = self.passed.notified();
             tokio::pin!(passed);
@@ -121,7 +124,7 @@ impl Topic {
                     return 0;
                 }
                 if ring.has_room() {
-                    ring.log.push(frame.wire(), ());
+                    ring.log.push(bytes, ());
                     break;
                 }
             }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::encoded::{Encoded, Packing};
 use super::seat::Seat;
 use super::topic::Topic;
 use crate::observe::Metrics;
@@ -24,8 +25,28 @@ pub(super) struct Topics {
 
 #[derive(Default)]
 struct State {
-    by_name: HashMap<Box<str>, Arc<Topic>>,
+    by_name: HashMap<Box<str>, Rings>,
     next_number: u64,
+}
+
+/// The rings of a topic: one for those who take messages as they are, one for those who take them compressed.
+#[derive(Default)]
+struct Rings {
+    plain: Option<Arc<Topic>>,
+    deflated: Option<Arc<Topic>>,
+}
+
+impl Rings {
+    fn of(&mut self, packing: Packing) -> &mut Option<Arc<Topic>> {
+        match packing {
+            Packing::Plain => &mut self.plain,
+            Packing::Deflated => &mut self.deflated,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.plain.is_none() && self.deflated.is_none()
+    }
 }
 
 impl Topics {
@@ -37,33 +58,47 @@ impl Topics {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The topic, if somebody follows it.
-    pub fn followed(&self, name: &str) -> Option<Arc<Topic>> {
-        self.lock().by_name.get(name).map(Arc::clone)
+    /// Lays a frame down for everybody who follows; returns how many.
+    pub async fn publish(&self, name: &str, frame: &Encoded) -> usize {
+        let rings: Vec<Arc<Topic>> = match self.lock().by_name.get(name) {
+            Some(rings) => rings.plain.iter().chain(&rings.deflated).map(Arc::clone).collect(),
+            None => return 0,
+        };
+        let mut followers = 0;
+        for ring in rings {
+            followers += ring.publish(frame).await;
+        }
+        followers
     }
 
     /// Makes a seat follow a topic.
     pub fn join(&self, name: &str, seat: &Arc<Seat>) -> Arc<Topic> {
         let mut state = self.lock();
-        let number = state.next_number;
-        let topic = match state.by_name.get(name) {
-            Some(topic) => Arc::clone(topic),
-            None => {
-                state.next_number += 1;
-                let topic = Arc::new(Topic::new(number, Arc::clone(&self.metrics)));
-                state.by_name.insert(name.into(), Arc::clone(&topic));
-                self.metrics.hub.topics.inc();
-                topic
-            }
-        };
+        let State { by_name, next_number } = &mut *state;
+        let rings = by_name.entry(name.into()).or_insert_with(|| {
+            self.metrics.hub.topics.inc();
+            Rings::default()
+        });
+        let ring = rings.of(seat.packing());
+        let topic = ring.get_or_insert_with(|| {
+            let number = *next_number;
+            *next_number += 1;
+            Arc::new(Topic::new(number, seat.packing(), Arc::clone(&self.metrics)))
+        });
         topic.join(seat);
-        topic
+        Arc::clone(topic)
     }
 
     /// Ends that; a topic that nobody follows any more is forgotten.
     pub fn leave(&self, name: &str, topic: &Topic, seat: &Arc<Seat>) {
         let mut state = self.lock();
-        if topic.leave(seat) && state.by_name.remove(name).is_some() {
+        if !topic.leave(seat) {
+            return;
+        }
+        let Some(rings) = state.by_name.get_mut(name) else { return };
+        *rings.of(seat.packing()) = None;
+        if rings.is_empty() {
+            state.by_name.remove(name);
             self.metrics.hub.topics.dec();
         }
     }

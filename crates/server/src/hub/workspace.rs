@@ -12,7 +12,7 @@ use syncline_core::protocol::{Batch, ServerFrame};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::encoded::Encoded;
+use super::encoded::{Encoded, Packing};
 use super::log::RingLimits;
 use super::outlet::Outlet;
 use super::ring::{Audience, Frame, Taken};
@@ -42,11 +42,14 @@ pub(super) struct State {
     pub(super) sessions: HashMap<u64, Member>,
     by_client: HashMap<ClientId, u64>,
     by_connection: HashMap<Uuid, u64>,
-    audiences: BTreeMap<Grants, Arc<Audience>>,
+    audiences: BTreeMap<AudienceKey, Arc<Audience>>,
     /// Audiences by a scope they are granted; those of everything are not here.
-    by_scope: HashMap<ScopeId, BTreeSet<Grants>>,
+    by_scope: HashMap<ScopeId, BTreeSet<AudienceKey>>,
     next_session: u64,
 }
+
+/// What the members of an audience have in common.
+type AudienceKey = (Grants, Packing);
 
 /// One connected session, as others see it.
 #[derive(Clone, Debug)]
@@ -152,7 +155,7 @@ impl WorkspaceHub {
             let meant = state.sessions.values().filter(|member| is_meant(member));
             meant.map(|member| Arc::clone(&member.seat)).collect()
         };
-        let posted = seats.iter().map(|seat| seat.post(frame.wire(), is_urgent));
+        let posted = seats.iter().map(|seat| seat.post(frame, is_urgent));
         let sent = posted.filter(|posted| *posted == Posted::Sent).count();
         self.metrics.hub.frames_sent.inc_by(sent as u64);
         sent
@@ -166,7 +169,7 @@ impl WorkspaceHub {
     /// Sends a frame to one connection alone, as [`WorkspaceHub::send_direct`]; false: it is not here, or too much waits.
     pub fn send_to(&self, connection_id: Uuid, frame: &Encoded, is_urgent: bool) -> bool {
         let seat = self.lock().member(connection_id).map(|member| Arc::clone(&member.seat));
-        let is_sent = seat.is_some_and(|seat| seat.post(frame.wire(), is_urgent) == Posted::Sent);
+        let is_sent = seat.is_some_and(|seat| seat.post(frame, is_urgent) == Posted::Sent);
         self.metrics.hub.frames_sent.inc_by(u64::from(is_sent));
         is_sent
     }
@@ -181,10 +184,7 @@ impl WorkspaceHub {
     /// Sends a frame to everybody who follows a topic at this node, in the order of publishing. Waits while followers are
     /// served more slowly than frames come. Returns how many follow.
     pub async fn publish_topic(&self, name: &str, frame: &Encoded) -> usize {
-        match self.topics.followed(name) {
-            Some(topic) => topic.publish(frame).await,
-            None => 0,
-        }
+        self.topics.publish(name, frame).await
     }
 
     /// Whether publishing has a place to go on from.
@@ -227,13 +227,15 @@ impl State {
         self.sessions.get(self.by_connection.get(&connection_id)?)
     }
 
-    /// Audiences that may see one of `scopes`, and those that wait for a frame or lag behind.
+    /// Audiences that may see one of `scopes`, and those that wait for a frame or lag behind; those with equal grants next
+    /// to each other.
     pub(super) fn audiences_for(&self, from: Seq, to: Seq, scopes: &BTreeSet<ScopeId>) -> Vec<(Arc<Audience>, Seq)> {
-        let mut touched: BTreeSet<&Grants> = BTreeSet::from([&Grants::All]);
-        touched.extend(scopes.iter().filter_map(|scope| self.by_scope.get(scope)).flatten());
+        let touched: BTreeSet<&AudienceKey> =
+            scopes.iter().filter_map(|scope| self.by_scope.get(scope)).flatten().collect();
         let all = self.audiences.iter();
-        let needing = all.filter_map(|(grants, audience)| {
-            let start = audience.needs(from, to, touched.contains(grants))?;
+        let needing = all.filter_map(|(key, audience)| {
+            let is_touched = key.0 == Grants::All || touched.contains(key);
+            let start = audience.needs(from, to, is_touched)?;
             Some((Arc::clone(audience), start))
         });
         needing.collect()
@@ -243,30 +245,30 @@ impl State {
         self.audiences.values().cloned().collect()
     }
 
-    fn audience(&mut self, grants: &Grants, limits: RingLimits, metrics: &Metrics) -> Arc<Audience> {
-        if let Some(audience) = self.audiences.get(grants) {
+    fn audience(&mut self, key: AudienceKey, limits: RingLimits, metrics: &Metrics) -> Arc<Audience> {
+        if let Some(audience) = self.audiences.get(&key) {
             return Arc::clone(audience);
         }
-        let audience = Arc::new(Audience::new(grants.clone(), limits));
-        self.audiences.insert(grants.clone(), Arc::clone(&audience));
-        if let Grants::Scopes(scopes) = grants {
+        let audience = Arc::new(Audience::new(key.0.clone(), key.1, limits));
+        if let Grants::Scopes(scopes) = &key.0 {
             for scope in scopes {
-                self.by_scope.entry(scope.clone()).or_default().insert(grants.clone());
+                self.by_scope.entry(scope.clone()).or_default().insert(key.clone());
             }
         }
+        self.audiences.insert(key, Arc::clone(&audience));
         metrics.hub.audiences.inc();
         audience
     }
 
-    fn remove_audience(&mut self, grants: &Grants, metrics: &Metrics) {
-        if self.audiences.remove(grants).is_none() {
+    fn remove_audience(&mut self, key: &AudienceKey, metrics: &Metrics) {
+        if self.audiences.remove(key).is_none() {
             return;
         }
-        if let Grants::Scopes(scopes) = grants {
+        if let Grants::Scopes(scopes) = &key.0 {
             for scope in scopes {
-                if let Some(grants_of) = self.by_scope.get_mut(scope) {
-                    grants_of.remove(grants);
-                    if grants_of.is_empty() {
+                if let Some(keys) = self.by_scope.get_mut(scope) {
+                    keys.remove(key);
+                    if keys.is_empty() {
                         self.by_scope.remove(scope);
                     }
                 }
@@ -304,7 +306,8 @@ impl Registered {
             false
         });
         self.leave(&mut state);
-        let audience = state.audience(&access.grants, hub.limits, &hub.metrics);
+        let key = (access.grants.clone(), self.seat.packing());
+        let audience = state.audience(key, hub.limits, &hub.metrics);
         audience.join(&self.seat);
         self.audience = Some(audience);
         true
@@ -327,7 +330,8 @@ impl Registered {
         if let Some(audience) = self.audience.take()
             && audience.leave(&self.seat)
         {
-            state.remove_audience(&audience.grants, &self.hub.metrics);
+            let key = (audience.grants.clone(), audience.packing);
+            state.remove_audience(&key, &self.hub.metrics);
         }
     }
 

@@ -13,6 +13,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use serde::Serialize;
@@ -34,7 +35,7 @@ use crate::app::App;
 use crate::bus::NodeId;
 use crate::clock;
 use crate::http::{ApiError, ApiResult, Json, Query, check_origin, invalid};
-use crate::hub::Wire;
+use crate::hub::{Packing, Wire};
 
 /// Frames that wait for the peer beside what the pair's buffers hold.
 const WAITING_MAX: usize = 4;
@@ -143,7 +144,8 @@ async fn open(app: &Arc<App>, path: (&str, &str), headers: &HeaderMap, kind: Kin
         tracing::warn!(event = "channel_failed", %error, "a channel could not be opened");
         ApiError::new(Code::Unavailable, "There is no room for another connection right now. Try again in a moment.")
     })?;
-    let socket = Socket::over(Wire::Pair(near), Vec::new(), app.config.sockets.write_timeout_ms).await;
+    let socket =
+        Socket::over(Wire::Pair(near), Bytes::new(), Packing::Plain, app.config.sockets.write_timeout_ms).await;
     tokio::spawn(run(Arc::clone(app), socket, opened));
     let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
     let (up, frames) = WebSocketStream::from_raw_socket(far, Role::Client, Some(config)).await.split();

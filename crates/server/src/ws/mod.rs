@@ -4,6 +4,7 @@
 //! audience's ring down, in one loop. Where no WebSocket gets through, [`channels`] carry the same frames.
 
 mod channels;
+mod deflate;
 mod deposit;
 mod frames;
 mod hello;

@@ -19,7 +19,8 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCl
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use crate::hub::{Encoded, Outlet, OutletStream, SignalsReceiver, Wire};
+use super::deflate::Inflating;
+use crate::hub::{Encoded, Outlet, OutletStream, Packing, SignalsReceiver, Wire};
 
 /// The peer is gone, or does not take what it is sent.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +35,16 @@ const CUT_OFF_MS: u64 = 1_500;
 const CLOSE_MS: u64 = 1_000;
 
 pub struct Socket {
-    stream: WebSocketStream<OutletStream>,
+    reader: Reader,
     outlet: Arc<Outlet>,
     write_timeout: Duration,
     signals: Option<SignalsReceiver>,
+}
+
+/// What reads the peer's messages, and answers its control frames.
+enum Reader {
+    Plain(WebSocketStream<OutletStream>),
+    Deflated(Inflating),
 }
 
 /// What a peer sent, or why nothing more will come.
@@ -57,23 +64,20 @@ pub enum Received {
 
 impl Socket {
     /// Takes the connection over from HTTP.
-    pub async fn upgraded(upgraded: Upgraded, write_timeout_ms: u64) -> Result<Self, Gone> {
+    pub async fn upgraded(upgraded: Upgraded, packing: Packing, write_timeout_ms: u64) -> Result<Self, Gone> {
         let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| Gone)?;
-        let (tcp, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-        Ok(Self::over(Wire::Tcp(tcp), read, write_timeout_ms).await)
+        let (tcp, read) = (parts.io.into_inner(), parts.read_buf);
+        Ok(Self::over(Wire::Tcp(tcp), read, packing, write_timeout_ms).await)
     }
 
     /// A socket over a wire, of which `read` has been read already.
-    pub async fn over(wire: Wire, read: Vec<u8>, write_timeout_ms: u64) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(0)
-            .max_message_size(Some(FRAME_BYTES_MAX))
-            .max_frame_size(Some(FRAME_BYTES_MAX));
-        let outlet = Arc::new(Outlet::new(wire));
-        let halves = OutletStream(Arc::clone(&outlet));
-        let stream = WebSocketStream::from_partially_read(halves, read, Role::Server, Some(config)).await;
-        Self { stream, outlet, write_timeout: Duration::from_millis(write_timeout_ms), signals: None }
+    pub async fn over(wire: Wire, read: Bytes, packing: Packing, write_timeout_ms: u64) -> Self {
+        let outlet = Arc::new(Outlet::new(wire, packing));
+        let reader = match packing {
+            Packing::Plain => Reader::Plain(plain(Arc::clone(&outlet), read).await),
+            Packing::Deflated => Reader::Deflated(Inflating::new(Arc::clone(&outlet), read)),
+        };
+        Self { reader, outlet, write_timeout: Duration::from_millis(write_timeout_ms), signals: None }
     }
 
     /// The writing half, for the hub.
@@ -88,7 +92,11 @@ impl Socket {
 
     /// The next message. Cancel-safe.
     pub async fn receive(&mut self) -> Received {
-        match self.stream.next().await {
+        let stream = match &mut self.reader {
+            Reader::Plain(stream) => stream,
+            Reader::Deflated(inflating) => return inflating.receive().await,
+        };
+        match stream.next().await {
             Some(Ok(Message::Text(text))) => Received::Text(text),
             Some(Ok(Message::Binary(_))) => Received::Binary,
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Received::Control,
@@ -104,7 +112,7 @@ impl Socket {
 
     /// Writes frames in order, as many as possible with one system call.
     pub async fn send_all(&mut self, frames: &[Encoded]) -> Result<(), Gone> {
-        let wire: Vec<Bytes> = frames.iter().map(|frame| frame.wire().clone()).collect();
+        let wire: Vec<Bytes> = frames.iter().map(|frame| frame.wire_for(self.outlet.packing()).clone()).collect();
         self.send_wire(&wire).await
     }
 
@@ -114,10 +122,10 @@ impl Socket {
             let bytes: usize = wire.iter().map(Bytes::len).sum();
             tracing::debug!(target: "frames", event = "frame_out", frames = wire.len(), bytes, "frames go out");
         }
-        let (stream, outlet) = (&mut self.stream, &self.outlet);
+        let (reader, outlet) = (&mut self.reader, &self.outlet);
         let write = async {
             // What the library holds back (a pong) is not to wait for its next turn.
-            stream.flush().await.map_err(|_| Gone)?;
+            reader.flush().await?;
             outlet.write_all(wire).await.map_err(|_| Gone)
         };
         tokio::select! {
@@ -137,22 +145,49 @@ impl Socket {
 
     /// Answers the peer's close frame.
     pub async fn leave(mut self) {
-        drop(tokio::time::timeout(Duration::from_millis(CLOSE_MS), self.stream.flush()).await);
+        drop(tokio::time::timeout(Duration::from_millis(CLOSE_MS), self.reader.flush()).await);
     }
 
-    async fn close_with(mut self, code: WireCloseCode, reason: &'static str) {
-        let frame = Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
+    async fn close_with(self, code: WireCloseCode, reason: &'static str) {
         let closing = async {
-            if self.stream.send(frame).await.is_ok() {
-                // Until the peer answers or is gone, so that it reads the close frame rather than a reset.
-                while let Some(Ok(message)) = self.stream.next().await {
-                    if matches!(message, Message::Close(_)) {
-                        break;
-                    }
-                }
+            match self.reader {
+                Reader::Plain(stream) => close_plain(stream, code, reason).await,
+                Reader::Deflated(inflating) => inflating.close(&self.outlet, code.into(), reason).await,
             }
         };
         drop(tokio::time::timeout(Duration::from_millis(CLOSE_MS), closing).await);
+    }
+}
+
+impl Reader {
+    /// Writes what the library holds back.
+    async fn flush(&mut self) -> Result<(), Gone> {
+        match self {
+            Self::Plain(stream) => stream.flush().await.map_err(|_| Gone),
+            Self::Deflated(inflating) => inflating.flush().await,
+        }
+    }
+}
+
+async fn plain(outlet: Arc<Outlet>, read: Bytes) -> WebSocketStream<OutletStream> {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_message_size(Some(FRAME_BYTES_MAX))
+        .max_frame_size(Some(FRAME_BYTES_MAX));
+    let halves = OutletStream::new(outlet, Bytes::new());
+    WebSocketStream::from_partially_read(halves, read.to_vec(), Role::Server, Some(config)).await
+}
+
+async fn close_plain(mut stream: WebSocketStream<OutletStream>, code: WireCloseCode, reason: &'static str) {
+    let frame = Message::Close(Some(CloseFrame { code, reason: Utf8Bytes::from_static(reason) }));
+    if stream.send(frame).await.is_ok() {
+        // Until the peer answers or is gone, so that it reads the close frame rather than a reset.
+        while let Some(Ok(message)) = stream.next().await {
+            if matches!(message, Message::Close(_)) {
+                break;
+            }
+        }
     }
 }
 

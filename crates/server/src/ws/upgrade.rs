@@ -11,11 +11,13 @@ use syncline_core::principal::DeploymentMode;
 use syncline_core::protocol::{Code, Problem};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
+use super::deflate::agree;
 use super::session::{Opened, run};
 use super::socket::Socket;
 use crate::app::App;
 use crate::auth::{AuthError, Verified};
 use crate::http::{ApiError, bearer, check_origin};
+use crate::hub::Packing;
 
 pub async fn upgrade(
     State(app): State<Arc<App>>,
@@ -23,17 +25,22 @@ pub async fn upgrade(
     mut request: Request,
 ) -> Result<Response, ApiError> {
     let asked = Asked::read(&app, (&mode, &client_id), request.headers())?;
-    let response = create_response_with_body(&request, Body::empty).map_err(|error| {
+    let mut response = create_response_with_body(&request, Body::empty).map_err(|error| {
         let message = format!("This address speaks WebSocket: {error}.");
         let error = ApiError::new(Code::Malformed, message).with_status(StatusCode::UPGRADE_REQUIRED);
         error.with_header(header::UPGRADE, HeaderValue::from_static("websocket"))
     })?;
     let opened = asked.admit(&app)?;
+    let agreed = app.config.sockets.is_deflated.then(|| agree(request.headers())).flatten();
+    let packing = if agreed.is_some() { Packing::Deflated } else { Packing::Plain };
+    if let Some(agreed) = agreed {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, agreed);
+    }
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         // Fails only when the connection ends before the answer is out.
         let Ok(upgraded) = upgraded.await else { return };
-        if let Ok(socket) = Socket::upgraded(upgraded, app.config.sockets.write_timeout_ms).await {
+        if let Ok(socket) = Socket::upgraded(upgraded, packing, app.config.sockets.write_timeout_ms).await {
             run(app, socket, opened).await;
         }
     });

@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod calls;
 mod console;
+mod deflate;
 mod doors;
 mod drain;
 mod edge;

@@ -7,7 +7,7 @@ use super::*;
 use crate::hub::outlet::{Outlet, Wire};
 
 fn audience(frames_max: usize) -> Audience {
-    Audience::new(Grants::All, RingLimits { frames_max, bytes_max: 1_000 })
+    Audience::new(Grants::All, Packing::Plain, RingLimits { frames_max, bytes_max: 1_000 })
 }
 
 fn frame(from: Seq, to: Seq) -> Frame {
@@ -20,7 +20,7 @@ async fn member(audience: &Audience) -> (Arc<Seat>, TcpStream) {
     let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (tcp, _) = listener.accept().await.unwrap();
     tcp.writable().await.unwrap();
-    let seat = Arc::new(Seat::new(Arc::new(Outlet::new(Wire::Tcp(tcp)))));
+    let seat = Arc::new(Seat::new(Arc::new(Outlet::new(Wire::Tcp(tcp), Packing::Plain))));
     audience.join(&seat);
     (seat, peer)
 }
@@ -89,7 +89,7 @@ async fn hub_5_members_get_every_frame_once_and_the_last_one_frees_it() {
 
 #[tokio::test]
 async fn hub_5_a_peer_that_takes_nothing_is_left_to_its_session_and_delays_nobody() {
-    let audience = Audience::new(Grants::All, RingLimits { frames_max: 100_000, bytes_max: 100 << 20 });
+    let audience = Audience::new(Grants::All, Packing::Plain, RingLimits { frames_max: 100_000, bytes_max: 100 << 20 });
     let ((slow, mut peer), (quick, mut other)) = (member(&audience).await, member(&audience).await);
     assert!(slow.park(|| false) && quick.park(|| false));
     let reading = tokio::spawn(async move {

@@ -7,7 +7,7 @@ use super::*;
 use crate::hub::outlet::{Outlet, Wire};
 
 fn topic() -> Arc<Topic> {
-    Arc::new(Topic::new(0, Arc::default()))
+    Arc::new(Topic::new(0, Packing::Plain, Arc::default()))
 }
 
 async fn follower(topic: &Topic) -> (Arc<Seat>, TcpStream) {
@@ -15,7 +15,7 @@ async fn follower(topic: &Topic) -> (Arc<Seat>, TcpStream) {
     let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (tcp, _) = listener.accept().await.unwrap();
     tcp.writable().await.unwrap();
-    let seat = Arc::new(Seat::new(Arc::new(Outlet::new(Wire::Tcp(tcp)))));
+    let seat = Arc::new(Seat::new(Arc::new(Outlet::new(Wire::Tcp(tcp), Packing::Plain))));
     topic.join(&seat);
     (seat, peer)
 }

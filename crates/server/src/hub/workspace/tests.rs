@@ -24,7 +24,7 @@ async fn session(hub: &Arc<WorkspaceHub>, number: u128, cursor: Seq) -> (Registe
         sid: Uuid::from_u128(number),
         issued_ms: 0,
     };
-    let mut registered = hub.register(info, Arc::new(Outlet::new(Wire::Tcp(tcp)))).unwrap();
+    let mut registered = hub.register(info, Arc::new(Outlet::new(Wire::Tcp(tcp), Packing::Plain))).unwrap();
     let access = Access { role: Name::new("agent"), rank: 20, read_scope: ReadScope::All, grants: Grants::All };
     assert!(registered.join(&access, hub.access_version()));
     registered.seat.set_cursor(cursor);
