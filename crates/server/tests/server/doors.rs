@@ -1,12 +1,11 @@
 //! Every door × everybody who may stand before it (AUTH-8). A door that is not in the table fails the test.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Http, Socket, User, World, text, uuid_v7};
+use crate::support::{Answer, Http, User, World, text, uuid_v7};
 
 /// Who asks: nobody, an owner of another workspace, and of this one a viewer, an agent who owns nothing of what is asked
 /// for, and the owner.
@@ -201,6 +200,32 @@ const PUBLIC: [&str; 9] = [
     "/settings",
 ];
 
+/// What has no method of its own in the document: the console's files by any address.
+const OF_THE_CONSOLE: [&str; 2] = ["/", "/assets/{file}"];
+
+/// The addresses that the server's sources give to routes, but for those of the entities.
+fn routed() -> BTreeSet<String> {
+    let sources = [include_str!("../../src/http/mod.rs"), include_str!("../../src/http/console.rs")];
+    let calls = sources.iter().flat_map(|source| source.split(".route(").skip(1));
+    let literals = calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next());
+    literals.map(str::to_owned).collect()
+}
+
+/// A route that nobody described would be in no other table.
+#[tokio::test]
+async fn auth_8_every_route_of_the_sources_is_described_or_public() {
+    let world = World::start_with(|config| config.metrics.is_on_main_port = true).await;
+    let described: BTreeSet<String> = documented(&world.http()).await.into_iter().map(|(_, route)| route).collect();
+    let routed = routed();
+    assert!(routed.len() > 40, "the sources are read: {routed:?}");
+    let is_known = |route: &&String| {
+        let route = route.as_str();
+        !described.contains(route) && !PUBLIC.contains(&route) && !OF_THE_CONSOLE.contains(&route)
+    };
+    let unknown: Vec<&String> = routed.iter().filter(is_known).collect();
+    assert!(unknown.is_empty(), "describe these with `utoipa::path`: {unknown:?}");
+}
+
 /// The document's operations, all entities' as one.
 async fn documented(http: &Http) -> BTreeSet<(String, String)> {
     let document = http.get("/api/openapi.json").await.expect(200);
@@ -296,59 +321,6 @@ async fn auth_8_every_door_answers_everybody_as_the_table_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-/// What is sent before anybody has said who they are, by type of frame.
-fn frames() -> Vec<Value> {
-    let id = uuid_v7();
-    let ranges = json!([]);
-    vec![
-        json!({"type": "auth", "token": "nonsense"}),
-        json!({"type": "hello", "proto": [1, 1], "client_id": id, "device_id": id, "deployment_mode": "web_app",
-            "schema": {"version": 1, "hash": ""}, "next_client_seq": 1, "pending_count": 0, "oldest_pending_age_ms": 0, "scopes": []}),
-        json!({"type": "push", "mutations": []}),
-        json!({"type": "ack", "seq": 0, "outcomes_upto": 0}),
-        json!({"type": "verify", "scope": "workspace", "ranges": ranges}),
-        json!({"type": "fetch", "scope": "workspace", "records": []}),
-        json!({"type": "heartbeat"}),
-        json!({"type": "presence", "record": ["contacts", id], "is_editing": false}),
-        json!({"type": "sub", "topic": "deals/won"}),
-        json!({"type": "unsub", "topic": "deals/won"}),
-        json!({"type": "inbox"}),
-        json!({"type": "msg", "id": id, "message_type": "notice", "to": {"user": id}, "payload": {"n": 1}}),
-        json!({"type": "msg_ack", "ids": [id]}),
-    ]
-}
-
-#[tokio::test]
-async fn auth_8_no_frame_does_anything_before_its_sender_is_known() {
-    let vectors = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../spec/vectors/frames.json");
-    let vectors: Value = serde_json::from_slice(&std::fs::read(vectors).unwrap()).unwrap();
-    let cases =
-        vectors.as_array().or_else(|| vectors["frames"].as_array()).or_else(|| vectors["cases"].as_array()).unwrap();
-    let of_clients = cases.iter().filter(|case| case["from"] == "client");
-    let known: BTreeSet<&str> = of_clients.map(|case| text(&case["frame"], "type")).collect();
-    let frames = frames();
-    let listed: BTreeSet<&str> = frames.iter().map(|frame| text(frame, "type")).collect();
-    assert_eq!(known, listed, "the table holds every frame of a client and no other");
-    let world = World::start().await;
-    world.user("owner").await.contact(json!({"firstname": "Canary-5151"})).await;
-    for frame in &frames {
-        let mut socket = Socket::open_anonymous(&world.http()).await;
-        socket.send(frame).await;
-        let answer = socket.next().await;
-        let shown = format!("{frame}: {answer:?}");
-        match answer {
-            Ok(answer) => {
-                assert_eq!(answer["type"], "error", "{shown}");
-                let code = text(&answer["problem"], "code");
-                assert!(matches!(code, "unauthenticated" | "malformed"), "{shown}");
-            }
-            Err(Some(close)) => assert!(matches!(u16::from(close.code), 4401 | 4405 | 4406), "{shown}"),
-            Err(None) => panic!("{shown}"),
-        }
-        assert!(!shown.contains("Canary"));
-    }
 }
 
 #[tokio::test]

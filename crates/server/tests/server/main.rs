@@ -12,6 +12,7 @@ mod deflate;
 mod doors;
 mod drain;
 mod edge;
+mod frames;
 mod grants;
 mod hostile;
 mod live;
