@@ -30,8 +30,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Parser)]
 #[command(about = "Measure Syncline on this machine")]
 struct Args {
-    /// Which to run: push, spread, live, messages, hydrate, local, memory, hub, peers; all when none is named. `spread` is for several nodes and runs
-    /// on PostgreSQL only, `hub` and `peers` on the embedded database only.
+    /// Which to run: push, spread, live, messages, hydrate, local, memory, hub, peers; all when none is named. `hub` brings
+    /// `messages` and the load of `peers` on Syncline alone along. `spread` is for several nodes and runs on PostgreSQL only, `hub`
+    /// and `peers` on the embedded database only.
     names: Vec<String>,
     /// Where servers keep their data. `postgres` needs SYNCLINE_TEST_POSTGRES and SYNCLINE_TEST_REDIS, which
     /// `cargo xtask bench` sets.
@@ -80,7 +81,7 @@ fn main() -> anyhow::Result<()> {
         if is_wanted("live") {
             live::run(&mut report, kind, scale).await?;
         }
-        if is_wanted("messages") {
+        if is_wanted("messages") || is_named("hub") {
             messages::run(&mut report, kind, scale).await?;
         }
         if is_wanted("hydrate") {
@@ -95,6 +96,9 @@ fn main() -> anyhow::Result<()> {
         // Last, because it keeps the program on one processor.
         if is_wanted("hub") {
             hub::run(&mut report, scale).await?;
+        }
+        if is_named("hub") && !is_named("peers") {
+            peers::alone(&mut report, scale).await?;
         }
         if is_wanted("peers") {
             peers::run(&mut report, scale).await?;

@@ -16,12 +16,16 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::process::{cpu_seconds, resident_kib, stay_on};
 use crate::report::{Report, figure};
-use peer::{Kind, Peer};
+use peer::{Kind, OFFER, Peer};
 use socket::Socket;
 
 const LOAD_CORE: usize = 1;
 /// How long each load lasts.
 const LOAD: Duration = Duration::from_secs(2);
+/// Rounds of which the median counts.
+const ROUNDS: usize = 3;
+/// Messages to everybody after which memory is looked at again.
+const BROADCASTS: usize = 20;
 /// Bytes of a message: `@`, when it was sent as 19 digits of nanoseconds, `@`, and filling.
 pub const PAYLOAD_BYTES: usize = 128;
 /// Bytes from one `@` to the other.
@@ -30,22 +34,34 @@ const STAMP_BYTES: usize = 21;
 const SAMPLE_EVERY: u64 = 8;
 
 pub async fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
+    among(&Kind::available()?, report, scale).await
+}
+
+/// The same load on Syncline by itself.
+pub async fn alone(report: &mut Report, scale: usize) -> anyhow::Result<()> {
+    among(&[Kind::Syncline], report, scale).await
+}
+
+async fn among(kinds: &[Kind], report: &mut Report, scale: usize) -> anyhow::Result<()> {
     stay_on(LOAD_CORE)?;
-    let kinds = Kind::available()?;
-    fan_out(report, &kinds, scale).await?;
-    idle(report, &kinds, scale).await
+    fan_out(report, kinds, scale).await?;
+    idle(report, kinds, scale).await
 }
 
 async fn fan_out(report: &mut Report, kinds: &[Kind], scale: usize) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for subscribers in [100, 1_000] {
         for in_flight in [1, 16, 256] {
-            let mut runs = Vec::new();
-            for kind in kinds {
-                let load = Load { subscribers, in_flight, lasts: LOAD / u32::try_from(scale)? };
-                let run = measure(*kind, load).await.with_context(|| kind.name())?;
-                runs.push((*kind, run));
+            let load = Load { subscribers, in_flight, lasts: LOAD / u32::try_from(scale)? };
+            let mut rounds: Vec<Vec<Run>> = kinds.iter().map(|_| Vec::new()).collect();
+            // In turn, so that a noisy minute is everybody's.
+            for _ in 0..if scale == 1 { ROUNDS } else { 1 } {
+                for (kind, runs) in kinds.iter().zip(&mut rounds) {
+                    runs.push(measure(*kind, load).await.with_context(|| kind.name())?);
+                }
             }
+            let runs: Vec<(Kind, Run)> =
+                kinds.iter().copied().zip(rounds.iter().map(|runs| Run::median(runs))).collect();
             let syncline =
                 runs.iter().find(|(kind, _)| *kind == Kind::Syncline).map_or(f64::NAN, |(_, run)| run.cpu_ns);
             rows.extend(runs.iter().map(|(kind, run)| row(*kind, subscribers, in_flight, run, syncline)));
@@ -89,6 +105,19 @@ struct Run {
     p99_ms: f64,
 }
 
+impl Run {
+    /// The median of each figure.
+    fn median(runs: &[Self]) -> Self {
+        let of = |figure: fn(&Self) -> f64| clock::median(&mut runs.iter().map(figure).collect::<Vec<_>>());
+        Self {
+            per_second: of(|run| run.per_second),
+            cpu_ns: of(|run| run.cpu_ns),
+            p50_ms: of(|run| run.p50_ms),
+            p99_ms: of(|run| run.p99_ms),
+        }
+    }
+}
+
 /// What the publisher and its subscribers share.
 struct Count {
     start: Instant,
@@ -105,10 +134,10 @@ async fn measure(kind: Kind, load: Load) -> anyhow::Result<Run> {
     let count = Arc::new(count);
     let mut listening = JoinSet::new();
     for _ in 0..load.subscribers {
-        let socket = peer.subscriber().await?;
+        let socket = peer.subscriber("").await?;
         listening.spawn(listen(socket, Arc::clone(&count)));
     }
-    let mut publisher = peer.publisher().await?;
+    let mut publisher = peer.publisher("").await?;
     // A moment to warm up, which is not counted.
     publish(&peer, &mut publisher, &count, load.in_flight, load.lasts / 10).await?;
     let (cpu, before, from) = (cpu_seconds(peer.pid())?, count.delivered.load(Ordering::Acquire), clock::now());
@@ -211,26 +240,37 @@ fn stamped(stamp: &[u8]) -> Option<Duration> {
     Some(Duration::from_nanos(nanos))
 }
 
-/// PERF-4: memory of connections that have subscribed and get nothing.
+/// PERF-4: memory of connections that have subscribed, before and after some messages to all of them.
 async fn idle(report: &mut Report, kinds: &[Kind], scale: usize) -> anyhow::Result<()> {
     let count = 10_000 / scale;
     let mut rows = Vec::new();
-    for kind in kinds {
-        let peer = Peer::start(*kind).await?;
-        let warm = peer.subscriber().await?;
+    let deflated = kinds.contains(&Kind::Syncline).then_some((Kind::Syncline, OFFER));
+    for (kind, headers) in kinds.iter().map(|kind| (*kind, "")).chain(deflated) {
+        let peer = Peer::start(kind).await?;
+        let mut publisher = peer.publisher("").await?;
+        let warm = peer.subscriber(headers).await?;
         let before = resident_kib(peer.pid())?;
         let mut sockets = Vec::with_capacity(count);
         for _ in 0..count {
-            sockets.push(peer.subscriber().await?);
+            sockets.push(peer.subscriber(headers).await?);
         }
         let after = resident_kib(peer.pid())?;
+        for number in 0..BROADCASTS {
+            peer.publish(&mut publisher, &format!("{number:x<PAYLOAD_BYTES$}")).await?;
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let told = resident_kib(peer.pid())?;
         drop(warm);
         #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        let each = (after - before) / count as f64;
-        rows.push(json!({"server": kind.name(), "connections": count, "KiB each": figure(each)}));
+        let each = |kib: f64| figure((kib - before) / count as f64);
+        let name =
+            if headers.is_empty() { kind.name().to_owned() } else { format!("{}, permessage-deflate", kind.name()) };
+        rows.push(json!({
+            "server": name, "connections": count, "KiB each": each(after), "after 20 broadcasts": each(told),
+        }));
     }
     let title = "Resident memory of an idle subscriber; kernel buffers not counted";
-    report.section("peers_idle", title, &["server", "connections", "KiB each"], &rows);
+    report.section("peers_idle", title, &["server", "connections", "KiB each", "after 20 broadcasts"], &rows);
     Ok(())
 }
 

@@ -18,6 +18,9 @@ const SERVER_CORE: usize = 0;
 /// Settings of a server whose hub is measured and not its limits.
 const UNLIMITED: &str = "[sockets]\nframes_per_second_max = 100000\nconnections_max = 20000\n";
 
+/// Offers compression, as browsers do.
+pub const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     Syncline,
@@ -132,9 +135,9 @@ impl Peer {
         }
     }
 
-    /// A connection that gets every message.
-    pub async fn subscriber(&self) -> anyhow::Result<Socket> {
-        let mut socket = self.publisher().await?;
+    /// A connection that gets every message. `headers`: whole lines for the upgrade.
+    pub async fn subscriber(&self, headers: &str) -> anyhow::Result<Socket> {
+        let mut socket = self.publisher(headers).await?;
         match self.kind {
             Kind::Syncline => {
                 socket.send(json!({"type": "sub", "topic": "bench"}).to_string().as_bytes()).await?;
@@ -150,11 +153,11 @@ impl Peer {
     }
 
     /// A connection that may publish.
-    pub async fn publisher(&self) -> anyhow::Result<Socket> {
+    pub async fn publisher(&self, headers: &str) -> anyhow::Result<Socket> {
         match (self.kind, &self.server) {
             (Kind::Syncline, Server::Syncline { pass, .. }) => {
                 let client_id = ClientId::v7(clock::wall_ms(), rand::random());
-                let headers = format!("Authorization: Bearer {}\r\n", pass.token());
+                let headers = format!("Authorization: Bearer {}\r\n{headers}", pass.token());
                 Socket::open(self.port, &format!("/ws/local_install/{client_id}"), &headers).await
             }
             (Kind::Nats, _) => {
