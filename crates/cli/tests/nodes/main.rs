@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
 
+mod dashboard;
 mod freezes;
 mod importing;
 mod kills;

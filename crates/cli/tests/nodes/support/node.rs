@@ -41,6 +41,11 @@ impl Node {
         Self { port, environment, folder, child: None }
     }
 
+    /// A setting from its next start on.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.environment.push((name, value.to_owned()));
+    }
+
     /// Starts, and waits until it says where it listens: then the demo is there too.
     pub async fn start(&mut self) {
         self.begin();
