@@ -10,6 +10,7 @@ export default defineConfig({
     alias: [
       { find: /^@syncline\/sdk$/, replacement: sdk("index") },
       { find: /^@syncline\/sdk\/crm$/, replacement: sdk("crm/index") },
+      { find: /^@syncline\/sdk\/fallback$/, replacement: sdk("client/fallback") },
       { find: /^@syncline\/sdk\/ids$/, replacement: sdk("ids") },
       { find: /^@syncline\/sdk\/formats$/, replacement: sdk("schema/formats") },
       { find: /^@syncline\/sdk\/(indexeddb|sealed|devicekey)$/, replacement: sdk("storage/$1") },

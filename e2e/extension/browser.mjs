@@ -1,7 +1,7 @@
 /** A browser with the extension in it, and a server, for as long as a test runs. */
 
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -12,9 +12,6 @@ import { fileURLToPath } from "node:url";
 const EXTENSION = fileURLToPath(new URL("../../apps/extension/", import.meta.url));
 const { chromium } = createRequire(join(EXTENSION, "package.json"))("playwright-core");
 
-/** Public half of a key pair that was thrown away: it gives the extension the same id in every run. */
-const KEY =
-  "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA3IRTUFsi5jfxINUsk62Tu8WPyJMU+7pYqzQLToU0r+19rYNCXh8Ssvzc4k6lOzHpTutl2BpvNTI4gdrbfE3kaaI3WKOAXFLjig/GMcqkFD7gDvtPiJM4QXuQ5pyikKbBsJLEOFHTY7jOM01Jt9xS52vrXIuv1lfmEiXvvn77PCNr3U4FMSIAr6XEGAsQvrgHXU8M4Xj8EZjwe7KDIAsjUt6J/WQTWF98MqZ28NpWm4ApjAmBt+yUjDmWmSPnmTEOnCTktiMD5CQH2k4Kt6uTDmxSA0S6N/lE/45Iy6AKfpIHRYiiutoagf5nnx0igmYXuMtwMzp/zeTYJxezWNuhBwIDAQAB";
 const BROWSER = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const SERVER = process.env.SYNCLINE_BIN ?? fileURLToPath(new URL("../../target/debug/syncline", import.meta.url));
 const START_TIMEOUT_MS = 50_000;
@@ -30,21 +27,9 @@ export function missing() {
   return existsSync(join(EXTENSION, "dist/manifest.json")) ? undefined : "the extension is not built: `npm run build`";
 }
 
-/**
- * The extension as it was built, with a fixed id, so that the server can list it among its origins before the browser is
- * there. It has no permission that a person's does not have.
- */
-function testBuild() {
-  const folder = mkdtempSync(join(tmpdir(), "syncline-extension-"));
-  cpSync(join(EXTENSION, "dist"), folder, { recursive: true });
-  const path = join(folder, "manifest.json");
-  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), key: KEY }));
-  return folder;
-}
-
 /** Starts the browser with the extension. */
 export async function openBrowser() {
-  const [extension, profile] = [testBuild(), mkdtempSync(join(tmpdir(), "syncline-profile-"))];
+  const [extension, profile] = [join(EXTENSION, "dist"), mkdtempSync(join(tmpdir(), "syncline-profile-"))];
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: BROWSER,
     headless: false,
@@ -82,9 +67,7 @@ export async function openBrowser() {
     },
     close: async () => {
       await context.close();
-      for (const folder of [extension, profile]) {
-        rmSync(folder, { recursive: true, force: true });
-      }
+      rmSync(profile, { recursive: true, force: true });
     },
   };
 }
@@ -152,9 +135,13 @@ async function openPopup(cdp, id, page) {
         async () => ((await run(() => document.body.innerText)).includes(text) ? true : undefined),
         10_000,
       ),
-    screenshot: async (path) => {
-      const { result } = await send("Page.captureScreenshot", { format: "png" });
-      writeFileSync(path, Buffer.from(result.data, "base64"));
+    /** Writes pictures in light and dark for a person to look at. */
+    shoot: async (name) => {
+      for (const theme of ["light", "dark"]) {
+        await send("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: theme }] });
+        const { result } = await send("Page.captureScreenshot", { format: "png" });
+        writeFileSync(pictureOf(name, theme), Buffer.from(result.data, "base64"));
+      }
     },
     close: async () => {
       cdp.off("Target.receivedMessageFromTarget", listener);
@@ -166,6 +153,13 @@ async function openPopup(cdp, id, page) {
       );
     },
   };
+}
+
+/** Where the picture of a screen goes; those of the console are there too. */
+export function pictureOf(name, theme) {
+  const folder = fileURLToPath(new URL("../../target/screenshots/", import.meta.url));
+  mkdirSync(folder, { recursive: true });
+  return join(folder, `extension-${name}-${theme}.png`);
 }
 
 async function popupOf(cdp, id) {
@@ -185,15 +179,10 @@ function fill(selector, value) {
   input.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-/** Starts a server with demo data; `address` and `data` of an earlier one start that one again. */
-export async function startServer({
-  origin,
-  data = mkdtempSync(join(tmpdir(), "syncline-e2e-")),
-  listen = "127.0.0.1:0",
-}) {
+/** Starts a server with demo data, which admits the extension by its id; `address` and `data` of an earlier one start that one again. */
+export async function startServer({ data = mkdtempSync(join(tmpdir(), "syncline-e2e-")), listen = "127.0.0.1:0" } = {}) {
   const child = spawn(SERVER, ["serve", "--demo", "--data", data, "--listen", listen], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, ALLOWED_ORIGINS: origin },
   });
   let log = "";
   child.stderr.on("data", (chunk) => {

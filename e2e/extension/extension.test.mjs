@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { missing, openBrowser, restOf, servePages, startServer, until } from "./browser.mjs";
+import { missing, openBrowser, pictureOf, restOf, servePages, startServer, until } from "./browser.mjs";
 import { PAGES } from "./pages.mjs";
 
 /** What a person waits for a captured lead to be on the server. */
@@ -22,7 +22,7 @@ before(async () => {
   assert.equal(why, undefined, why);
   browser = await openBrowser();
   pages = await servePages(PAGES);
-  server = await startServer({ origin: browser.origin });
+  server = await startServer();
   rest = await restOf(server.url);
 });
 
@@ -65,17 +65,23 @@ test("ext_1_before_anybody_has_signed_in_a_capture_waits_and_then_goes_out", asy
   assert.match(await early.text(), /Choose your server/);
   await early.click("#capture");
   assert.equal(await early.valueOf("#company_name"), "Nordlicht Fahrräder GmbH");
+  await early.shoot("capture");
   await early.click("form .primary");
   await early.says("waits here");
+  await early.shoot("no-server");
   await early.close();
 
   const options = await browser.context.newPage();
   await options.goto(`${browser.origin}/options.html`);
+  for (const theme of ["light", "dark"]) {
+    await options.emulateMedia({ colorScheme: theme });
+    await options.screenshot({ path: pictureOf("options", theme) });
+  }
   await options.getByLabel("Address of your server").fill("ftp://nowhere");
-  await options.getByRole("button", { name: "Save" }).click();
+  await options.getByRole("button", { name: "Save", exact: true }).click();
   await options.getByText("Write an address like").waitFor();
   await options.getByLabel("Address of your server").fill(server.url);
-  await options.getByRole("button", { name: "Save" }).click();
+  await options.getByRole("button", { name: "Save", exact: true }).click();
   await options.getByText("Saved. Sign in from the popup.").waitFor();
   await options.close();
 
@@ -91,6 +97,7 @@ test("ext_1_before_anybody_has_signed_in_a_capture_waits_and_then_goes_out", asy
   await popup.fill("#sign_in_password", PASSWORD);
   await popup.click("form[aria-label='Sign in'] .primary");
   await popup.says("Everything is on the server.");
+  await popup.shoot("list");
   await popup.close();
   await page.close();
   const [contact] = await contactsOf("laden@nordlicht.example");
@@ -200,7 +207,7 @@ test("ext_1_offline_and_with_a_killed_worker_a_capture_arrives_exactly_once", as
   await popup.close();
   await browser.killWorker();
 
-  server = await startServer({ origin: browser.origin, data: server.data, listen: host });
+  server = await startServer({ data: server.data, listen: host });
   rest = await restOf(server.url);
   const again = await browser.openPopup(page);
   await again.says("Everything is on the server.");
@@ -219,7 +226,7 @@ test("ext_1_the_alarm_sends_what_waits_with_nobody_looking", async () => {
   await server.stop("SIGTERM");
   await captureAs(page, "alarm@trap.example");
   await browser.killWorker();
-  server = await startServer({ origin: browser.origin, data: server.data, listen: host });
+  server = await startServer({ data: server.data, listen: host });
   rest = await restOf(server.url);
   const options = await browser.context.newPage();
   await options.goto(`${browser.origin}/options.html`);
@@ -230,5 +237,105 @@ test("ext_1_the_alarm_sends_what_waits_with_nobody_looking", async () => {
   await options.close();
   await until("the lead is on the server", async () => (await contactsOf("alarm@trap.example"))[0], 20_000);
   assert.equal((await contactsOf("alarm@trap.example")).length, 1);
+  await page.close();
+});
+
+/** Signs in from the popup over a page, and closes it. */
+async function signInAs(page, email) {
+  const popup = await browser.openPopup(page);
+  await popup.fill("#sign_in_email", email);
+  await popup.fill("#sign_in_password", PASSWORD);
+  await popup.click("form[aria-label='Sign in'] .primary");
+  await until(
+    "the sign-in form is gone",
+    () => popup.run(() => (document.querySelector("#sign_in_email") === null ? true : undefined)),
+    10_000,
+  );
+  await popup.close();
+}
+
+/** Signs out in the options; returns what the person was asked. */
+async function signOut() {
+  const options = await browser.context.newPage();
+  await options.goto(`${browser.origin}/options.html`);
+  const asked = new Promise((resolve) =>
+    options.once("dialog", (dialog) => {
+      resolve(dialog.message());
+      void dialog.accept();
+    }),
+  );
+  await options.getByRole("button", { name: "Sign out and delete everything here" }).click();
+  const question = await asked;
+  await options.getByText("Signed out.").waitFor();
+  await options.close();
+  return question;
+}
+
+test("ext_1_a_capture_that_needs_a_change_keeps_its_lead", async () => {
+  await signOut();
+  const page = await open("/profile");
+  const popup = await browser.openPopup(page);
+  await popup.click("#capture");
+  await popup.fill("#email", "no address");
+  await popup.fill("#product_interest", "A compiler");
+  await popup.fill("#notes", "Met at the fair");
+  await popup.click("form .primary");
+  await popup.says("waits here");
+  await popup.close();
+  await signInAs(page, "manager@syncline.dev");
+
+  const again = await browser.openPopup(page);
+  await again.says("needs a change");
+  await again.shoot("needs-a-change");
+  await again.click("[data-state=invalid] button");
+  assert.equal(await again.valueOf("#product_interest"), "A compiler");
+  await again.fill("#email", "still none");
+  await again.click("form .primary");
+  await until(
+    "it says what is wrong",
+    () => again.run(() => document.querySelector(".alert").textContent || undefined),
+    5_000,
+  );
+  await again.close();
+
+  const third = await browser.openPopup(page);
+  await third.says("needs a change");
+  await third.click("[data-state=invalid] button");
+  await third.fill("#email", "compiler@navy.example");
+  await third.click("form .primary");
+  await third.says("Saved.");
+  await third.close();
+  const contact = await until("it is on the server", async () => (await contactsOf("compiler@navy.example"))[0], 10_000);
+  const [lead, ...others] = await leadsOf(contact);
+  assert.deepEqual(others, []);
+  assert.equal(lead.product_interest, "A compiler");
+  assert.equal(lead.notes, "Met at the fair");
+  await page.close();
+});
+
+test("ext_1_captures_of_one_person_are_never_another_ones", async () => {
+  await signOut();
+  const page = await open("/profile");
+  const popup = await browser.openPopup(page);
+  await popup.click("#capture");
+  await popup.fill("#email", "no address");
+  await popup.click("form .primary");
+  await popup.says("waits here");
+  await popup.close();
+  await signInAs(page, "manager@syncline.dev");
+  assert.match(await signOut(), /1 refused or in need of a change/);
+
+  await signInAs(page, "agent1@syncline.dev");
+  const next = await browser.openPopup(page);
+  await next.says("Nothing was captured in this browser yet.");
+  await next.close();
+  const options = await browser.context.newPage();
+  await options.goto(`${browser.origin}/options.html`);
+  const kept = await options.evaluate(async () => Object.keys(await chrome.storage.local.get(null)));
+  assert.deepEqual(
+    kept.filter((key) => key.startsWith("intake/")),
+    [],
+  );
+  await options.close();
   await page.close();
 });

@@ -1,4 +1,5 @@
-//! The web console: its files are built into `apps/console/dist`, from where the server's build takes them.
+//! The web console and the browser extension. The console's files are built into `apps/console/dist`, from where the server's
+//! build takes them; those of the extension into `apps/extension/dist`, which a browser loads.
 
 use std::fs;
 use std::path::Path;
@@ -8,17 +9,28 @@ use anyhow::{Context, Result};
 
 use crate::shell;
 
-const APP: &str = "apps/console";
-/// What the build reads.
-const SOURCES: &[&str] = &[
-    "apps/console/src",
-    "apps/console/public",
-    "apps/console/scripts",
-    "apps/console/index.html",
-    "apps/console/package-lock.json",
-    "apps/console/vite.config.ts",
-    "packages/sdk/src",
-];
+/// A part of the project that vite builds into its `dist`.
+struct App {
+    folder: &'static str,
+    /// What the build reads beside the SDK.
+    sources: &'static [&'static str],
+    /// The file that says that a build is whole.
+    last: &'static str,
+}
+
+const CONSOLE: App = App {
+    folder: "apps/console",
+    sources: &["src", "public", "scripts", "index.html", "package-lock.json", "vite.config.ts"],
+    last: "index.html",
+};
+const EXTENSION: App = App {
+    folder: "apps/extension",
+    sources: &["src", "public", "popup.html", "options.html", "package-lock.json", "vite.config.ts"],
+    last: "popup.html",
+};
+const SDK: &str = "packages/sdk/src";
+/// What a browser loads as an unpacked extension.
+pub const EXTENSION_DIST: &str = "apps/extension/dist";
 /// Why there is no console, and what to do.
 pub const NO_NODE: &str = "Node.js 20 with npm is not installed";
 
@@ -33,18 +45,31 @@ pub enum Built {
 
 /// Builds the console unless nothing has changed since.
 pub fn build() -> Result<Built> {
-    let root = shell::root();
-    let newest = SOURCES.iter().map(|path| newest(&root.join(path))).try_fold(SystemTime::UNIX_EPOCH, later)?;
-    let index = root.join(APP).join("dist/index.html");
-    if fs::metadata(index).and_then(|file| file.modified()).is_ok_and(|built| built >= newest) {
-        return Ok(Built::UpToDate);
+    CONSOLE.build()
+}
+
+/// Builds the extension unless nothing has changed since.
+pub fn build_extension() -> Result<Built> {
+    EXTENSION.build()
+}
+
+impl App {
+    fn build(&self) -> Result<Built> {
+        let root = shell::root();
+        let own = self.sources.iter().map(|path| root.join(self.folder).join(path));
+        let sources = own.chain([root.join(SDK)]);
+        let newest = sources.map(|path| newest(&path)).try_fold(SystemTime::UNIX_EPOCH, later)?;
+        let last = root.join(self.folder).join("dist").join(self.last);
+        if fs::metadata(last).and_then(|file| file.modified()).is_ok_and(|built| built >= newest) {
+            return Ok(Built::UpToDate);
+        }
+        if !has_node() {
+            return Ok(Built::Skipped);
+        }
+        install(self.folder)?;
+        npm(self.folder, ["run", "build"]).run()?;
+        Ok(Built::Done)
     }
-    if !has_node() {
-        return Ok(Built::Skipped);
-    }
-    install(APP)?;
-    npm(APP, ["run", "build"]).run()?;
-    Ok(Built::Done)
 }
 
 /// Installs what the lock file of a folder names, unless it is there already.

@@ -25,7 +25,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build the console and the server and start it with demo data; it prints how to sign in
+    /// Build the console, the extension and the server and start it with demo data; it prints how to sign in
     Run {
         /// Where the server keeps its files
         #[arg(long, default_value = "./data")]

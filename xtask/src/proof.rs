@@ -176,47 +176,51 @@ fn npm(folder: &str, task: &str) -> shell::Program {
     shell::program("npm".as_ref()).args(["--prefix", folder, task])
 }
 
-/// The TypeScript client: types, its own tests, random histories against the server, its size.
+/// The TypeScript client: lint, types, its own tests, random histories against the server, its size.
 fn sdk() -> Result<Done> {
     if let Some(missing) = node_is_missing() {
         return Ok(missing);
     }
     npm("packages/sdk", "ci").args(["--no-audit", "--no-fund"]).run()?;
+    npm("packages/sdk", "run").args(["lint"]).run()?;
     let server = server()?;
     npm("packages/sdk", "test").env("SYNCLINE_BIN", &server.to_string_lossy()).run()?;
     Ok(Done::Passed)
 }
 
-/// The browser extension: types, captures of pages, its build, and that build in a real browser against the server.
+/// What a step says that ran without a browser.
+const NO_CHROMIUM: &str = "without the browser tests, because there is no Chromium and apt-get gave none";
+
+/// The browser extension: lint, types, captures of pages, its build, and that build in a real browser against the server.
 fn extension() -> Result<Done> {
     if let Some(missing) = node_is_missing() {
         return Ok(missing);
     }
-    npm("apps/extension", "ci").args(["--no-audit", "--no-fund"]).run()?;
+    console::install("apps/extension")?;
+    npm("apps/extension", "run").args(["lint"]).run()?;
     npm("apps/extension", "test").run()?;
     npm("apps/extension", "run").args(["build"]).run()?;
-    let browser = std::env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
-    if !shell::program(browser.as_ref()).args(["--version"]).works() {
-        return Ok(Done::Partly("Chromium is not installed, so the extension was not run in a browser".to_owned()));
-    }
+    let Some(browser) = services::chromium() else {
+        return Ok(Done::Partly(NO_CHROMIUM.to_owned()));
+    };
     let server = server()?;
-    let test = shell::program("node".as_ref()).args(["--test", "e2e/extension/extension.test.mjs"]);
-    test.env("SYNCLINE_BIN", &server.to_string_lossy()).env("CHROMIUM", &browser).run()?;
+    let test =
+        shell::program("node".as_ref()).args(["--test", "--test-timeout=120000", "e2e/extension/extension.test.mjs"]);
+    test.env("SYNCLINE_BIN", &server.to_string_lossy()).env("CHROMIUM", &browser.to_string_lossy()).run()?;
     Ok(Done::Passed)
 }
 
-/// The console: types, its own tests, and the browser tests against a server that has its build in it.
+/// The console: lint, types, its own tests, and the browser tests against a server that has its build in it.
 fn console() -> Result<Done> {
     if let Some(missing) = node_is_missing() {
         return Ok(missing);
     }
     console::install("apps/console")?;
+    console::npm("apps/console", ["run", "lint"]).run()?;
     console::npm("apps/console", ["run", "check"]).run()?;
     console::npm("apps/console", ["test"]).run()?;
     let Some(chromium) = services::chromium() else {
-        return Ok(Done::Partly(
-            "without the browser tests, because there is no Chromium and apt-get gave none".to_owned(),
-        ));
+        return Ok(Done::Partly(NO_CHROMIUM.to_owned()));
     };
     let server = server()?;
     console::install("e2e")?;

@@ -36,8 +36,10 @@ export interface Recent {
   readonly state: "waiting" | "synced" | "refused" | "invalid";
   /** Why, and what to do. */
   readonly message?: string;
-  /** Values to begin with when the person edits one that was refused. */
+  /** Values to begin with when the person edits one that the server refused; absent: there is no contact in it. */
   readonly contact?: ContactFields;
+  /** Of one that is invalid: everything that was to be saved. */
+  readonly save?: Save;
   /** Of a refused one. */
   readonly clientSeq?: number;
 }
@@ -47,7 +49,10 @@ export interface State {
   readonly account?: { readonly email: string };
   /** `unknown`: the local store cannot be opened; `problem` says why. */
   readonly phase: "signed_out" | "offline" | "connecting" | "live" | "stopped" | "unknown";
+  /** Not on the server yet. */
   readonly pending: number;
+  /** Refused by the server, or invalid. They are not among {@link pending}. */
+  readonly refused: number;
   readonly conflicts: number;
   readonly isLocked: boolean;
   /** Device time; 0: never. */
@@ -68,7 +73,10 @@ export interface Requests {
     readonly args: { readonly email: string; readonly password: string; readonly workspace: string };
     readonly answer: Done;
   };
+  /** Also deletes everything of the person here. */
   readonly sign_out: { readonly args: null; readonly answer: Done };
+  /** What the server does not have, for a copy that the person keeps: a JSON text. */
+  readonly unsent: { readonly args: null; readonly answer: string };
   readonly set_server: { readonly args: { readonly address: string }; readonly answer: Done };
   /** Sends a refused capture again with other values of the contact. */
   readonly resend: {

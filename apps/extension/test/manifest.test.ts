@@ -1,5 +1,6 @@
 /** What the extension asks of a browser, and what it admits into its pages. */
 
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import manifest from "../public/manifest.json" with { type: "json" };
@@ -38,6 +39,12 @@ it("[EXT-1] no source makes markup of text or code of data", () => {
       /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser/,
     );
   }
+});
+
+it("[EXT-1] the id that the key gives is the one a server with demo data admits", () => {
+  const hash = createHash("sha256").update(Buffer.from(manifest.key, "base64")).digest("hex").slice(0, 32);
+  const id = [...hash].map((digit) => String.fromCharCode(97 + Number.parseInt(digit, 16))).join("");
+  expect(read("../../crates/server/src/demo/mod.rs")).toContain(`"chrome-extension://${id}"`);
 });
 
 it("the version is that of the package", () => {

@@ -72,6 +72,9 @@ fn configure(args: &ServeArgs) -> anyhow::Result<Config> {
     if args.demo && config.deployment.is_production() {
         bail!("ENVIRONMENT=production refuses demo data: everybody knows its passwords; leave --demo out");
     }
+    if args.demo {
+        config.edge.allowed_origins.push(demo::EXTENSION_ORIGIN.parse().context("the extension of the demo")?);
+    }
     Ok(config)
 }
 
@@ -125,7 +128,12 @@ fn write_greeting(
     };
     if is_demo {
         writeln!(text)?;
-        writeln!(text, "  Everybody's password is {}:", paint.green(demo::PASSWORD))?;
+        writeln!(
+            text,
+            "  Open {} in a browser. Everybody's password is {}:",
+            paint.green(&url),
+            paint.green(demo::PASSWORD)
+        )?;
         for user in &demo::USERS {
             writeln!(text, "  {:<22} {:<8} reads {}", user.email, user.role, user.read_scope)?;
         }

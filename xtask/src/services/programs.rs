@@ -92,10 +92,12 @@ fn postgres_folders(top: &Path) -> Vec<PathBuf> {
     versions.into_iter().map(|(_, bin)| bin).collect()
 }
 
-/// A Chromium for browser tests; as root with apt-get, installs one. `None`: there is none to be had.
+/// A Chromium for browser tests: the one named in `CHROMIUM`, else one on the path; as root with apt-get, installs one. `None`:
+/// there is none to be had.
 pub fn chromium() -> Option<PathBuf> {
     const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-    let held = || NAMES.into_iter().find_map(find);
+    let named = std::env::var_os("CHROMIUM").map(PathBuf::from).filter(|path| path.is_file());
+    let held = || named.clone().or_else(|| NAMES.into_iter().find_map(find));
     if held().is_none() && may_install() {
         println!("there is no Chromium; installing it with apt-get");
         install(&["chromium"]).ok()?;

@@ -3,6 +3,7 @@
 import { Client, type ClientEvent } from "@syncline/sdk";
 import { type CrmEntities, crm } from "@syncline/sdk/crm";
 import { deviceKey } from "@syncline/sdk/devicekey";
+import { fallback } from "@syncline/sdk/fallback";
 import { indexedDb } from "@syncline/sdk/indexeddb";
 import { sealed } from "@syncline/sdk/sealed";
 import { readKey, SERVER_KEY } from "../keys.ts";
@@ -65,6 +66,7 @@ export class DeviceHolder {
       store: sealed(indexedDb({ name }), key),
       mode: "browser_extension",
       deviceName: "Browser extension",
+      connect: fallback(),
     });
     client.onEvent(this.#onEvent);
     return client;

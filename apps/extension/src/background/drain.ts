@@ -2,7 +2,7 @@
 
 import { domainOfWebsite } from "../capture/capture.ts";
 import { editsOf, type Surroundings } from "../intake/edits.ts";
-import { type IntakeRow, intakeRows, putIntake, removeIntake } from "../intake/intake.ts";
+import { type IntakeRow, intakeRows, isOf, putIntake, removeIntake } from "../intake/intake.ts";
 import type { Device } from "./device.ts";
 import { remember } from "./recent.ts";
 
@@ -14,12 +14,13 @@ export type Drained =
   /** It waits: for somebody to sign in, or for room. */
   | { readonly how: "waits" };
 
-/** Takes every row for this server, oldest first. May be repeated at any point of it: rows have names. */
+/** Takes every row for this server and person, oldest first. May be repeated at any point of it: rows have names. */
 export async function drain(device: Device, server: string): Promise<Map<string, Drained>> {
   const drained = new Map<string, Drained>();
+  const userId = device.credentials?.userId;
   for (const row of await intakeRows()) {
-    if (row.invalid === undefined && (row.server ?? server) === server) {
-      const how = await drainRow(device, row);
+    if (row.invalid === undefined && isOf(row, { server, userId })) {
+      const how = await drainRow(device, server, row);
       drained.set(row.save.id, how);
       if (how.how === "waits") {
         break;
@@ -29,7 +30,7 @@ export async function drain(device: Device, server: string): Promise<Map<string,
   return drained;
 }
 
-async function drainRow(device: Device, row: IntakeRow): Promise<Drained> {
+async function drainRow(device: Device, server: string, row: IntakeRow): Promise<Drained> {
   const userId = device.credentials?.userId;
   if (userId === undefined) {
     return { how: "waits" };
@@ -45,7 +46,7 @@ async function drainRow(device: Device, row: IntakeRow): Promise<Drained> {
   switch (errorClass) {
     case "rejected":
     case "protocol":
-      await putIntake({ ...row, invalid: message });
+      await putIntake({ ...row, server, userId, invalid: message });
       return { how: "invalid", message, ...(field !== undefined && { field }) };
     case "transient":
     case "session":

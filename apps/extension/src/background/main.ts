@@ -1,7 +1,8 @@
 /** Where the service worker begins. Listeners are there before anything else happens: an event may be why it was started. */
 
-import { STATE_PORT, SYNC_ALARM } from "../keys.ts";
+import { readKey, SERVER_KEY, STATE_PORT, SYNC_ALARM } from "../keys.ts";
 import type { Envelope } from "../messages.ts";
+import { placeOf } from "./notices.ts";
 import { Worker } from "./worker.ts";
 
 const worker = new Worker();
@@ -24,6 +25,12 @@ chrome.alarms.onAlarm.addListener(({ name }) => {
   if (name === SYNC_ALARM) {
     void worker.round();
   }
+});
+
+chrome.notifications.onClicked.addListener((id) => {
+  void readKey<string>(SERVER_KEY)
+    .then((server) => chrome.tabs.create({ url: placeOf(id, server) }))
+    .then(() => chrome.notifications.clear(id));
 });
 
 chrome.runtime.onInstalled.addListener(() => void worker.round());

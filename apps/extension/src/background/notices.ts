@@ -14,33 +14,53 @@ export async function notify(device: Device): Promise<void> {
   const news = [
     {
       ids: refused,
+      kind: "refused",
       title: "A lead was refused",
       many: "leads were refused",
       todo: "Open Syncline to change or discard it.",
     },
     {
       ids: conflicts,
+      kind: "conflict",
       title: "A conflict waits for you",
       many: "conflicts wait for you",
       todo: "Decide it in the console.",
     },
   ];
-  for (const { ids, title, many, todo } of news) {
+  for (const { ids, kind, title, many, todo } of news) {
     const fresh = ids.filter((id) => !told.has(id));
     if (fresh.length > 0) {
       const shown = fresh.length === 1 ? title : `${fresh.length} ${many}`;
-      await chrome.notifications.create(fresh[0] as string, {
-        type: "basic",
-        iconUrl: chrome.runtime.getURL("icons/128.png"),
-        title: shown,
-        message: todo,
-      });
+      await show(`${kind}/${fresh[0]}`, shown, todo);
       for (const id of fresh) {
         told.add(id);
       }
       await writeKey(NOTIFIED_KEY, [...told].slice(-NOTIFIED_MAX));
     }
   }
+}
+
+/** Says that captures were deleted with the access to their server, before they could be sent. */
+export function tellLost(count: number): Promise<void> {
+  const shown = count === 1 ? "1 capture was deleted" : `${count} captures were deleted`;
+  return show("lost", shown, "Your access was withdrawn before they could be sent.");
+}
+
+async function show(id: string, title: string, message: string): Promise<void> {
+  await chrome.notifications.create(id, {
+    type: "basic",
+    iconUrl: chrome.runtime.getURL("icons/128.png"),
+    title,
+    message,
+  });
+}
+
+/** The address that a notification leads to when it is clicked: a conflict is decided in the console, the rest in the popup. */
+export function placeOf(notification: string, server: string | undefined): string {
+  const [kind, id = ""] = notification.split("/");
+  return kind === "conflict" && server !== undefined
+    ? `${server}/conflicts/${encodeURIComponent(id)}`
+    : chrome.runtime.getURL("popup.html");
 }
 
 /** Open conflicts in which one side is this person's. */

@@ -41,7 +41,7 @@ export async function recentOf(device: Device | undefined, rows: readonly Intake
       name: nameOf(row.save.contact),
       detail: row.save.contact.company_name ?? "",
       state: row.invalid === undefined ? "waiting" : "invalid",
-      ...(row.invalid !== undefined && { message: row.invalid, contact: row.save.contact }),
+      ...(row.invalid !== undefined && { message: row.invalid, save: row.save }),
     }),
   );
   if (device === undefined) {
@@ -68,16 +68,18 @@ export async function recentOf(device: Device | undefined, rows: readonly Intake
 function refused({ mutation, outcome }: Rejected): Recent {
   const [op] = mutation.ops;
   const fields = op !== undefined && (op.op === "create" || op.op === "update") ? op.fields : {};
+  // Of a lead that was added to somebody who has everything, there is nothing of a contact to change.
+  const isContact = op !== undefined && "entity" in op && op.entity === "contacts";
   const contact = Object.fromEntries(
     CONTACT_FIELDS.flatMap((name) => (typeof fields[name] === "string" ? [[name, fields[name]]] : [])),
   ) as ContactFields;
   return {
     id: mutation.mutation_id,
-    name: nameOf(fields),
+    name: isContact ? nameOf(fields) : String(fields.product_interest ?? "Lead"),
     detail: String(fields.company_name ?? ""),
     state: "refused",
     message: outcome.detail ?? outcome.code ?? "The server refused it.",
-    contact,
+    ...(isContact && { contact }),
     clientSeq: mutation.client_seq,
   };
 }

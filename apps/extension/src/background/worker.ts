@@ -3,14 +3,24 @@
 import { type ClientEvent, type Failure, type Status, StoreError } from "@syncline/sdk";
 import { ID_RANDOM_BYTES, idV7 } from "@syncline/sdk/ids";
 import { duplicatesOf } from "../intake/duplicates.ts";
-import { INTAKE_ROWS_MAX, type IntakeRow, intakeRows, putIntake, removeIntake } from "../intake/intake.ts";
+import {
+  INTAKE_ROWS_MAX,
+  type IntakeRow,
+  intakeRows,
+  isOf,
+  type Owner,
+  putIntake,
+  removeIntake,
+  removeIntakeOf,
+} from "../intake/intake.ts";
 import { readKey, SERVER_KEY, SYNC_ALARM, writeKey } from "../keys.ts";
 import type { Answer, Args, Done, Envelope, RequestName, Save, Saved, State } from "../messages.ts";
 import { serverAddress } from "../server.ts";
-import { DeviceHolder } from "./device.ts";
+import { type Device, DeviceHolder } from "./device.ts";
 import { type Drained, drain } from "./drain.ts";
-import { notify, ownConflicts, showBadge } from "./notices.ts";
+import { notify, ownConflicts, showBadge, tellLost } from "./notices.ts";
 import { forget, forgetAll, recentOf } from "./recent.ts";
+import { unsentOf } from "./unsent.ts";
 
 /** How long is waited for one round: less than the browser lets a service worker be idle. */
 const ROUND_MS = 25_000;
@@ -45,6 +55,10 @@ export class Worker {
     },
     sign_in: ({ email, password, workspace }) => this.#signIn(email, password, workspace),
     sign_out: () => this.#signOut(),
+    unsent: async () => {
+      const device = await this.#holder.device();
+      return unsentOf(device, await rowsOf(await ownerOf(device)));
+    },
     set_server: ({ address }) => this.#setServer(address),
     resend: ({ clientSeq, changes }) => this.#resend(clientSeq, changes),
     discard: ({ id }) => this.#discard(id),
@@ -123,11 +137,11 @@ export class Worker {
 
   /** Says on the badge what waits, and sets the alarm by it: from then on it goes out even if this is the end of us. */
   async #mark(): Promise<void> {
-    const rows = await intakeRows();
     const device = await this.#holder.device().catch(() => undefined);
+    const rows = await rowsOf(await ownerOf(device));
     const status = await device?.status();
-    const pending = rows.length + (status?.pending ?? 0);
-    const refused = rows.filter(({ invalid }) => invalid !== undefined).length + (status?.rejected ?? 0);
+    const pending = waitingOf(rows) + (status?.pending ?? 0);
+    const refused = rows.length - waitingOf(rows) + (status?.rejected ?? 0);
     await showBadge(pending, refused);
     const periodInMinutes = pending > 0 ? PERIOD_MIN.pending : PERIOD_MIN.idle;
     const alarm = await chrome.alarms.get(SYNC_ALARM);
@@ -137,7 +151,7 @@ export class Worker {
   }
 
   async #save(save: Save): Promise<Saved> {
-    const server = await readKey<string>(SERVER_KEY);
+    const { server, userId } = await ownerOf(await this.#holder.device().catch(() => undefined));
     const earlier = (await intakeRows()).find((row) => row.save.id === save.id);
     const row: IntakeRow = {
       save,
@@ -146,13 +160,18 @@ export class Worker {
       activityId: earlier?.activityId ?? mintId(),
       atMs: earlier?.atMs ?? Date.now(),
       ...(server !== undefined && { server }),
+      ...(userId !== undefined && { userId }),
     };
     if (!(await putIntake(row))) {
       return { saved: false, message: `${INTAKE_ROWS_MAX} captures wait already: sign in, so that they can be sent.` };
     }
     const drained = (await this.#drain())?.get(save.id);
     if (drained?.how === "invalid") {
-      await removeIntake(save.id);
+      // The person has it before them still. One that was kept before stays kept, whatever becomes of this attempt.
+      if (earlier === undefined) {
+        await removeIntake(save.id);
+      }
+      await this.#mark();
       return { saved: false, message: drained.message, ...(drained.field !== undefined && { field: drained.field }) };
     }
     await this.#mark();
@@ -193,7 +212,10 @@ export class Worker {
 
   async #signOut(): Promise<Done> {
     const device = await this.#holder.device();
+    // Known only as long as somebody is signed in.
+    const owner = await ownerOf(device);
     await device?.signOut();
+    await removeIntakeOf(owner);
     await forgetAll();
     await this.#rest();
     this.#tell();
@@ -238,13 +260,15 @@ export class Worker {
 
   async #state(): Promise<State> {
     const server = await readKey<string>(SERVER_KEY);
-    const rows = await intakeRows();
-    const nothing = { pending: rows.length, conflicts: 0, isLocked: false, lastSyncMs: 0 };
     const about = server === undefined ? {} : { server };
+    let rows = await rowsOf({ server });
+    const counts = () => ({ pending: waitingOf(rows), refused: rows.length - waitingOf(rows) });
+    const nothing = { conflicts: 0, isLocked: false, lastSyncMs: 0 };
     try {
       const device = await this.#holder.device();
+      rows = await rowsOf(await ownerOf(device));
       if (device === undefined) {
-        return { ...nothing, phase: "signed_out", recent: await recentOf(undefined, rows) };
+        return { ...nothing, ...counts(), phase: "signed_out", recent: await recentOf(undefined, rows) };
       }
       const status = await device.status();
       const { credentials } = device;
@@ -252,7 +276,8 @@ export class Worker {
         ...about,
         ...(credentials !== undefined && { account: { email: credentials.email } }),
         phase: phaseOf(status),
-        pending: rows.length + status.pending,
+        pending: counts().pending + status.pending,
+        refused: counts().refused + status.rejected,
         conflicts: (await ownConflicts(device)).length,
         isLocked: status.isLocked,
         lastSyncMs: status.meta?.lastSyncMs ?? 0,
@@ -264,6 +289,7 @@ export class Worker {
       }
       return {
         ...nothing,
+        ...counts(),
         ...about,
         phase: "unknown",
         recent: await recentOf(undefined, rows),
@@ -273,9 +299,21 @@ export class Worker {
   }
 
   #onEvent(event: ClientEvent): void {
-    if (event.event === "purged") {
-      void forgetAll();
+    // What goes with a sign-out went before it, and the person was asked.
+    if (event.event === "purged" && event.code !== "signed_out") {
+      void this.#purged();
     }
+    this.#tell();
+  }
+
+  /** Everything of a person goes with their access; what the server cannot have had is named. */
+  async #purged(): Promise<void> {
+    await forgetAll();
+    const lost = await removeIntakeOf(await ownerOf(await this.#holder.device(), "also_purged"));
+    if (lost > 0) {
+      await tellLost(lost);
+    }
+    await this.#mark();
     this.#tell();
   }
 
@@ -297,6 +335,23 @@ export class Worker {
       }
     });
   }
+}
+
+/** Whose browser this is; `also_purged`: or was, until the access was withdrawn. */
+async function ownerOf(device: Device | undefined, which: "current" | "also_purged" = "current"): Promise<Owner> {
+  const server = await readKey<string>(SERVER_KEY);
+  const meta = (await device?.status())?.meta;
+  const isCurrent = meta !== undefined && (meta.purged === undefined || which === "also_purged");
+  return { server, userId: device?.credentials?.userId ?? (isCurrent ? meta.userId : undefined) };
+}
+
+async function rowsOf(owner: Owner): Promise<IntakeRow[]> {
+  return (await intakeRows()).filter((row) => isOf(row, owner));
+}
+
+/** Rows that go to the server by themselves. */
+function waitingOf(rows: readonly IntakeRow[]): number {
+  return rows.filter(({ invalid }) => invalid === undefined).length;
 }
 
 function mintId(): string {

@@ -17,6 +17,8 @@ export interface IntakeRow {
   readonly atMs: number;
   /** The server it is for; absent: none was chosen yet, so it is for the next one. */
   readonly server?: string;
+  /** Whose it is; absent: nobody was signed in on this browser, so it is of the next one who is. */
+  readonly userId?: string;
   /** Why it cannot become a lead as it is. The person changes it or discards it. */
   readonly invalid?: string;
 }
@@ -42,6 +44,24 @@ export async function putIntake(row: IntakeRow): Promise<boolean> {
 export async function intakeRows(): Promise<IntakeRow[]> {
   const opened = await Promise.all((await intakeKeys()).map(async (key) => unseal(key, await readKey<string>(key))));
   return opened.filter((row) => row !== undefined).sort((a, b) => a.atMs - b.atMs);
+}
+
+/** Whom the extension works for: the server that is chosen and who is signed in there, as far as they are known. */
+export interface Owner {
+  readonly server?: string | undefined;
+  readonly userId?: string | undefined;
+}
+
+/** Whether a row is this owner's. One person's captures are never another's, and those for one server never another's. */
+export function isOf(row: IntakeRow, { server, userId }: Owner): boolean {
+  return (row.server === undefined || row.server === server) && (row.userId === undefined || row.userId === userId);
+}
+
+/** Deletes every row of an owner who leaves; returns how many those were. */
+export async function removeIntakeOf(owner: Owner): Promise<number> {
+  const rows = (await intakeRows()).filter((row) => isOf(row, owner));
+  await Promise.all(rows.map(({ save }) => removeIntake(save.id)));
+  return rows.length;
 }
 
 export function removeIntake(id: string): Promise<void> {

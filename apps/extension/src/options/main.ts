@@ -11,15 +11,17 @@ const access = byId("access", HTMLInputElement);
 const account = byId("account", HTMLElement);
 const state = byId("state", HTMLElement);
 const signOut = byId("sign_out", HTMLButtonElement);
+const copy = byId("copy", HTMLButtonElement);
 const message = byId("message", HTMLElement);
 
 byId("origin", HTMLElement).textContent = location.origin;
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  void save();
+  void save().catch(fail);
 });
-signOut.addEventListener("click", () => void leave());
-void show();
+signOut.addEventListener("click", () => void leave().catch(fail));
+copy.addEventListener("click", () => void keep().catch(fail));
+void show().catch(fail);
 
 async function show(): Promise<State> {
   const now = await ask("state", null);
@@ -29,6 +31,7 @@ async function show(): Promise<State> {
     now.account === undefined ? "Nobody is signed in. Sign in from the popup." : `Signed in as ${now.account.email}.`;
   state.textContent = `${indicatorOf(now, Date.now()).text} Last sync: ${ago(now.lastSyncMs, Date.now())}.`;
   signOut.hidden = now.account === undefined;
+  copy.hidden = now.pending + now.refused === 0;
   return now;
 }
 
@@ -56,19 +59,37 @@ async function save(): Promise<void> {
   await show();
 }
 
-/** Deletes everything here. What was not sent is named first, because it would be lost. */
+/** Deletes everything of this person here. What the server does not have is named first, because it would be lost. */
 async function leave(): Promise<void> {
-  const { pending } = await show();
-  const lost = pending === 0 ? "" : ` ${pending} changes have not been sent and will be lost.`;
-  if (confirm(`Sign out and delete all data of this browser?${lost}`)) {
+  const { pending, refused } = await show();
+  const lost = [
+    ...(pending === 0 ? [] : [`${pending} not sent yet`]),
+    ...(refused === 0 ? [] : [`${refused} refused or in need of a change`]),
+  ];
+  const what = lost.length === 0 ? "" : ` The server does not have ${lost.join(" and ")}: they will be lost.`;
+  if (confirm(`Sign out and delete everything of this account from the extension?${what}`)) {
     await ask("sign_out", null);
-    say("Signed out. Nothing is kept here any more.");
+    say("Signed out. Nothing of this account is kept in the extension any more.");
     await show();
   }
 }
 
+/** Writes what the server does not have to a file of the person's. */
+async function keep(): Promise<void> {
+  const url = URL.createObjectURL(new Blob([await ask("unsent", null)], { type: "application/json" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = "syncline-not-sent.json";
+  link.click();
+  URL.revokeObjectURL(url);
+}
+
 function isGranted(server: string): Promise<boolean> {
   return chrome.permissions.contains({ origins: [originPattern(server)] });
+}
+
+function fail(error: unknown): void {
+  say(error instanceof Error ? error.message : String(error));
 }
 
 function say(text: string): void {

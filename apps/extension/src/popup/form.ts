@@ -52,6 +52,8 @@ export interface FormOptions {
   readonly title: string;
   /** `contact`: there is no lead to be seen with it, because one is being corrected. */
   readonly parts: "contact_and_lead" | "contact";
+  /** The contact that was chosen before. */
+  readonly existing?: string;
   readonly save: (filled: Filled) => Promise<Saved>;
   readonly close: (message: string) => void;
 }
@@ -62,7 +64,7 @@ export function formOf(options: FormOptions): HTMLFormElement {
   const inputs = new Map<ContactField, HTMLInputElement>();
   const alert = h("p", { class: "alert", attributes: { role: "alert" } });
   const hint = h("div", { class: "duplicates", attributes: { role: "status", "aria-live": "polite" } });
-  let existing: string | undefined;
+  let existing = options.existing;
   let wanted = 0;
 
   const read = (): ContactFields =>
@@ -73,7 +75,8 @@ export function formOf(options: FormOptions): HTMLFormElement {
     const asked = ++wanted;
     const found = options.parts === "contact" ? [] : await ask("duplicates", read()).catch(() => []);
     if (asked === wanted) {
-      existing = found.some(({ id }) => id === existing) ? existing : undefined;
+      const isThere = existing === options.existing || found.some(({ id }) => id === existing);
+      existing = isThere ? existing : undefined;
       hint.replaceChildren(
         ...duplicateChoices(found, existing, (id) => {
           existing = id;
@@ -103,6 +106,10 @@ export function formOf(options: FormOptions): HTMLFormElement {
   const save = h("button", { class: "primary", attributes: { type: "submit" } }, "Save lead");
 
   const submit = async (): Promise<void> => {
+    // Enter pressed twice is one lead.
+    if (save.disabled) {
+      return;
+    }
     const { product_interest: _, notes: __, ...lead } = capture.lead;
     const [interested, noted] = [line(interest.value, INTEREST_MAX), lines(notes.value, NOTES_MAX)];
     save.disabled = true;

@@ -7,7 +7,7 @@ import { ask, type Recent, type State } from "../messages.ts";
 import { byId, h } from "../ui/dom.ts";
 import { indicatorOf } from "../ui/words.ts";
 import { formOf } from "./form.ts";
-import { capturePage } from "./page.ts";
+import { capturePage, serverInFront } from "./page.ts";
 import { signInForm } from "./sign-in.ts";
 
 const RECONNECT_MS = 500;
@@ -25,9 +25,15 @@ const message = byId("message", HTMLElement);
 /** Whether the list is shown, or a form that must not be taken away while somebody writes in it. */
 let shown: "list" | "form" = "list";
 let state: State | undefined;
+/** The server whose console is in front. */
+let front: string | undefined;
 
-byId("options", HTMLButtonElement).addEventListener("click", () => void chrome.runtime.openOptionsPage());
+byId("options", HTMLButtonElement).addEventListener("click", () => attempt(chrome.runtime.openOptionsPage()));
 connect();
+void serverInFront().then((found) => {
+  front = found;
+  render();
+});
 // The browser keeps this store when room gets short. Service workers cannot ask for it.
 void navigator.storage.persist();
 
@@ -61,13 +67,13 @@ function showList(now: State): void {
   view.replaceChildren(
     h(
       "button",
-      { class: "primary wide", attributes: { id: "capture", type: "button" }, on: { click: () => void capture() } },
+      { class: "primary wide", attributes: { id: "capture", type: "button" }, on: { click: () => attempt(capture()) } },
       "Capture this page",
     ),
     ...(now.server === undefined ? [chooseServer()] : []),
     // Somebody may be writing in it.
     ...(isSignInWanted ? [held ?? signInForm()] : []),
-    ...(now.conflicts > 0 ? [h("p", { class: "note" }, conflictsText(now.conflicts))] : []),
+    ...(now.conflicts > 0 && now.server !== undefined ? [conflictsNote(now.conflicts, now.server)] : []),
     h("h2", { attributes: { id: "recent" } }, "Recent leads"),
     now.recent.length === 0
       ? h("p", { class: "empty" }, "Nothing was captured in this browser yet.")
@@ -98,8 +104,10 @@ function rowOf(recent: Recent): HTMLElement {
           h(
             "div",
             { class: "actions" },
-            button("Change", () => correct(recent)),
-            button("Discard", () => void discard(recent)),
+            recent.save !== undefined || recent.contact !== undefined
+              ? button("Change", () => correct(recent))
+              : button("Send again", () => attempt(sendAgain(recent))),
+            button("Discard", () => attempt(discard(recent))),
           ),
         ]
       : []),
@@ -124,23 +132,39 @@ async function capture(): Promise<void> {
 
 /** Opens a capture that was not taken as it was. */
 function correct(recent: Recent): void {
-  const contact = recent.contact ?? {};
-  const { clientSeq } = recent;
-  showForm(
-    formOf({
-      capture: { ...NOTHING, contact },
-      title: "Change and send again",
-      parts: "contact",
-      save: async (filled) => {
-        if (clientSeq !== undefined) {
-          const cleared = Object.keys(contact).map((name) => [name, null]);
-          return ask("resend", { clientSeq, changes: { ...Object.fromEntries(cleared), ...filled.contact } });
-        }
-        return ask("save", { id: recent.id, sources: {}, pageTitle: "", ...filled });
-      },
-      close,
-    }),
-  );
+  const title = "Change and send again";
+  const { save, contact = {}, clientSeq } = recent;
+  if (save !== undefined) {
+    const { existing, ...kept } = save;
+    showForm(
+      formOf({
+        capture: kept,
+        title,
+        parts: "contact_and_lead",
+        ...(existing !== undefined && { existing }),
+        save: (filled) => ask("save", { ...kept, ...filled }),
+        close,
+      }),
+    );
+  } else if (clientSeq !== undefined) {
+    const cleared = Object.fromEntries(Object.keys(contact).map((name) => [name, null]));
+    showForm(
+      formOf({
+        capture: { ...NOTHING, contact },
+        title,
+        parts: "contact",
+        save: (filled) => ask("resend", { clientSeq, changes: { ...cleared, ...filled.contact } }),
+        close,
+      }),
+    );
+  }
+}
+
+async function sendAgain({ clientSeq }: Recent): Promise<void> {
+  if (clientSeq !== undefined) {
+    const sent = await ask("resend", { clientSeq, changes: {} });
+    say(sent.saved ? "Sent again." : sent.message);
+  }
 }
 
 async function discard(recent: Recent): Promise<void> {
@@ -163,21 +187,40 @@ function close(said: string): void {
   document.getElementById("capture")?.focus();
 }
 
+/** What the service worker could not do is said, not swallowed. */
+function attempt(work: Promise<unknown>): void {
+  work.catch((error: unknown) => say(error instanceof Error ? error.message : String(error)));
+}
+
 function say(text: string): void {
   message.textContent = text;
 }
 
+/** With the console in front its server is one click away. */
 function chooseServer(): HTMLElement {
-  const open = h(
-    "button",
-    { attributes: { type: "button" }, on: { click: () => void chrome.runtime.openOptionsPage() } },
-    "Choose your server",
+  const button = (id: string, text: string, click: () => void): HTMLElement =>
+    h("button", { attributes: { id, type: "button" }, on: { click } }, text);
+  return h(
+    "p",
+    { class: "note" },
+    ...(front === undefined ? [] : [button("use_front", `Use ${front}`, () => attempt(use(front ?? "")))]),
+    button(
+      "choose_server",
+      front === undefined ? "Choose your server" : "Another server",
+      () => void chrome.runtime.openOptionsPage(),
+    ),
   );
-  return h("p", { class: "note" }, open);
 }
 
-function conflictsText(count: number): string {
-  return `${count === 1 ? "1 conflict waits" : `${count} conflicts wait`} for you in the console.`;
+async function use(address: string): Promise<void> {
+  const done = await ask("set_server", { address });
+  say(done.done ? "" : done.message);
+}
+
+function conflictsNote(count: number, server: string): HTMLElement {
+  const text = `${count === 1 ? "1 conflict waits" : `${count} conflicts wait`} for you`;
+  const open = (): void => void chrome.tabs.create({ url: `${server}/conflicts` });
+  return h("p", { class: "note" }, h("button", { attributes: { type: "button" }, on: { click: open } }, text));
 }
 
 function mintId(): string {

@@ -3,8 +3,30 @@
 import { type Capture, captureOf } from "../capture/capture.ts";
 import { LIMITS } from "../capture/limits.ts";
 import { type Snapshot, takeSnapshot } from "../capture/snapshot.ts";
+import { serverAddress } from "../server.ts";
 
 export type Captured = { readonly capture: Capture } | { readonly problem: string };
+
+/**
+ * The address of the server whose console is in front, when it is one. Any page may say that it is a console: so the person is
+ * shown the address, as the browser has it, and chooses.
+ */
+export async function serverInFront(): Promise<string | undefined> {
+  const [tab] = await chrome.tabs.query({ active: true, currentWindow: true });
+  if (tab?.id === undefined || tab.url === undefined) {
+    return undefined;
+  }
+  const checked = serverAddress(new URL(tab.url).origin);
+  try {
+    const [injected] = await chrome.scripting.executeScript({
+      target: { tabId: tab.id },
+      func: () => document.querySelector<HTMLMetaElement>('meta[name="application-name"]')?.content,
+    });
+    return injected?.result === "Syncline" && "address" in checked ? checked.address : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 export async function capturePage(): Promise<Captured> {
   const [tab] = await chrome.tabs.query({ active: true, currentWindow: true });

@@ -10,6 +10,7 @@ export interface Indicator {
 export function indicatorOf(state: State, nowMs: number): Indicator {
   const { pending } = state;
   const waiting = pending === 0 ? "" : ` ${countOf(pending)} kept here.`;
+  const refused = state.refused === 0 ? "" : ` ${state.refused} refused.`;
   if (state.server === undefined) {
     return { tone: "bad", text: `Choose your server in the options.${waiting}` };
   }
@@ -27,12 +28,14 @@ export function indicatorOf(state: State, nowMs: number): Indicator {
       return { tone: "busy", text: `Connecting…${waiting}` };
     case "live":
       return pending === 0
-        ? { tone: "good", text: "Everything is on the server." }
+        ? state.refused > 0
+          ? { tone: "bad", text: `${state.refused === 1 ? "1 capture needs" : `${state.refused} captures need`} you.` }
+          : { tone: "good", text: "Everything is on the server." }
         : { tone: "busy", text: `Sending ${countOf(pending)}…` };
     case "offline":
       return pending === 0
-        ? { tone: "waiting", text: `In step as of ${ago(state.lastSyncMs, nowMs)}.` }
-        : { tone: "waiting", text: `Offline.${waiting}` };
+        ? { tone: "waiting", text: `In step as of ${ago(state.lastSyncMs, nowMs)}.${refused}` }
+        : { tone: "waiting", text: `Offline.${waiting}${refused}` };
   }
 }
 

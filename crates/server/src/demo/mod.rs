@@ -14,6 +14,9 @@ use crate::server::ServerError;
 /// Password of everybody in the demo. It protects nothing: the demo listens on this machine only, by default.
 pub const PASSWORD: &str = "syncline-demo";
 pub const WORKSPACE: &str = "demo";
+/// Origin of `apps/extension` as it is built here: the `key` of its manifest gives it the same id in every browser, so that a
+/// demo admits it without a setting. A server with people's data admits what its administrator lists.
+pub const EXTENSION_ORIGIN: &str = "chrome-extension://fkkdnkpoamobjdgfffmcdmclobhklmmn";
 
 /// Somebody to sign in as.
 #[derive(Clone, Copy, Debug)]

@@ -29,6 +29,8 @@ const SCREENS: &[&str] = &[
     "/export",
     "/devices",
     "/people",
+    "/messages",
+    "/webhooks",
     "/monitoring",
     "/audit",
     "/settings",
