@@ -208,3 +208,28 @@ fn cnf_2_nobody_resolves_what_they_cannot_see() {
     assert_eq!(hidden.code, Some(Code::Forbidden), "the conflict moved along with its lead");
     assert_eq!(state(&world, conflict), "open");
 }
+
+#[test]
+fn conf_4_people_say_who_decides_and_by_when_and_nothing_else() {
+    let mut world = World::new();
+    let (mut ada, mut bob, lead, conflict) = parked(&mut world);
+    let owner = json!({"owner_id": ada.principal.user_id});
+    world.push(&mut ada, vec![update("leads", lead, world.rv("leads", lead), owner)]);
+    let seen = world.rv(CONFLICTS, conflict);
+    let asked = json!({"assigned_to": ada.principal.user_id, "due_at": "2026-12-01T12:00:00.000Z"});
+    let outcome = world.push(&mut bob, vec![update(CONFLICTS, conflict, seen, asked)]);
+    assert_eq!(outcome.outcome, OutcomeKind::Applied, "{outcome:?}");
+    assert_eq!(world.value(CONFLICTS, conflict, "assigned_to"), json!(ada.principal.user_id));
+    let scope = world.record("leads", lead).unwrap().scope;
+    assert_eq!(world.record(CONFLICTS, conflict).unwrap().scope, scope, "it stays with its record");
+
+    let forged = json!({"state": "resolved"});
+    let outcome = world.push(&mut bob, vec![update(CONFLICTS, conflict, world.rv(CONFLICTS, conflict), forged)]);
+    assert_eq!(outcome.outcome, OutcomeKind::Rejected, "{outcome:?}");
+    let mut eve = world.member(3, "viewer", "all");
+    let late = json!({"due_at": "2027-12-01T12:00:00.000Z"});
+    let outcome = world.push(&mut eve, vec![update(CONFLICTS, conflict, world.rv(CONFLICTS, conflict), late)]);
+    assert_eq!(outcome.code, Some(Code::Forbidden));
+    let outcome = world.push(&mut ada, vec![resolve(conflict, seen, Resolution::UseMine)]);
+    assert_eq!(outcome.outcome, OutcomeKind::Applied, "to have been asked is no other decision: {outcome:?}");
+}

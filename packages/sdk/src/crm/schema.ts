@@ -5,7 +5,7 @@ import type { SchemaDeclaration } from "../schema/declaration.ts";
 /** The default CRM schema. */
 export const crmSchema: SchemaDeclaration = {
   "version": 1,
-  "hash": "d8cd561230a9030b",
+  "hash": "b0ea5e0c5462d526",
   "roles": {
     "owner": 60,
     "admin": 50,
@@ -500,9 +500,9 @@ export const crmSchema: SchemaDeclaration = {
         "resolution": {"type":"choice","choices":["use_mine","use_theirs","custom"],"server_only":true},
         "resolved_by": {"type":"uuid","references":"users","server_only":true},
         "mutation_id": {"type":"uuid","indexed":true,"server_only":true},
-        "assigned_to": {"type":"uuid","references":"users","server_only":true},
+        "assigned_to": {"type":"uuid","references":"users"},
         "created_at": {"type":"timestamp","server_only":true,"indexed":true},
-        "due_at": {"type":"timestamp","server_only":true,"indexed":true}
+        "due_at": {"type":"timestamp","indexed":true}
       }
     }
   }

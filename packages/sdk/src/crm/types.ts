@@ -980,4 +980,7 @@ export interface Conflict {
 
 export type ConflictCreate = never;
 
-export type ConflictUpdate = Record<string, never>;
+export interface ConflictUpdate {
+  assigned_to?: string | null;
+  due_at?: string | null;
+}
