@@ -12,6 +12,7 @@ import { useCallback } from "react";
 import { BoardPage } from "./features/board/BoardPage.tsx";
 import { ConflictPage } from "./features/conflicts/ConflictPage.tsx";
 import { ConflictsPage } from "./features/conflicts/ConflictsPage.tsx";
+import { viewOf } from "./features/conflicts/work.ts";
 import { ContactPage } from "./features/contacts/ContactPage.tsx";
 import { CONTACTS, ContactsPage } from "./features/contacts/ContactsPage.tsx";
 import { DevicesPage } from "./features/devices/DevicesPage.tsx";
@@ -25,6 +26,7 @@ import { type ListDefaults, type ListSearch, readListSearch, writeListSearch } f
 import { RejectedPage } from "./features/rejected/RejectedPage.tsx";
 import { SettingsPage } from "./features/settings/SettingsPage.tsx";
 import { TasksPage } from "./features/tasks/TasksPage.tsx";
+import { Broken } from "./shell/Broken.tsx";
 import { NotFound } from "./shell/NotFound.tsx";
 import { Shell } from "./shell/Shell.tsx";
 
@@ -139,12 +141,7 @@ const conflicts = createRoute({
   path: "/conflicts",
   component: function Conflicts() {
     const [{ q }, onChange] = useAddress(conflicts.useSearch(), readWord, writeWord);
-    return (
-      <ConflictsPage
-        view={q === "decided" ? "decided" : "open"}
-        onView={(view) => onChange({ q: view === "open" ? "" : view })}
-      />
-    );
+    return <ConflictsPage view={viewOf(q)} onView={(view) => onChange({ q: view === "open" ? "" : view })} />;
   },
 });
 const conflict = createRoute({
@@ -178,6 +175,16 @@ const audit = createRoute({
   path: "/audit",
   component: lazyRouteComponent(() => import("./features/audit/AuditPage.tsx"), "AuditPage"),
 });
+const messages = createRoute({
+  getParentRoute,
+  path: "/messages",
+  component: lazyRouteComponent(() => import("./features/messages/MessagesPage.tsx"), "MessagesPage"),
+});
+const webhooks = createRoute({
+  getParentRoute,
+  path: "/webhooks",
+  component: lazyRouteComponent(() => import("./features/webhooks/WebhooksPage.tsx"), "WebhooksPage"),
+});
 const settings = createRoute({ getParentRoute, path: "/settings", component: SettingsPage });
 
 const routeTree = root.addChildren([
@@ -197,12 +204,19 @@ const routeTree = root.addChildren([
   people,
   imports,
   exports,
+  messages,
+  webhooks,
   monitoring,
   audit,
   settings,
 ]);
 
-export const router = createRouter({ routeTree, defaultPreload: false, scrollRestoration: false });
+export const router = createRouter({
+  routeTree,
+  defaultPreload: false,
+  scrollRestoration: false,
+  defaultErrorComponent: Broken,
+});
 
 declare module "@tanstack/react-router" {
   interface Register {

@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
 import type { Row } from "../src/data/live.ts";
 import { guessMapping } from "../src/features/transfer/mapping.ts";
-import { countersOf, dayOf, type ImportChoices, plainNumber, planImport } from "../src/features/transfer/plan.ts";
+import {
+  countersOf,
+  dayOf,
+  guessNumberStyle,
+  type ImportChoices,
+  plainNumber,
+  planImport,
+} from "../src/features/transfer/plan.ts";
+import { isTouched } from "../src/features/transfer/run.ts";
 
 const HEADERS = ["First Name", "Surname", "E-Mail", "Mobile", "Deal Value", "Closing date", "Shoe size"];
 const OWNER = "0198c0de-0000-7000-8000-0000000000ff";
@@ -12,7 +20,11 @@ const ANNA: Row<"contacts"> = {
   fields: { firstname: "Anna", email: "anna@example.com" },
 };
 
-function plan(rows: readonly (readonly string[])[], change: Partial<ImportChoices> = {}) {
+function plan(
+  rows: readonly (readonly string[])[],
+  change: Partial<ImportChoices> = {},
+  known: readonly Row<"contacts">[] = [ANNA],
+) {
   const ids = Array.from(
     { length: 100 },
     (_, place) => `0198c0de-0000-7000-8000-${String(place + 1).padStart(12, "0")}`,
@@ -22,11 +34,12 @@ function plan(rows: readonly (readonly string[])[], change: Partial<ImportChoice
     mapping: guessMapping(HEADERS, "leads"),
     onMatch: "skip",
     dateOrder: "ymd",
+    numberStyle: "comma",
     ownerId: OWNER,
     currency: "EUR",
     ...change,
   } as const;
-  return planImport(rows, [ANNA], choices, () => ids.pop() ?? "");
+  return planImport(rows, known, choices, () => ids.pop() ?? "");
 }
 
 describe("[IMP-1] an import on the device", () => {
@@ -97,11 +110,64 @@ it.each([
   expect(dayOf(text, order)).toBe(expected);
 });
 
+it("[IMP-1] a file that is imported twice makes nobody twice, with or without an e-mail", () => {
+  const rows = [
+    ["Bo", "Ek", "bo@example.com", "", "", "", ""],
+    ["Cy", "Ono", "", "", "", "", ""],
+  ];
+  const once = plan(rows);
+  const made = once.flatMap(({ plan: { does, ...rest } }) =>
+    does === "create" && "edits" in rest ? rest.edits.filter(({ edit }) => edit === "create").slice(0, 1) : [],
+  );
+  const known = made.map(
+    (edit) =>
+      ({
+        id: "id" in edit ? edit.id : "",
+        rv: 1,
+        state: "synced",
+        fields: "fields" in edit ? edit.fields : {},
+      }) as Row<"contacts">,
+  );
+  expect(once.map(({ plan: { does } }) => does)).toEqual(["create", "create"]);
+  expect(plan(rows, {}, known).map(({ plan: { does } }) => does)).toEqual(["skip", "skip"]);
+  expect(plan(rows, { onMatch: "create" }, known).map(({ plan: { does } }) => does)).toEqual(["create", "create"]);
+});
+
 it.each([
-  ["€ 1.234,50", "1234.50"],
-  ["1,234.5", "1234.5"],
-  ["12,000", "12000"],
-  ["-3", "-3"],
-])("an amount is read as it was meant: %s", (text, expected) => {
-  expect(plainNumber(text)).toBe(expected);
+  ["€ 1.234,50", "comma", "1234.50"],
+  ["1,234.5", "point", "1234.5"],
+  ["12,000", "point", "12000"],
+  ["12,000", "comma", "12.000"],
+  ["1\u202f234,50 EUR", "comma", "1234.50"],
+  ["USD 1'234", "point", "1234"],
+  ["-3", "point", "-3"],
+  ["10k", "point", undefined],
+  ["(500)", "point", undefined],
+  ["0.125", "point", "0.125"],
+  ["1.234,50", "point", undefined],
+  ["1,23,456", "point", undefined],
+  ["about 5", "point", undefined],
+] as const)("[IMP-1] an amount is never guessed: %s with a %s", (text, style, expected) => {
+  expect(plainNumber(text, style)).toBe(expected);
+});
+
+it.each([
+  [["12,000", "1.234,50"], "comma"],
+  [["12,000", "7.5"], "point"],
+  [["12.000"], "comma"],
+  [["12"], "point"],
+] as const)("how a file writes amounts is seen in those that can be read in one way: %o", (cells, style) => {
+  expect(guessNumberStyle(cells)).toBe(style);
+});
+
+it.each([
+  [{}, false],
+  [{ firstname: "Bob" }, true],
+  [{ city: "Oslo" }, true],
+  [{ firstname: undefined }, true],
+  [{ created_at: "2026-11-28T12:00:00Z", email: "bo@example.com" }, false],
+] as const)("[IMP-1] an undo keeps what somebody has worked on: %o", (change, touched) => {
+  const created = { firstname: "Bo", email: "bo@example.com", tags: ["b", "a"] };
+  const now = { ...created, tags: ["a", "b"], ...change } as unknown as Record<string, string>;
+  expect(isTouched("contacts", created, now)).toBe(touched);
 });

@@ -1,6 +1,7 @@
 import type { Status } from "@syncline/sdk";
 import { describe, expect, it } from "vitest";
 import { syncView } from "../src/data/sync.ts";
+import { faceOf } from "../src/features/sync/face.tsx";
 
 const META = {
   workspaceId: "w",
@@ -34,12 +35,8 @@ describe("[SYNC-8] one indicator", () => {
     ["the browser knows before the socket does", status({ pending: 1 }), false, "offline"],
     ["it is trying", status({ phase: "greeting" }), true, "connecting"],
     ["trying without a network is offline", status({ phase: "connecting" }), false, "offline"],
-    [
-      "rejected changes need a person, whatever the network",
-      status({ phase: "waiting", rejected: 1 }),
-      false,
-      "rejected",
-    ],
+    ["rejected changes need a person", status({ rejected: 1 }), true, "rejected"],
+    ["rejected changes do not hide that there is no network", status({ rejected: 1, pending: 2 }), false, "offline"],
     [
       "a sign-in that ended comes before everything",
       status({ phase: "signed_out", rejected: 1 }),
@@ -50,5 +47,15 @@ describe("[SYNC-8] one indicator", () => {
   ];
   it.each(cases)("%s", (_, given, isOnline, kind) => {
     expect(syncView(given, isOnline).kind).toBe(kind);
+  });
+  it("working offline is offline by choice, and says what waits and what was rejected", () => {
+    const view = syncView(status({ pending: 2, rejected: 1 }), true, true);
+    expect(view).toEqual({ kind: "offline", pending: 2, rejected: 1, isChosen: true });
+    expect(faceOf(view, 0).label).toBe("Working offline · 2 changes · 1 rejected");
+  });
+  it("what is on its way is said beside what was rejected", () => {
+    expect(faceOf(syncView(status({ pending: 2, rejected: 1 }), true), 0).label).toBe(
+      "1 change rejected · 2 on the way",
+    );
   });
 });

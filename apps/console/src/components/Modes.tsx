@@ -1,6 +1,7 @@
 import { AppWindow, Laptop, type LucideIcon, Puzzle, Smartphone } from "lucide-react";
 
-const MODES: Readonly<Record<string, readonly [label: string, Icon: LucideIcon]>> = {
+/** What a deployment mode is called, and its sign. */
+export const MODES: Readonly<Record<string, readonly [label: string, Icon: LucideIcon]>> = {
   web_app: ["Web app", AppWindow],
   browser_extension: ["Browser extension", Puzzle],
   local_install: ["Local installation", Laptop],

@@ -1,5 +1,6 @@
 import type { ReactNode } from "react";
 import { cx } from "./cx.ts";
+import { useTitle } from "./useTitle.ts";
 
 interface PageProps {
   readonly title: string;
@@ -15,6 +16,7 @@ interface PageProps {
 
 /** The frame of every screen: title, what can be done here, content. */
 export function Page({ title, aside, actions, tools, children, isFilled = false }: PageProps) {
+  useTitle(title);
   return (
     <div className="flex h-full min-h-0 flex-col">
       <header className="flex min-h-15 flex-wrap items-center gap-x-3 gap-y-2 px-4 py-2.5 sm:px-6">

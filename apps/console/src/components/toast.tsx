@@ -31,6 +31,23 @@ export function toast(title: string, options: { readonly detail?: string; readon
   });
 }
 
+/** Says what went wrong with something nobody waits for, whether it was thrown or answered: nothing fails silently. */
+export function attempt(work: Promise<unknown>): void {
+  work.then(
+    (answer) => {
+      const { ok, error } = (answer ?? {}) as { readonly ok?: boolean; readonly error?: { readonly message?: string } };
+      if (ok === false) {
+        sayFailed(error?.message ?? "");
+      }
+    },
+    (thrown: unknown) => sayFailed(thrown instanceof Error ? thrown.message : String(thrown)),
+  );
+}
+
+function sayFailed(detail: string): void {
+  toast("That did not work", { detail });
+}
+
 export function ToastProvider({ children }: { children: ReactNode }) {
   return (
     <Toast.Provider toastManager={manager} limit={TOASTS_MAX}>

@@ -3,9 +3,11 @@
 import { type CrmEntities, crm } from "@syncline/sdk/crm";
 import { deviceKey } from "@syncline/sdk/devicekey";
 import { noticeEviction } from "@syncline/sdk/eviction";
+import { fallback } from "@syncline/sdk/fallback";
 import { indexedDb } from "@syncline/sdk/indexeddb";
 import { sealed } from "@syncline/sdk/sealed";
 import { TabClient } from "@syncline/sdk/tabs";
+import { unlessOffline } from "./workOffline.ts";
 
 export type Crm = TabClient<CrmEntities>;
 
@@ -21,6 +23,7 @@ export async function openClient(onEvicted: (lost: { readonly pending: number })
     store: noticeEviction(store, { name: NAME, onEvicted }),
     mode: "web_app",
     deviceName: deviceName(navigator.userAgent),
+    connect: unlessOffline(fallback()),
   });
 }
 

@@ -4,6 +4,7 @@ import type { Status } from "@syncline/sdk";
 import { useMemo, useSyncExternalStore } from "react";
 import type { Crm } from "./client.ts";
 import { useClient } from "./live.ts";
+import { isWorkingOffline, onWorkingOffline } from "./workOffline.ts";
 
 /** What the indicator says. Exactly one holds at any moment. */
 export type SyncView =
@@ -12,16 +13,21 @@ export type SyncView =
   | { readonly kind: "sign_in_needed"; readonly pending: number }
   /** Sync has ended for good; the code says why. */
   | { readonly kind: "stopped"; readonly code: string }
+  /** `rejected`: wait for the person, whatever else holds. */
+  | { readonly kind: "offline"; readonly pending: number; readonly rejected: number; readonly isChosen: boolean }
+  /** Connected, and everything is sent but what the server could not accept. */
   | { readonly kind: "rejected"; readonly rejected: number; readonly pending: number }
-  | { readonly kind: "offline"; readonly pending: number }
   | { readonly kind: "connecting"; readonly pending: number }
   /** The first copy of the data is on its way. */
   | { readonly kind: "loading" }
   | { readonly kind: "syncing"; readonly pending: number }
   | { readonly kind: "saved"; readonly lastSyncMs: number };
 
-/** Reads the indicator from the status; what needs a person comes first. `isOnline`: as the browser has it. */
-export function syncView(status: Status | undefined, isOnline: boolean): SyncView {
+/**
+ * Reads the indicator from the status; what keeps everything from being saved comes first. `isOnline`: as the browser has it;
+ * `isChosen`: the person works offline.
+ */
+export function syncView(status: Status | undefined, isOnline: boolean, isChosen = false): SyncView {
   if (status === undefined) {
     return { kind: "starting" };
   }
@@ -32,12 +38,13 @@ export function syncView(status: Status | undefined, isOnline: boolean): SyncVie
   if (phase === "stopped") {
     return { kind: "stopped", code: meta?.purged ?? "stopped" };
   }
-  if (rejected > 0) {
-    return { kind: "rejected", rejected, pending };
-  }
+  const offline = { kind: "offline", pending, rejected, isChosen } as const;
   // The browser knows before the socket does, which looks alive until a heartbeat is missing.
-  if (!isOnline) {
-    return { kind: "offline", pending };
+  if (!isOnline || isChosen) {
+    return offline;
+  }
+  if (rejected > 0 && (phase === "live" || phase === "connecting" || phase === "greeting")) {
+    return { kind: "rejected", rejected, pending };
   }
   if (phase === "live") {
     if (pending > 0) {
@@ -47,9 +54,7 @@ export function syncView(status: Status | undefined, isOnline: boolean): SyncVie
       ? { kind: "saved", lastSyncMs: meta.lastSyncMs }
       : { kind: "loading" };
   }
-  return phase === "connecting" || phase === "greeting"
-    ? { kind: "connecting", pending }
-    : { kind: "offline", pending };
+  return phase === "connecting" || phase === "greeting" ? { kind: "connecting", pending } : offline;
 }
 
 /** The status of the device; `undefined` until it was read for the first time. */
@@ -64,7 +69,8 @@ export function useIsOnline(): boolean {
 }
 
 export function useSyncView(): SyncView {
-  return syncView(useStatus(), useIsOnline());
+  const isChosen = useSyncExternalStore(onWorkingOffline, isWorkingOffline);
+  return syncView(useStatus(), useIsOnline(), isChosen);
 }
 
 function subscribeOnline(listener: () => void): () => void {
@@ -84,6 +90,9 @@ interface External<T> {
 interface StatusSource extends External<Status | undefined> {
   readonly reread: () => void;
 }
+
+/** After this the status is asked for anew when nobody answered. */
+const AGAIN_MS = 1_000;
 
 const statusByClient = new WeakMap<Crm, StatusSource>();
 
@@ -111,8 +120,11 @@ function statusOf(client: Crm): StatusSource {
     isReading = true;
     while (isStale) {
       isStale = false;
-      // No tab answers while the lead changes hands; the next event reads again.
-      const next = await client.status().catch(() => state);
+      // No tab answers while the lead changes hands, or the store does not: asked again, so that no screen waits for ever.
+      const next = await client.status().catch(() => {
+        setTimeout(() => void read(), AGAIN_MS);
+        return state;
+      });
       if (JSON.stringify(next) !== JSON.stringify(state)) {
         state = next;
         for (const listener of [...listeners]) {

@@ -1,12 +1,18 @@
 import { useNavigate } from "@tanstack/react-router";
-import { ChevronsUpDown, LogOut, Moon, Settings, Sun } from "lucide-react";
+import { ChevronsUpDown, Download, LogOut, Moon, Settings, Sun } from "lucide-react";
 import { useState } from "react";
 import { Avatar } from "../components/Avatar.tsx";
+import { Button } from "../components/Button.tsx";
 import { Confirm } from "../components/Dialog.tsx";
 import { Menu } from "../components/Menu.tsx";
+import { attempt } from "../components/toast.tsx";
 import { useClient } from "../data/live.ts";
 import { useMe } from "../data/me.ts";
 import { useStatus } from "../data/sync.ts";
+import { unsentOf } from "../data/unsent.ts";
+import { workOffline } from "../data/workOffline.ts";
+import { forgetDrafts } from "../features/record/useDraft.ts";
+import { download } from "../format/download.ts";
 import { counted, sentence } from "../format/text.ts";
 import { useTheme } from "./theme.ts";
 
@@ -15,10 +21,16 @@ export function AccountMenu() {
   const navigate = useNavigate();
   const me = useMe();
   const [theme, setTheme] = useTheme();
-  const pending = useStatus()?.pending ?? 0;
+  const { pending = 0, rejected = 0 } = useStatus() ?? {};
   const [isLeaving, setIsLeaving] = useState(false);
   const isDark = theme === "dark" || (theme === "system" && document.documentElement.dataset.theme === "dark");
-  const leave = (): void => void client.signOut();
+  const leave = (): void => {
+    workOffline(false);
+    forgetDrafts();
+    attempt(client.signOut());
+  };
+  const keep = async (): Promise<void> =>
+    download("syncline-not-sent.json", "application/json", await unsentOf(client));
   return (
     <>
       <Menu
@@ -51,7 +63,7 @@ export function AccountMenu() {
           {
             label: "Sign out",
             icon: <LogOut className="size-4" />,
-            onSelect: () => (pending > 0 ? setIsLeaving(true) : leave()),
+            onSelect: () => (pending + rejected > 0 ? setIsLeaving(true) : leave()),
           },
         ]}
       />
@@ -62,8 +74,16 @@ export function AccountMenu() {
         deed="Sign out and lose them"
         onConfirm={leave}
       >
-        {counted(pending, "change")} on this device {pending === 1 ? "has" : "have"} not reached the server. Signing out
-        deletes everything here.
+        <p>
+          {[
+            ...(pending > 0 ? [`${counted(pending, "change")} not sent yet`] : []),
+            ...(rejected > 0 ? [`${counted(rejected, "change")} that the server could not accept`] : []),
+          ].join(" and ")}{" "}
+          {pending + rejected === 1 ? "is" : "are"} only on this device. Signing out deletes everything here.
+        </p>
+        <Button className="mt-3" icon={<Download className="size-4" />} onClick={() => attempt(keep())}>
+          Save a copy first
+        </Button>
       </Confirm>
     </>
   );

@@ -1,6 +1,6 @@
 /** From a page that was just loaded to a device somebody is signed in on. */
 
-import { Database, LockKeyhole } from "lucide-react";
+import { Database, LockKeyhole, ShieldAlert } from "lucide-react";
 import { type ReactNode, useEffect, useState } from "react";
 import { Button } from "../components/Button.tsx";
 import { Loading, Notice } from "../components/States.tsx";
@@ -14,7 +14,9 @@ import { counted } from "../format/text.ts";
 type Opened =
   | { readonly state: "opening" }
   | { readonly state: "open"; readonly client: Crm }
-  | { readonly state: "failed"; readonly message: string };
+  | { readonly state: "failed"; readonly message: string }
+  /** Browsers give encryption and locks only to pages over HTTPS, or of this machine itself. */
+  | { readonly state: "insecure" };
 
 let opening: Promise<Crm> | undefined;
 
@@ -31,8 +33,11 @@ function open(): Promise<Crm> {
 }
 
 export function Opening({ children }: { children: ReactNode }) {
-  const [opened, setOpened] = useState<Opened>({ state: "opening" });
+  const [opened, setOpened] = useState<Opened>(() => ({ state: isSecureContext ? "opening" : "insecure" }));
   useEffect(() => {
+    if (!isSecureContext) {
+      return;
+    }
     open().then(
       (client) => setOpened({ state: "open", client }),
       (error: unknown) =>
@@ -42,6 +47,13 @@ export function Opening({ children }: { children: ReactNode }) {
   switch (opened.state) {
     case "opening":
       return <Loading what="this device" />;
+    case "insecure":
+      return (
+        <Notice icon={<ShieldAlert className="size-5" />} title="This address needs HTTPS">
+          Over http, browsers let a page neither encrypt what it keeps nor work offline, except at 127.0.0.1 and
+          localhost. Open Syncline at its https address, or ask whoever runs it for one.
+        </Notice>
+      );
     case "failed":
       return (
         <Notice

@@ -2,7 +2,7 @@
 
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
 import { Ellipsis } from "lucide-react";
-import { useEffect, useState } from "react";
+import { type RefObject, useEffect, useRef, useState } from "react";
 import { cx } from "../components/cx.ts";
 import { useWidth } from "../components/VirtualTable.tsx";
 import { useLive } from "../data/live.ts";
@@ -20,6 +20,8 @@ const SIDEBAR_FROM_PX = 900;
 
 export function Shell() {
   useWarmRecords();
+  const content = useRef<HTMLElement>(null);
+  useFocusOnArrival(content);
   const isPhone = useWidth() < SIDEBAR_FROM_PX;
   const shortcuts = useShortcuts();
   return (
@@ -31,7 +33,7 @@ export function Shell() {
         Skip to content
       </a>
       {isPhone ? <TopBar /> : <Sidebar />}
-      <main id="content" tabIndex={-1} className="min-h-0 min-w-0 flex-1 outline-none">
+      <main ref={content} id="content" tabIndex={-1} className="min-h-0 min-w-0 flex-1 outline-none">
         <Outlet />
       </main>
       {isPhone && <BottomBar />}
@@ -39,6 +41,18 @@ export function Shell() {
       {shortcuts}
     </div>
   );
+}
+
+/** Whoever goes to another screen is there with the keyboard and the screen reader too, not on the link they came by. */
+function useFocusOnArrival(content: RefObject<HTMLElement | null>): void {
+  const path = useRouterState({ select: ({ location }) => location.pathname });
+  const last = useRef(path);
+  useEffect(() => {
+    if (last.current !== path) {
+      last.current = path;
+      content.current?.focus({ preventScroll: true });
+    }
+  }, [path, content]);
 }
 
 /** Entities that most screens need stay in memory, so that going back to a list shows it at once. */

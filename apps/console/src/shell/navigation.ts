@@ -9,6 +9,7 @@ import {
   GitCompareArrows,
   Kanban,
   type LucideIcon,
+  Mail,
   MonitorSmartphone,
   ScrollText,
   Settings,
@@ -16,6 +17,7 @@ import {
   Upload,
   UserRoundCog,
   Users,
+  Webhook,
 } from "lucide-react";
 import { RANK_ADMIN, RANK_AGENT } from "../data/me.ts";
 
@@ -66,6 +68,8 @@ const GROUPS: readonly NavGroup[] = [
     items: [
       { to: "/people", label: "People", Icon: UserRoundCog, rank: RANK_ADMIN },
       { to: "/devices", label: "Devices", Icon: MonitorSmartphone, key: "d" },
+      { to: "/messages", label: "Messages", Icon: Mail },
+      { to: "/webhooks", label: "Webhooks", Icon: Webhook, rank: RANK_ADMIN },
       { to: "/monitoring", label: "Monitoring", Icon: Activity, key: "m" },
       { to: "/audit", label: "Audit log", Icon: ScrollText, rank: RANK_ADMIN },
       { to: "/settings", label: "Settings", Icon: Settings, key: "s" },

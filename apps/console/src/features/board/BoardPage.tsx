@@ -8,7 +8,8 @@ import { cx } from "../../components/cx.ts";
 import { Page } from "../../components/Page.tsx";
 import { SearchField } from "../../components/SearchField.tsx";
 import { Loading } from "../../components/States.tsx";
-import { toast } from "../../components/toast.tsx";
+import { attempt, toast } from "../../components/toast.tsx";
+import { VirtualList } from "../../components/VirtualList.tsx";
 import { type Row, useClient, useLive } from "../../data/live.ts";
 import { counted, number } from "../../format/text.ts";
 import { amount } from "../../format/value.ts";
@@ -18,8 +19,8 @@ import { NO_LEAD_FILTER } from "../leads/search.ts";
 import { useLeadRows } from "../leads/useLeadRows.ts";
 import { columnSum } from "./sum.ts";
 
-/** Cards of one column that are there at first; a board is for looking at, the list for finding. */
-const CARDS_MAX = 40;
+/** Height of a card that was not measured yet. */
+const CARD_PX = 100;
 /** The column of leads without a status. */
 const NONE = "";
 
@@ -28,6 +29,7 @@ export function BoardPage({ q, onQuery }: { q: string; onQuery: (q: string) => v
   const { state, rows } = useLeadRows();
   const statuses = useLive("status_options", { where: { category: "lead" }, sort: "position" }).rows;
   const [said, setSaid] = useState("");
+  const [moved, setMoved] = useState("");
   const columns = useMemo(() => {
     const byStatus = new Map<string, LeadRow[]>(statuses.map(({ id }) => [id, []]));
     for (const row of selectLeads(rows, { ...NO_LEAD_FILTER, q }, "value", true)) {
@@ -52,7 +54,10 @@ export function BoardPage({ q, onQuery }: { q: string; onQuery: (q: string) => v
     }
     setSaid(`${name} moved to ${nameOf(to)}`);
     toast(`Moved to ${nameOf(to)}`, {
-      action: { label: "Undo", run: () => void client.db.leads.update(lead.id, { status_option_id: from ?? null }) },
+      action: {
+        label: "Undo",
+        run: () => attempt(client.db.leads.update(lead.id, { status_option_id: from ?? null })),
+      },
     });
   };
   return (
@@ -74,9 +79,13 @@ export function BoardPage({ q, onQuery }: { q: string; onQuery: (q: string) => v
               key={id}
               status={statuses.find((status) => status.id === id)}
               rows={columns.get(id) ?? []}
-              onMove={(lead, name) => void move(lead, name, id)}
-              onStep={(row, step) => void move(row.lead, row.name, order[place + step] ?? id)}
+              onMove={(lead, name) => attempt(move(lead, name, id))}
+              onStep={(row, step) => {
+                setMoved(row.id);
+                attempt(move(row.lead, row.name, order[place + step] ?? id));
+              }}
               all={rows}
+              reveal={moved}
             />
           ))}
         </div>
@@ -89,16 +98,16 @@ interface ColumnProps {
   readonly status: Row<"status_options"> | undefined;
   readonly rows: readonly LeadRow[];
   readonly all: readonly LeadRow[];
+  /** The lead that the keyboard has moved: the focus goes with it. */
+  readonly reveal: string;
   readonly onMove: (lead: Row<"leads">, name: string) => void;
   readonly onStep: (row: LeadRow, step: 1 | -1) => void;
 }
 
 const DRAGGED = "application/x-syncline-lead";
 
-function BoardColumn({ status, rows, all, onMove, onStep }: ColumnProps) {
+function BoardColumn({ status, rows, all, reveal, onMove, onStep }: ColumnProps) {
   const [isOver, setIsOver] = useState(false);
-  const [isWhole, setIsWhole] = useState(false);
-  const shown = isWhole ? rows : rows.slice(0, CARDS_MAX);
   const name = status?.fields.name ?? "No status";
   const onDrop = (event: DragEvent): void => {
     event.preventDefault();
@@ -132,25 +141,20 @@ function BoardColumn({ status, rows, all, onMove, onStep }: ColumnProps) {
         <span className="num text-ink-3">{number(rows.length)}</span>
         <span className="num ml-auto truncate text-sm text-ink-3">{columnSum(rows)}</span>
       </header>
-      <ul className="flex min-h-0 flex-1 flex-col gap-2 overflow-y-auto px-2 pb-2">
-        {shown.map((row) => (
-          <li key={row.id}>
-            <LeadCard row={row} onStep={(step) => onStep(row, step)} />
-          </li>
-        ))}
-        {shown.length < rows.length && (
-          <li>
-            <button
-              type="button"
-              onClick={() => setIsWhole(true)}
-              className="w-full rounded-lg py-2 font-medium text-accent hover:bg-hover"
-            >
-              Show {number(rows.length - shown.length)} more
-            </button>
-          </li>
-        )}
-        {rows.length === 0 && <li className="py-6 text-center text-ink-3">No lead</li>}
-      </ul>
+      {rows.length === 0 ? (
+        <p className="py-6 text-center text-ink-3">No lead</p>
+      ) : (
+        <VirtualList
+          label={`Leads in ${name}`}
+          items={rows}
+          keyOf={({ id }) => id}
+          render={(row) => <LeadCard row={row} onStep={(step) => onStep(row, step)} />}
+          estimatePx={CARD_PX}
+          gapPx={8}
+          className="min-h-0 flex-1 overflow-y-auto px-2 pb-2"
+          reveal={reveal}
+        />
+      )}
     </section>
   );
 }
@@ -164,9 +168,6 @@ function LeadCard({ row, onStep }: { row: LeadRow; onStep: (step: 1 | -1) => voi
     if (event.shiftKey && step !== undefined) {
       event.preventDefault();
       onStep(step);
-      requestAnimationFrame(() =>
-        requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-card="${id}"]`)?.focus()),
-      );
       return;
     }
     const goal = goalOf(event.key, link.current);

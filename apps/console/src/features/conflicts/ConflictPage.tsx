@@ -1,16 +1,23 @@
+import type { Fields } from "@syncline/sdk";
+import { previewOf } from "@syncline/sdk/foresee";
 import { Link, useNavigate } from "@tanstack/react-router";
 import { ArrowLeft, Undo2 } from "lucide-react";
 import { useState } from "react";
 import { Badge } from "../../components/Badge.tsx";
 import { Button, buttonClass } from "../../components/Button.tsx";
 import { Loading } from "../../components/States.tsx";
-import { toast } from "../../components/toast.tsx";
+import { attempt, toast } from "../../components/toast.tsx";
+import { useBusy } from "../../components/useBusy.ts";
+import { useTitle } from "../../components/useTitle.ts";
 import { type Row, useClient, useRecord } from "../../data/live.ts";
-import { labelOf, nounOf } from "../../data/schema.ts";
+import { entityOf, labelOf, nounOf } from "../../data/schema.ts";
 import { sentence } from "../../format/text.ts";
 import { NoRecord } from "../record/RecordPage.tsx";
+import { inputText, typedValue } from "../record/value.ts";
+import { Afterwards } from "./Afterwards.tsx";
+import { Assignment } from "./Assignment.tsx";
 import { SideBySide } from "./SideBySide.tsx";
-import { type Decision, decisionOf, outcomeOf, type Picks, sidesOf } from "./sides.ts";
+import { type Decision, decisionOf, heldBy, outcomeOf, type Pick, type Picks, sidesOf, type Unit } from "./sides.ts";
 import { useConflictNames } from "./useConflictNames.ts";
 
 export function ConflictPage({ id }: { id: string }) {
@@ -39,8 +46,22 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
   const sides = sidesOf(conflict);
   const [picks, setPicks] = useState<Picks>({});
   const { state, strategy, kind } = conflict.fields;
+  useTitle(`Conflict about ${names.record}`);
   const isOpen = state === "open";
-  const decision = decisionOf(sides, picks);
+  const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
+  const [isBusy, once] = useBusy();
+  const written = Object.fromEntries(
+    Object.entries(texts).map(([name, text]) => [name, typedValue(names.entity, name, text)]),
+  );
+  const decision = decisionOf(sides, picks, written);
+  const { live } = names;
+  const preview = previewOf({
+    entity: entityOf(names.entity),
+    conflict: { ...conflict.fields } as Fields,
+    ...(live !== undefined && { live }),
+    resolution: decision.resolution,
+    custom: decision.fields,
+  });
   const decide = async (made: Decision): Promise<void> => {
     const saved = await client.resolve(conflict.id, made.resolution, made.fields);
     if (!saved.ok) {
@@ -48,7 +69,7 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
       return;
     }
     void navigate({ to: "/conflicts" });
-    toast("Conflict decided", { action: { label: "Undo", run: () => void undo() } });
+    toast("Conflict decided", { action: { label: "Undo", run: () => attempt(undo()) } });
   };
   const undo = async (): Promise<void> => {
     const undone = await client.undo(conflict.id);
@@ -82,6 +103,11 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
             </Link>
           )}
         </header>
+        {isOpen && (
+          <div className="mb-4">
+            <Assignment conflict={conflict} />
+          </div>
+        )}
         <SideBySide
           sides={sides}
           names={{ mine: names.mine, theirs: names.theirs }}
@@ -89,30 +115,41 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
           {...(isOpen &&
             kind !== "delete_edit" && {
               picks,
-              onPick: (name: string, side: "mine" | "theirs") => setPicks((held) => ({ ...held, [name]: side })),
+              onPick: (unit: Unit, side: Pick) => setPicks((held) => ({ ...held, [unit.key]: side })),
+              written: {
+                entity: names.entity,
+                textOf: (name: string) =>
+                  texts[name] ?? inputText(names.entity, name, heldBy(sides, sides.theirs, name)),
+                onText: (name: string, text: string) => setTexts((held) => ({ ...held, [name]: text })),
+              },
             })}
           preview={
             isOpen ? outcomeOf(sides, decision) : sides.result.did === "edited" ? sides.result.fields : undefined
           }
         />
+        {isOpen && kind !== "delete_edit" && (
+          <div className="mt-4">
+            <Afterwards entity={names.entity} preview={preview} shown={names.shown} />
+          </div>
+        )}
         <div className="mt-4 flex flex-wrap items-center gap-2">
           {isOpen ? (
             <>
-              <Button onClick={() => void decide({ resolution: "use_theirs", fields: {} })}>
+              <Button disabled={isBusy} onClick={() => once(() => decide({ resolution: "use_theirs", fields: {} }))}>
                 Use {possessive(names.theirs)} side
               </Button>
-              <Button onClick={() => void decide({ resolution: "use_mine", fields: {} })}>
+              <Button disabled={isBusy} onClick={() => once(() => decide({ resolution: "use_mine", fields: {} }))}>
                 Use {possessive(names.mine)} side
               </Button>
               {decision.resolution === "custom" && (
-                <Button tone="primary" onClick={() => void decide(decision)}>
+                <Button tone="primary" disabled={isBusy || !preview.ok} onClick={() => once(() => decide(decision))}>
                   Use this combination
                 </Button>
               )}
             </>
           ) : (
             <>
-              <Button icon={<Undo2 className="size-4" />} onClick={() => void undo()}>
+              <Button icon={<Undo2 className="size-4" />} disabled={isBusy} onClick={() => once(undo)}>
                 Decide the other way
               </Button>
               <p className="text-ink-2">

@@ -1,128 +1,156 @@
-import { Link } from "@tanstack/react-router";
 import { CheckCheck, GitCompareArrows } from "lucide-react";
-import { Badge } from "../../components/Badge.tsx";
-import { cx } from "../../components/cx.ts";
+import { useState } from "react";
+import { Button } from "../../components/Button.tsx";
 import { Page } from "../../components/Page.tsx";
 import { Loading, Notice } from "../../components/States.tsx";
-import { type Row, useLive } from "../../data/live.ts";
-import { labelOf, nounOf } from "../../data/schema.ts";
-import { number, sentence } from "../../format/text.ts";
-import { ago, createdMs } from "../../format/value.ts";
-import { sidesOf } from "./sides.ts";
-import { useConflictNames } from "./useConflictNames.ts";
+import { Switch } from "../../components/Switch.tsx";
+import { attempt, toast } from "../../components/toast.tsx";
+import { useBusy } from "../../components/useBusy.ts";
+import { useClient, useLive } from "../../data/live.ts";
+import { useMe } from "../../data/me.ts";
+import { counted, number } from "../../format/text.ts";
+import { ConflictItem } from "./ConflictItem.tsx";
+import { inOrder, isIn, VIEWS, type View } from "./work.ts";
 
 /** Conflicts that are listed: of the open ones the next follow as these are decided, older decided ones are in the history of their record. */
 const LISTED_MAX = 100;
 
-type View = "open" | "decided";
+const LABELS: Readonly<Record<View, string>> = { open: "Open", mine: "Mine", overdue: "Overdue", decided: "Decided" };
+const EMPTY: Readonly<Record<View, readonly [title: string, text: string]>> = {
+  open: [
+    "Nothing to decide",
+    "When two people change the same thing without seeing each other, and no rule decides, you find both sides here.",
+  ],
+  mine: ["Nothing for you to decide", "Conflicts that you are asked to decide, or in which one side is yours."],
+  overdue: ["Nothing is late", "Conflicts that have not been decided when they were due."],
+  decided: [
+    "No conflict has been decided",
+    "Each decision, also those that rules made, is listed here and can be taken back.",
+  ],
+};
 
 export function ConflictsPage({ view, onView }: { view: View; onView: (view: View) => void }) {
-  const { state, rows } = useLive("conflicts");
-  const newest = [...rows].sort((a, b) => atMs(b) - atMs(a));
-  const open = newest.filter(({ fields }) => fields.state === "open");
-  const decided = newest.filter(({ fields }) => fields.state !== "open");
-  const shown = (view === "open" ? open : decided).slice(0, LISTED_MAX);
+  const { state, rows: all } = useLive("conflicts");
+  // Who asked whom to decide is no record that people disagree about.
+  const rows = all.filter(({ fields }) => fields.entity !== "conflicts");
+  const { userId } = useMe();
+  const [nowMs] = useState(() => Date.now());
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const those = (of: View) => rows.filter((conflict) => isIn(of, conflict, userId, nowMs));
+  const shown = inOrder(those(view)).slice(0, LISTED_MAX);
+  const picked = shown.filter(({ id, fields }) => fields.state === "open" && chosen.has(id)).map(({ id }) => id);
+  const [title, text] = EMPTY[view];
   return (
     <Page
       title="Conflicts"
-      aside={state === "ready" && `${number(open.length)} open`}
+      aside={state === "ready" && `${number(those("open").length)} open`}
       tools={
-        <div role="group" aria-label="Which conflicts" className="inline-flex rounded-lg border bg-surface p-0.5">
-          <Choice isOn={view === "open"} onChoose={() => onView("open")} label="Open" count={open.length} />
-          <Choice isOn={view === "decided"} onChoose={() => onView("decided")} label="Decided" count={decided.length} />
+        <div className="flex flex-wrap items-center gap-3">
+          <Switch
+            label="Which conflicts"
+            value={view}
+            options={VIEWS.map((each) => ({ value: each, label: LABELS[each], count: those(each).length }))}
+            onChange={(each) => onView(each as View)}
+          />
+          {view !== "decided" && shown.length > 1 && (
+            <Bulk
+              picked={picked}
+              isAll={picked.length === shown.length}
+              onAll={(isAll) => setChosen(new Set(isAll ? shown.map(({ id }) => id) : []))}
+            />
+          )}
         </div>
       }
     >
       {state === "loading" ? (
         <Loading what="conflicts" />
       ) : shown.length > 0 ? (
-        <ul className="divide-y overflow-hidden rounded-xl border bg-surface shadow-card">
+        <ul aria-label="Conflicts" className="divide-y overflow-hidden rounded-xl border bg-surface shadow-card">
           {shown.map((conflict) => (
             <li key={conflict.id}>
-              <ConflictItem conflict={conflict} />
+              <ConflictItem
+                conflict={conflict}
+                nowMs={nowMs}
+                {...(view !== "decided" &&
+                  shown.length > 1 && {
+                    isChosen: chosen.has(conflict.id),
+                    onChoose: () =>
+                      setChosen((held) =>
+                        held.has(conflict.id)
+                          ? new Set([...held].filter((id) => id !== conflict.id))
+                          : new Set([...held, conflict.id]),
+                      ),
+                  })}
+              />
             </li>
           ))}
         </ul>
-      ) : view === "open" ? (
-        <Notice icon={<CheckCheck className="size-5" />} title="Nothing to decide">
-          When two people change the same thing without seeing each other, and no rule decides, you find both sides
-          here.
-        </Notice>
       ) : (
-        <Notice icon={<GitCompareArrows className="size-5" />} title="No conflict has been decided">
-          Each decision, also those that rules made, is listed here and can be taken back.
+        <Notice
+          icon={view === "decided" ? <GitCompareArrows className="size-5" /> : <CheckCheck className="size-5" />}
+          title={title}
+        >
+          {text}
         </Notice>
       )}
     </Page>
   );
 }
 
-/** When it arose: when the server wrote it, else when its id was made. */
-function atMs({ id, fields }: Row<"conflicts">): number {
-  return fields.created_at === undefined ? createdMs(fields.mutation_id ?? id) : Date.parse(fields.created_at);
+interface BulkProps {
+  readonly picked: readonly string[];
+  readonly isAll: boolean;
+  readonly onAll: (isAll: boolean) => void;
 }
 
-function Choice({
-  isOn,
-  onChoose,
-  label,
-  count,
-}: {
-  isOn: boolean;
-  onChoose: () => void;
-  label: string;
-  count: number;
-}) {
+/** Decides many the same way in one step; each is a decision of its own, so that one that fails keeps none of the others. */
+function Bulk({ picked, isAll, onAll }: BulkProps) {
+  const client = useClient();
+  const [isBusy, once] = useBusy();
+  const undo = async (ids: readonly string[]): Promise<void> => {
+    for (const id of ids) {
+      await client.undo(id);
+    }
+    toast(`${counted(ids.length, "decision")} taken back`);
+  };
+  const decide = async (resolution: "use_mine" | "use_theirs"): Promise<void> => {
+    const decided: string[] = [];
+    let failed = "";
+    for (const id of picked) {
+      const saved = await client.resolve(id, resolution);
+      if (saved.ok) {
+        decided.push(id);
+      } else {
+        failed = saved.error.message;
+      }
+    }
+    onAll(false);
+    toast(`${counted(decided.length, "conflict")} decided`, {
+      ...(failed !== "" && { detail: `${picked.length - decided.length} not: ${failed}` }),
+      ...(decided.length > 0 && { action: { label: "Undo", run: () => attempt(undo(decided)) } }),
+    });
+  };
   return (
-    <button
-      type="button"
-      aria-pressed={isOn}
-      onClick={onChoose}
-      className={cx(
-        "flex items-center gap-1.5 rounded-md px-3 py-1 font-medium",
-        isOn ? "bg-accent-soft text-accent" : "text-ink-2 hover:text-ink",
+    <div className="flex flex-wrap items-center gap-2">
+      <label className="flex min-h-8.5 items-center gap-2 px-1 text-ink-2">
+        <input
+          type="checkbox"
+          className="size-4 accent-accent"
+          checked={isAll}
+          onChange={({ target }) => onAll(target.checked)}
+        />
+        {picked.length === 0 ? "All" : `${number(picked.length)} chosen`}
+      </label>
+      {picked.length > 0 && (
+        <>
+          <Button disabled={isBusy} onClick={() => once(() => decide("use_theirs"))}>
+            Keep what stands
+          </Button>
+          <Button disabled={isBusy} onClick={() => once(() => decide("use_mine"))}>
+            Use the other side
+          </Button>
+        </>
       )}
-    >
-      {label}
-      <span className="num text-xs opacity-70">{number(count)}</span>
-    </button>
-  );
-}
-
-const DECISIONS: Readonly<Record<string, string>> = {
-  use_mine: "Theirs replaced",
-  use_theirs: "Theirs kept",
-  custom: "Combined",
-};
-
-function ConflictItem({ conflict }: { conflict: Row<"conflicts"> }) {
-  const { fields } = conflict;
-  const names = useConflictNames(conflict);
-  const about = sidesOf(conflict).names.map(labelOf).join(", ");
-  const isOpen = fields.state === "open";
-  return (
-    <Link to="/conflicts/$id" params={{ id: conflict.id }} className="flex items-center gap-4 px-4 py-3 hover:bg-hover">
-      <GitCompareArrows aria-hidden="true" className={cx("size-5 shrink-0", isOpen ? "text-warn" : "text-ink-3")} />
-      <div className="min-w-0 flex-1">
-        <div className="flex items-center gap-2">
-          <span className="truncate font-medium">{names.record}</span>
-          <span className="shrink-0 text-ink-3">{sentence(nounOf(names.entity))}</span>
-        </div>
-        <div className="truncate text-ink-2">
-          {fields.kind === "delete_edit" ? "One side deleted what the other changed" : about} · {names.mine} and{" "}
-          {names.theirs}
-        </div>
-      </div>
-      <div className="flex shrink-0 flex-col items-end gap-1">
-        {isOpen ? (
-          <Badge tone="warn">Open</Badge>
-        ) : (
-          <Badge>
-            {fields.state === "auto_resolved" ? "By rule" : (DECISIONS[fields.resolution ?? ""] ?? "Decided")}
-          </Badge>
-        )}
-        <time className="text-xs text-ink-3">{ago(atMs(conflict), Date.now())}</time>
-      </div>
-    </Link>
+    </div>
   );
 }

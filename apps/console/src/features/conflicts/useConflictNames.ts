@@ -1,4 +1,4 @@
-import type { Json } from "@syncline/sdk";
+import type { Fields, Json } from "@syncline/sdk";
 import { type EntityName, type Row, useById, useRecord } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
 import { titleOf as titleOfFields } from "../record/titles.ts";
@@ -20,6 +20,8 @@ export function useConflictNames({ fields }: Row<"conflicts">) {
     entity,
     recordId,
     isHere: record !== null && record !== undefined,
+    /** The record as it is on this device. */
+    live: record === null || record === undefined ? undefined : ({ ...record.fields } as Fields),
     record: titleOf(entity, recordId) ?? (record ? titleOfFields(entity, { ...record.fields }) : "a deleted record"),
     mine: person(fields.mine_user),
     theirs: fields.theirs_user === undefined ? "The other side" : person(fields.theirs_user),

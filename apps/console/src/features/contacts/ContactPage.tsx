@@ -42,7 +42,11 @@ export function ContactPage({ id }: { id: string }) {
   if (contact === undefined) {
     return <Loading what="the contact" />;
   }
-  return contact === null ? <NoRecord entity="contacts" backTo="/contacts" /> : <ContactDetail contact={contact} />;
+  return contact === null ? (
+    <NoRecord entity="contacts" id={id} backTo="/contacts" />
+  ) : (
+    <ContactDetail contact={contact} />
+  );
 }
 
 function ContactDetail({ contact }: { contact: Row<"contacts"> }) {

@@ -1,5 +1,5 @@
 import { Pencil, ShieldOff } from "lucide-react";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useState } from "react";
 import { Badge } from "../../components/Badge.tsx";
 import { Button } from "../../components/Button.tsx";
 import { Confirm, Dialog } from "../../components/Dialog.tsx";
@@ -7,7 +7,7 @@ import { List, type ListColumn } from "../../components/List.tsx";
 import { ModeName } from "../../components/Modes.tsx";
 import { Page } from "../../components/Page.tsx";
 import { Failed, Loading } from "../../components/States.tsx";
-import { toast } from "../../components/toast.tsx";
+import { attempt, toast } from "../../components/toast.tsx";
 import { ask, useRemote } from "../../data/api.ts";
 import { useById, useClient } from "../../data/live.ts";
 import { RANK_ADMIN, useMe } from "../../data/me.ts";
@@ -36,6 +36,7 @@ export function DevicesPage() {
   );
   const [renamed, setRenamed] = useState<Device>();
   const [revoked, setRevoked] = useState<Device>();
+  const live = useConnections();
   if (remote.state === "loading") {
     return <Loading what="devices" />;
   }
@@ -74,7 +75,15 @@ export function DevicesPage() {
         ]
       : []),
     { label: "Kind", isExtra: true, render: (device) => <ModeName mode={device.deployment_mode} /> },
-    { label: "Last seen", render: (device) => ago(device.last_seen_ms, Date.now()) },
+    {
+      label: "Last seen",
+      render: (device) =>
+        live.has(device.device_id) ? (
+          <Badge tone="good">Connected</Badge>
+        ) : (
+          <span className="text-ink-2">{ago(device.last_seen_ms, Date.now())}</span>
+        ),
+    },
     { label: "Since", isExtra: true, render: (device) => ago(device.created_ms, Date.now()) },
     {
       label: "",
@@ -101,7 +110,12 @@ export function DevicesPage() {
     },
   ];
   return (
-    <Page title="Devices" aside={number(devices.filter(({ revoked_ms }) => revoked_ms === null).length)}>
+    <Page
+      title="Devices"
+      aside={`${number(devices.filter(({ revoked_ms }) => revoked_ms === null).length)}, ${number(
+        devices.filter(({ device_id }) => live.has(device_id)).length,
+      )} connected now`}
+    >
       <List label="Devices" rows={devices} idOf={({ device_id }) => device_id} columns={columns} />
       <Confirm
         isOpen={revoked !== undefined}
@@ -125,6 +139,21 @@ export function DevicesPage() {
       </Dialog>
     </Page>
   );
+}
+
+/** How often it is asked who is connected. */
+const LIVE_MS = 10_000;
+
+/** Devices that are connected at this moment, as the server sees them. */
+function useConnections(): ReadonlySet<string> {
+  const { remote, reload } = useRemote<{ readonly connections: readonly { readonly device_id: string }[] }>(
+    "/api/presence",
+  );
+  useEffect(() => {
+    const timer = setInterval(() => attempt(reload()), LIVE_MS);
+    return () => clearInterval(timer);
+  }, [reload]);
+  return new Set(remote.state === "ready" ? remote.data.connections.map(({ device_id }) => device_id) : []);
 }
 
 function Rename({ device, onDone }: { device: Device; onDone: () => void }) {

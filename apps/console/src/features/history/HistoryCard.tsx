@@ -31,7 +31,10 @@ const DEEDS: Readonly<Record<string, string>> = {
 export function HistoryCard({ entity, id, fields }: HistoryProps) {
   const client = useClient();
   const users = useById("users");
-  const { remote, reload } = useRemote<{ readonly items: readonly HistoryItem[] }>(`/api/sync/history/${entity}/${id}`);
+  const [limit, setLimit] = useState(PAGE);
+  const { remote, reload } = useRemote<{ readonly items: readonly HistoryItem[] }>(
+    `/api/sync/history/${entity}/${id}?limit=${limit}`,
+  );
   const [chosen, setChosen] = useState<number>();
   if (remote.state === "loading") {
     return <Loading what="the history" />;
@@ -79,6 +82,12 @@ export function HistoryCard({ entity, id, fields }: HistoryProps) {
           </li>
         ))}
       </ol>
+      {items.length === limit && limit < HISTORY_MAX && (
+        <Button tone="quiet" onClick={() => setLimit((held) => Math.min(held + PAGE, HISTORY_MAX))}>
+          Show older
+        </Button>
+      )}
+      {items.length === HISTORY_MAX && <p className="text-ink-3">Older changes are in the audit log of the server.</p>}
       <Confirm
         isOpen={chosen !== undefined}
         onClose={() => setChosen(undefined)}
@@ -92,6 +101,10 @@ export function HistoryCard({ entity, id, fields }: HistoryProps) {
     </>
   );
 }
+
+/** Changes that are shown at first, and more of them at a time; the most that the server tells. */
+const PAGE = 50;
+const HISTORY_MAX = 500;
 
 /** A restored version reaches the server's history within moments. */
 const RELOAD_AFTER_MS = 800;

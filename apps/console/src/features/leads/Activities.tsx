@@ -3,10 +3,12 @@ import { type FormEvent, type ReactNode, useState } from "react";
 import { Avatar } from "../../components/Avatar.tsx";
 import { Button } from "../../components/Button.tsx";
 import { cx } from "../../components/cx.ts";
+import { useBusy } from "../../components/useBusy.ts";
 import { type Row, useById, useClient, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
 import { sentence } from "../../format/text.ts";
 import { ago, createdMs, dateTime } from "../../format/value.ts";
+import { useDraft } from "../record/useDraft.ts";
 import { PendingMark } from "./columns.tsx";
 
 type Kind = "note" | "call" | "email" | "meeting";
@@ -40,18 +42,24 @@ export function Activities({ leadId }: { leadId: string }) {
 function Composer({ leadId }: { leadId: string }) {
   const client = useClient();
   const [kind, setKind] = useState<Kind>("note");
-  const [text, setText] = useState("");
+  const [text, setText, forget] = useDraft(`activity ${leadId}`, "");
+  const [isBusy, once] = useBusy();
   const [error, setError] = useState("");
-  const add = async (event: FormEvent): Promise<void> => {
-    event.preventDefault();
+  const add = async (): Promise<void> => {
     const saved = await client.db.lead_activities.create({ lead_id: leadId, activity_type: kind, notes: text });
     setError(saved.ok ? "" : saved.error.message);
     if (saved.ok) {
-      setText("");
+      forget();
     }
   };
   return (
-    <form onSubmit={(event) => void add(event)} className="flex flex-col gap-2 border-b p-3">
+    <form
+      onSubmit={(event: FormEvent) => {
+        event.preventDefault();
+        once(add);
+      }}
+      className="flex flex-col gap-2 border-b p-3"
+    >
       <fieldset className="flex gap-1">
         <legend className="sr-only">Kind of activity</legend>
         {KINDS.map(({ kind: of, label, icon }) => (
@@ -78,7 +86,7 @@ function Composer({ leadId }: { leadId: string }) {
         maxLength={20_000}
         className="control"
         value={text}
-        onChange={(event) => setText(event.target.value)}
+        onChange={({ target }) => setText(() => target.value)}
         onKeyDown={(event) => {
           if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) {
             event.currentTarget.form?.requestSubmit();
@@ -90,7 +98,7 @@ function Composer({ leadId }: { leadId: string }) {
           {error}
         </p>
       )}
-      <Button type="submit" className="self-end" disabled={text.trim() === ""}>
+      <Button type="submit" className="self-end" disabled={isBusy || text.trim() === ""}>
         Write down
       </Button>
     </form>

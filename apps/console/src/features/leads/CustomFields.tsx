@@ -5,6 +5,7 @@ import { Choose } from "../../components/Choose.tsx";
 import { Dialog } from "../../components/Dialog.tsx";
 import { Card } from "../../components/Page.tsx";
 import { toast } from "../../components/toast.tsx";
+import { useBusy } from "../../components/useBusy.ts";
 import { type Row, useClient, useLive } from "../../data/live.ts";
 import { RANK_ADMIN, useMe } from "../../data/me.ts";
 import { sentence } from "../../format/text.ts";
@@ -105,9 +106,11 @@ function CustomField({ leadId, name, label, type, options, value }: CustomFieldP
   const id = useId();
   const held = value?.fields.field_value ?? "";
   const [text, setText] = useState<string>();
+  const [, once] = useBusy();
+  /** What was typed stays until it is saved. */
   const save = async (typed: string): Promise<void> => {
-    setText(undefined);
     if (typed === held) {
+      setText(undefined);
       return;
     }
     const saved =
@@ -120,6 +123,9 @@ function CustomField({ leadId, name, label, type, options, value }: CustomFieldP
           })
         : await client.db.lead_custom_fields.update(value.id, { field_value: typed === "" ? null : typed });
     toast(saved.ok ? `${label} saved` : saved.error.message);
+    if (saved.ok) {
+      setText((now) => (now === typed ? undefined : now));
+    }
   };
   const isChoice = type === "boolean" || (type === "select" && options.length > 0);
   const choices = type === "boolean" ? ["yes", "no"] : options;
@@ -129,7 +135,7 @@ function CustomField({ leadId, name, label, type, options, value }: CustomFieldP
         {label}
       </label>
       {isChoice ? (
-        <select id={id} className="control" value={held} onChange={(event) => void save(event.target.value)}>
+        <select id={id} className="control" value={held} onChange={({ target }) => once(() => save(target.value))}>
           <option value="">None</option>
           {choices.map((choice) => (
             <option key={choice} value={choice}>
@@ -144,8 +150,8 @@ function CustomField({ leadId, name, label, type, options, value }: CustomFieldP
           className="control"
           value={text ?? held}
           onChange={(event) => setText(event.target.value)}
-          onBlur={() => text !== undefined && void save(text)}
-          onKeyDown={(event) => event.key === "Enter" && text !== undefined && void save(text)}
+          onBlur={() => text !== undefined && once(() => save(text))}
+          onKeyDown={(event) => event.key === "Enter" && text !== undefined && once(() => save(text))}
         />
       )}
     </div>
@@ -171,8 +177,8 @@ function NewDefinition({ onClose }: { onClose: () => void }) {
   const [type, setType] = useState<FieldType>("text");
   const [choices, setChoices] = useState("");
   const [error, setError] = useState("");
-  const add = async (event: FormEvent): Promise<void> => {
-    event.preventDefault();
+  const [isBusy, once] = useBusy();
+  const add = async (): Promise<void> => {
     const name = label
       .trim()
       .toLowerCase()
@@ -196,7 +202,13 @@ function NewDefinition({ onClose }: { onClose: () => void }) {
     }
   };
   return (
-    <form onSubmit={(event) => void add(event)} className="flex flex-col gap-4">
+    <form
+      onSubmit={(event: FormEvent) => {
+        event.preventDefault();
+        once(add);
+      }}
+      className="flex flex-col gap-4"
+    >
       <div className="flex flex-col gap-1">
         <label htmlFor={ids.label} className="font-medium">
           Name
@@ -242,7 +254,7 @@ function NewDefinition({ onClose }: { onClose: () => void }) {
       )}
       <div className="flex justify-end gap-2">
         <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" tone="primary">
+        <Button type="submit" tone="primary" disabled={isBusy}>
           Add field
         </Button>
       </div>

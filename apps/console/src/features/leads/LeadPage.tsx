@@ -2,7 +2,7 @@ import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { Loading } from "../../components/States.tsx";
 import { TabBar } from "../../components/TabBar.tsx";
-import { toast } from "../../components/toast.tsx";
+import { attempt, toast } from "../../components/toast.tsx";
 import { type Row, useById, useClient, useLive, useRecord } from "../../data/live.ts";
 import { amount } from "../../format/value.ts";
 import { OpenConflicts } from "../conflicts/OpenConflicts.tsx";
@@ -48,7 +48,7 @@ export function LeadPage({ id }: { id: string }) {
     return <Loading what="the lead" />;
   }
   if (lead === null) {
-    return <NoRecord entity="leads" backTo="/leads" />;
+    return <NoRecord entity="leads" id={id} backTo="/leads" />;
   }
   return <LeadDetail lead={lead} contact={contacts.get(lead.fields.contact_id ?? "")} />;
 }
@@ -128,7 +128,10 @@ function StatusChoice({ lead }: { lead: Row<"leads"> }) {
     const saved = await client.db.leads.update(lead.id, { status_option_id: status === "" ? null : status });
     toast(saved.ok ? "Status saved" : saved.error.message, {
       ...(saved.ok && {
-        action: { label: "Undo", run: () => void client.db.leads.update(lead.id, { status_option_id: held ?? null }) },
+        action: {
+          label: "Undo",
+          run: () => attempt(client.db.leads.update(lead.id, { status_option_id: held ?? null })),
+        },
       }),
     });
   };

@@ -12,7 +12,7 @@ import { useSyncView } from "../../data/sync.ts";
 import { number, sentence } from "../../format/text.ts";
 import { LEAD_COLUMNS, LeadCard } from "./columns.tsx";
 import { NewLead } from "./NewLead.tsx";
-import { type LeadSort, selectLeads } from "./rows.ts";
+import { type LeadSort, matchLeads, orderLeads } from "./rows.ts";
 import { type LeadSearch, NO_LEAD_FILTER } from "./search.ts";
 import { useLeadRows } from "./useLeadRows.ts";
 
@@ -31,10 +31,11 @@ export function LeadsPage({
   const [isCreating, setIsCreating] = useState(false);
   // Typing stays quick whatever the number of leads: the list follows when the browser has time.
   const wanted = useDeferredValue(search);
-  const shown = useMemo(
-    () => selectLeads(rows, { ...NO_LEAD_FILTER, ...wanted }, wanted.sort, wanted.isDescending),
-    [rows, wanted],
+  const ordered = useMemo(
+    () => orderLeads(rows, wanted.sort, wanted.isDescending),
+    [rows, wanted.sort, wanted.isDescending],
   );
+  const shown = useMemo(() => matchLeads(ordered, { ...NO_LEAD_FILTER, ...wanted }), [ordered, wanted]);
   const onQuery = useCallback((q: string) => onSearch({ q }), [onSearch]);
   const onSort = (key: string): void =>
     onSearch({ sort: key as LeadSort, isDescending: key === search.sort ? !search.isDescending : false });

@@ -3,10 +3,12 @@ import { type FormEvent, useMemo, useState } from "react";
 import { Button } from "../../components/Button.tsx";
 import { Dialog } from "../../components/Dialog.tsx";
 import { toast } from "../../components/toast.tsx";
+import { useBusy } from "../../components/useBusy.ts";
 import { useClient, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
 import { FormField } from "../record/FormField.tsx";
 import { contactName } from "../record/titles.ts";
+import { useDraft } from "../record/useDraft.ts";
 import { createErrors, typedValue } from "../record/value.ts";
 import { ContactIndex, type Match } from "./duplicates.ts";
 
@@ -20,6 +22,9 @@ const LEAD_FIELDS = [
   "owner_id",
   "expected_close_date",
 ] as const;
+
+/** The contact that was chosen, among what was typed. */
+const KNOWN = "contact_id";
 
 type Texts = Readonly<Record<string, string>>;
 
@@ -46,8 +51,10 @@ function NewLeadForm({ onClose }: { onClose: () => void }) {
   const statuses = useLive("status_options", { where: { category: "lead" }, sort: "position" }).rows;
   const currency = useLive("workspaces").rows[0]?.fields.default_currency ?? "EUR";
   const index = useMemo(() => new ContactIndex(contacts), [contacts]);
-  const [texts, setTexts] = useState<Texts>({});
-  const [contactId, setContactId] = useState("");
+  const [texts, setTexts, forget] = useDraft<Texts>("new lead", {});
+  const [isBusy, once] = useBusy();
+  const contactId = texts[KNOWN] ?? "";
+  const setContactId = (id: string): void => setTexts((held) => ({ ...held, [KNOWN]: id }));
   const [errors, setErrors] = useState<Texts>({});
   const defaults: Texts = { owner_id: userId, currency, priority: "medium", status_option_id: statuses[0]?.id ?? "" };
   const text = (name: string): string => texts[name] ?? defaults[name] ?? "";
@@ -56,8 +63,7 @@ function NewLeadForm({ onClose }: { onClose: () => void }) {
     (typed: string): void =>
       setTexts((held) => ({ ...held, [name]: typed }));
   const match = contactId === "" ? index.find(texts.email, texts.phone_number) : undefined;
-  const submit = async (event: FormEvent): Promise<void> => {
-    event.preventDefault();
+  const submit = async (): Promise<void> => {
     const valuesOf = (entity: string, names: readonly string[]) =>
       Object.fromEntries(
         names.map((name) => [name, typedValue(entity, name, text(name))]).filter(([, value]) => value !== null),
@@ -96,13 +102,21 @@ function NewLeadForm({ onClose }: { onClose: () => void }) {
       setErrors({ [saved.error.field ?? "form"]: saved.error.message });
       return;
     }
+    forget();
     onClose();
     toast("Lead added", {
       action: { label: "Open", run: () => void navigate({ to: "/leads/$id", params: { id: newLead } }) },
     });
   };
   return (
-    <form noValidate onSubmit={(event) => void submit(event)} className="flex flex-col gap-5">
+    <form
+      noValidate
+      onSubmit={(event: FormEvent) => {
+        event.preventDefault();
+        once(submit);
+      }}
+      className="flex flex-col gap-5"
+    >
       <fieldset className="grid grid-cols-1 gap-3 sm:grid-cols-2">
         <legend className="mb-2 text-xs font-semibold text-ink-3 uppercase tracking-wide">Who</legend>
         <div className="sm:col-span-2">
@@ -147,8 +161,15 @@ function NewLeadForm({ onClose }: { onClose: () => void }) {
         </p>
       )}
       <div className="flex justify-end gap-2">
-        <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" tone="primary">
+        <Button
+          onClick={() => {
+            forget();
+            onClose();
+          }}
+        >
+          Cancel
+        </Button>
+        <Button type="submit" tone="primary" disabled={isBusy}>
           Add lead
         </Button>
       </div>

@@ -14,15 +14,23 @@ export function phoneKey(phone: string | undefined): string | undefined {
   return digits.length >= 7 ? digits : undefined;
 }
 
+/** Name and company as they are compared; nobody has the same as somebody without a name. */
+function nameKey(fields: Readonly<Record<string, unknown>>): string | undefined {
+  const parts = ["name", "firstname", "lastname", "company_name"].map((name) => String(fields[name] ?? "").trim());
+  return parts.every((part) => part === "") ? undefined : parts.join("\n").normalize("NFC").toLowerCase();
+}
+
 export interface Match {
   readonly contact: Row<"contacts">;
-  readonly by: "e-mail" | "phone";
+  readonly by: "e-mail" | "phone" | "name";
 }
 
 /** Contacts by what identifies them. O(contacts) to make, O(1) to ask. */
 export class ContactIndex {
   readonly #byEmail = new Map<string, Row<"contacts">>();
   readonly #byPhone = new Map<string, Row<"contacts">>();
+  /** Those without an e-mail and a phone. */
+  readonly #byName = new Map<string, Row<"contacts">>();
 
   constructor(contacts: Iterable<Row<"contacts">>) {
     for (const contact of contacts) {
@@ -37,7 +45,17 @@ export class ContactIndex {
       if (folded !== undefined && !this.#byEmail.has(folded)) {
         this.#byEmail.set(folded, contact);
       }
+      const named = nameKey({ ...contact.fields });
+      if (named !== undefined && folded === undefined && keys.every((key) => key === undefined)) {
+        this.#byName.set(named, contact);
+      }
     }
+  }
+
+  /** The contact of exactly this name and company of which nothing else is known either. */
+  named(fields: Readonly<Record<string, unknown>>): Match | undefined {
+    const contact = this.#byName.get(nameKey(fields) ?? "");
+    return contact && { contact, by: "name" };
   }
 
   /** The contact that has the e-mail or, failing that, the phone. A match warns; families share phones. */

@@ -11,7 +11,7 @@ import { useStatus, useSyncView } from "../../data/sync.ts";
 import { counted, fileSize, number, sentence } from "../../format/text.ts";
 import { ago } from "../../format/value.ts";
 import { useTheme } from "../../shell/theme.ts";
-import { faceOf } from "../sync/SyncIndicator.tsx";
+import { faceOf } from "../sync/face.tsx";
 import { Chart } from "./Chart.tsx";
 import type { Sample } from "./samples.ts";
 import { type ClientLag, useSamples } from "./useSamples.ts";

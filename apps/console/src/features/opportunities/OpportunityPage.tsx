@@ -32,7 +32,7 @@ export function OpportunityPage({ id }: { id: string }) {
     return <Loading what="the opportunity" />;
   }
   return deal === null ? (
-    <NoRecord entity="opportunities" backTo="/opportunities" />
+    <NoRecord entity="opportunities" id={id} backTo="/opportunities" />
   ) : (
     <OpportunityDetail deal={deal} />
   );

@@ -9,6 +9,7 @@ import { List, type ListColumn } from "../../components/List.tsx";
 import { Page } from "../../components/Page.tsx";
 import { Failed, Loading } from "../../components/States.tsx";
 import { toast } from "../../components/toast.tsx";
+import { useBusy } from "../../components/useBusy.ts";
 import { ask, useRemote } from "../../data/api.ts";
 import { useClient } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
@@ -157,8 +158,8 @@ function NewPerson({ rank, onAdded, onClose }: { rank: number; onAdded: () => vo
   const [scope, setScope] = useState("team");
   const [error, setError] = useState("");
   const [added, setAdded] = useState<Person>();
-  const submit = async (event: FormEvent): Promise<void> => {
-    event.preventDefault();
+  const [isBusy, once] = useBusy();
+  const submit = async (): Promise<void> => {
     const answer = await ask<Person>(client, "/api/admin/users", {
       method: "POST",
       body: { name: name.trim(), email: email.trim(), role, read_scope: scope },
@@ -190,7 +191,13 @@ function NewPerson({ rank, onAdded, onClose }: { rank: number; onAdded: () => vo
     );
   }
   return (
-    <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
+    <form
+      onSubmit={(event: FormEvent) => {
+        event.preventDefault();
+        once(submit);
+      }}
+      className="flex flex-col gap-4"
+    >
       <div className="flex flex-col gap-1">
         <label htmlFor={ids.name} className="font-medium">
           Name
@@ -227,7 +234,7 @@ function NewPerson({ rank, onAdded, onClose }: { rank: number; onAdded: () => vo
       )}
       <div className="flex justify-end gap-2">
         <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" tone="primary">
+        <Button type="submit" tone="primary" disabled={isBusy}>
           Add person
         </Button>
       </div>

@@ -3,9 +3,12 @@ import { type FormEvent, type ReactNode, useState } from "react";
 import { Button } from "../../components/Button.tsx";
 import { Dialog } from "../../components/Dialog.tsx";
 import { toast } from "../../components/toast.tsx";
+import { useBusy } from "../../components/useBusy.ts";
 import { type EntityName, useClient } from "../../data/live.ts";
 import { nounOf } from "../../data/schema.ts";
 import { FormField } from "./FormField.tsx";
+import { foreseen } from "./foreseen.ts";
+import { useDraft } from "./useDraft.ts";
 import { createErrors, typedValue } from "./value.ts";
 
 type Texts = Readonly<Record<string, string>>;
@@ -50,11 +53,12 @@ function CreateForm({
   onCreated,
 }: CreateProps) {
   const client = useClient();
-  const [texts, setTexts] = useState<Texts>({});
+  const [texts, setTexts, forget] = useDraft<Texts>(`new ${entity}`, {});
+  const [isBusy, once] = useBusy();
   const [errors, setErrors] = useState<Texts>({});
+  const [warnings, setWarnings] = useState<Texts>({});
   const text = (name: string): string => texts[name] ?? defaults[name] ?? "";
-  const submit = async (event: FormEvent): Promise<void> => {
-    event.preventDefault();
+  const submit = async (): Promise<void> => {
     const typed = names.map((name) => [name, typedValue(entity, name, text(name))] as const);
     const isEmpty = (value: Json): boolean => value === null || (Array.isArray(value) && value.length === 0);
     const values = complete(Object.fromEntries(typed.filter(([, value]) => !isEmpty(value))));
@@ -63,12 +67,19 @@ function CreateForm({
     if (Object.keys(wrong).length > 0) {
       return;
     }
+    const warned = await foreseen(client, entity, values);
+    // Said once: the copy of this device may be behind, and the person knows better.
+    if (Object.keys(warned).some((name) => warnings[name] !== warned[name])) {
+      setWarnings(warned);
+      return;
+    }
     const id = client.mintId();
     const saved = await client.mutate([{ edit: "create", entity, id, fields: values }]);
     if (!saved.ok) {
       setErrors({ [saved.error.field ?? "form"]: saved.error.message });
       return;
     }
+    forget();
     onClose();
     toast(`${nounOf(entity).charAt(0).toUpperCase()}${nounOf(entity).slice(1)} added`, {
       ...(onCreated !== undefined && { action: { label: "Open", run: () => onCreated(id) } }),
@@ -76,7 +87,14 @@ function CreateForm({
   };
   const others = Object.entries(errors).filter(([name]) => !names.includes(name));
   return (
-    <form noValidate onSubmit={(event) => void submit(event)} className="flex flex-col gap-4">
+    <form
+      noValidate
+      onSubmit={(event: FormEvent) => {
+        event.preventDefault();
+        once(submit);
+      }}
+      className="flex flex-col gap-4"
+    >
       <div className={names.length > 5 ? "grid grid-cols-1 gap-3 sm:grid-cols-2" : "flex flex-col gap-3"}>
         {names.map((name, place) => (
           <FormField
@@ -85,7 +103,7 @@ function CreateForm({
             name={name}
             text={text(name)}
             onText={(typed) => setTexts((held) => ({ ...held, [name]: typed }))}
-            error={errors[name]}
+            error={errors[name] ?? warnings[name]}
             isFocused={place === 0}
           />
         ))}
@@ -97,9 +115,16 @@ function CreateForm({
         </p>
       ))}
       <div className="flex justify-end gap-2">
-        <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" tone="primary">
-          Add {nounOf(entity)}
+        <Button
+          onClick={() => {
+            forget();
+            onClose();
+          }}
+        >
+          Cancel
+        </Button>
+        <Button type="submit" tone="primary" disabled={isBusy}>
+          {Object.keys(warnings).length > 0 ? "Add it all the same" : `Add ${nounOf(entity)}`}
         </Button>
       </div>
     </form>

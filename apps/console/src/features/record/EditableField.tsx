@@ -1,14 +1,16 @@
-/** A field of a record that is edited where it stands: click or Enter, type, Enter. Escape leaves it as it was. */
+/** A field of a record that is edited where it stands: click or Enter, type, Enter or go elsewhere. Escape leaves it as it was. */
 
-import type { Json } from "@syncline/sdk";
+import type { Fields, Json } from "@syncline/sdk";
 import { Pencil } from "lucide-react";
-import { type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
+import { type FocusEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import { Button } from "../../components/Button.tsx";
 import { cx } from "../../components/cx.ts";
-import { toast } from "../../components/toast.tsx";
-import { type EntityName, useClient } from "../../data/live.ts";
-import { fieldOf, isEditable, labelOf } from "../../data/schema.ts";
+import { attempt, toast } from "../../components/toast.tsx";
+import { useBusy } from "../../components/useBusy.ts";
+import { type EntityName, useClient, useLive } from "../../data/live.ts";
+import { entityOf, fieldOf, isEditable, labelOf } from "../../data/schema.ts";
 import { FieldInput } from "./FieldInput.tsx";
+import { foreseen } from "./foreseen.ts";
 import { useTitleOf } from "./useTitleOf.ts";
 import { inputText, isMoney, shownValue, typedValue, valueError } from "./value.ts";
 
@@ -25,18 +27,32 @@ export function EditableField({ entity, id, name, fields, label = labelOf(name) 
   const titleOf = useTitleOf();
   const button = useRef<HTMLButtonElement>(null);
   const value = fields[name] as Json | undefined;
+  const defaultCurrency = useLive("workspaces").rows[0]?.fields.default_currency;
+  // An amount is one with its currency: the first one of a record brings that of the workspace.
+  const isUnpriced = isMoney(name) && entityOf(entity).fields.has("currency") && fields.currency === undefined;
   const currency = isMoney(name) ? (fields.currency as string | undefined) : undefined;
   const shown = shownValue(entity, name, value, { titleOf, currency });
   const canEdit = isEditable(entity, name, "update") && !["json"].includes(fieldOf(entity, name).kind.type);
-  const stop = (): void => {
+  const stop = (next: "stay" | "elsewhere"): void => {
     setIsEditing(false);
-    requestAnimationFrame(() => button.current?.focus());
+    if (next === "stay") {
+      requestAnimationFrame(() => button.current?.focus());
+    }
   };
   return (
     <div className="grid grid-cols-[8.5rem_minmax(0,1fr)] items-start gap-x-3 py-0.5">
       <span className="truncate py-1.5 text-ink-3">{label}</span>
       {isEditing ? (
-        <FieldEditor entity={entity} id={id} name={name} value={value} label={label} onDone={stop} />
+        <FieldEditor
+          entity={entity}
+          id={id}
+          name={name}
+          value={value}
+          current={fields as Fields}
+          label={label}
+          onDone={stop}
+          beside={isUnpriced && defaultCurrency !== undefined ? { currency: defaultCurrency } : {}}
+        />
       ) : canEdit ? (
         <button
           ref={button}
@@ -65,12 +81,17 @@ interface EditorProps {
   readonly id: string;
   readonly name: string;
   readonly value: Json | undefined;
+  /** The record as it is. */
+  readonly current: Fields;
   readonly label: string;
-  readonly onDone: () => void;
+  /** Values that are saved with one that is not empty. */
+  readonly beside: Fields;
+  /** `elsewhere`: the person has gone to something else already, and the focus stays there. */
+  readonly onDone: (next: "stay" | "elsewhere") => void;
 }
 
 /** Fields of one choice are saved with the choice; the others with Enter, a click elsewhere or the button. */
-function FieldEditor({ entity, id, name, value, label, onDone }: EditorProps) {
+function FieldEditor({ entity, id, name, value, current, label, beside, onDone }: EditorProps) {
   const client = useClient();
   const inputId = useId();
   const errorId = useId();
@@ -78,14 +99,21 @@ function FieldEditor({ entity, id, name, value, label, onDone }: EditorProps) {
   const before = inputText(entity, name, value);
   const [text, setText] = useState(before);
   const [error, setError] = useState<string>();
+  const [isBusy, once] = useBusy();
+  /** Saved or left: what the browser still says about the input does not count any more. */
+  const isOver = useRef(false);
+  const done = (next: "stay" | "elsewhere" = "stay"): void => {
+    isOver.current = true;
+    onDone(next);
+  };
   const { kind } = fieldOf(entity, name);
   const isLong = kind.type === "text" && kind.maxLength > 600;
   useEffect(() => {
     box.current?.querySelector<HTMLElement>("input, select, textarea")?.focus();
   }, []);
-  const save = async (typed: string): Promise<void> => {
+  const save = async (typed: string, next: "stay" | "elsewhere" = "stay"): Promise<void> => {
     if (typed === before) {
-      onDone();
+      done(next);
       return;
     }
     const wanted = typedValue(entity, name, typed);
@@ -94,16 +122,24 @@ function FieldEditor({ entity, id, name, value, label, onDone }: EditorProps) {
       setError(wrong);
       return;
     }
-    const saved = await client.mutate([{ edit: "update", entity, id, fields: { [name]: wanted } }]);
+    const warned = (await foreseen(client, entity, { [name]: wanted }, current))[name];
+    // Said once: the copy of this device may be behind, and the person knows better.
+    if (warned !== undefined && warned !== error) {
+      setError(warned);
+      return;
+    }
+    const saved = await client.mutate([
+      { edit: "update", entity, id, fields: { [name]: wanted, ...(wanted !== null && beside) } },
+    ]);
     if (!saved.ok) {
       setError(saved.error.message);
       return;
     }
-    onDone();
+    done(next);
     toast(`${label} saved`, {
       action: {
         label: "Undo",
-        run: () => void client.mutate([{ edit: "update", entity, id, fields: { [name]: value ?? null } }]),
+        run: () => attempt(client.mutate([{ edit: "update", entity, id, fields: { [name]: value ?? null } }])),
       },
     });
   };
@@ -113,21 +149,28 @@ function FieldEditor({ entity, id, name, value, label, onDone }: EditorProps) {
     setText(typed);
     setError(undefined);
     if (isOneChoice) {
-      void save(typed);
+      once(() => save(typed));
     }
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key === "Escape") {
       event.stopPropagation();
-      onDone();
+      done();
     } else if (event.key === "Enter" && (!isLong || event.metaKey || event.ctrlKey) && !isOneChoice) {
       event.preventDefault();
-      void save(text);
+      once(() => save(text));
+    }
+  };
+  const onBlur = ({ relatedTarget }: FocusEvent): void => {
+    const isInside = relatedTarget instanceof Node && box.current?.contains(relatedTarget) === true;
+    // What is wrong with it was said: the person looks at it before it is saved.
+    if (!isInside && !isOver.current && !isOneChoice && error === undefined) {
+      once(() => save(text, "elsewhere"));
     }
   };
   return (
     // biome-ignore lint/a11y/noStaticElementInteractions: keys of the input inside
-    <div ref={box} onKeyDown={onKeyDown} className="flex flex-col gap-1.5">
+    <div ref={box} onKeyDown={onKeyDown} onBlur={onBlur} className="flex flex-col gap-1.5">
       <label htmlFor={inputId} className="sr-only">
         {label}
       </label>
@@ -148,11 +191,12 @@ function FieldEditor({ entity, id, name, value, label, onDone }: EditorProps) {
       )}
       <div className="flex gap-1.5">
         {!isOneChoice && (
-          <Button tone="primary" onClick={() => void save(text)}>
+          <Button tone="primary" disabled={isBusy} onClick={() => once(() => save(text))}>
             Save
           </Button>
         )}
-        <Button tone="quiet" onClick={onDone}>
+        {/* Some browsers give a clicked button no focus: the input's own must not end first, and save. */}
+        <Button tone="quiet" onMouseDown={(event) => event.preventDefault()} onClick={() => done()}>
           Cancel
         </Button>
       </div>

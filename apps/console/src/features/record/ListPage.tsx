@@ -47,6 +47,10 @@ export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
   const sync = useSyncView();
   const wanted = useDeferredValue(search);
   const { matches } = filter;
+  const ordered = useMemo(
+    () => sorted(rows, keys[wanted.sort] ?? ((row: R) => row.id), wanted.isDescending),
+    [rows, keys, wanted.sort, wanted.isDescending],
+  );
   const shown = useMemo(() => {
     const words = wanted.q
       .toLowerCase()
@@ -54,9 +58,8 @@ export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
       .filter((word) => word !== "");
     const isMatch = (row: R): boolean =>
       (wanted.filter === "" || matches(row, wanted.filter)) && words.every((word) => row.haystack.includes(word));
-    const keyOf = keys[wanted.sort] ?? ((row: R) => row.id);
-    return sorted(rows.filter(isMatch), keyOf, wanted.isDescending);
-  }, [rows, wanted, keys, matches]);
+    return ordered.filter(isMatch);
+  }, [ordered, wanted, matches]);
   const onQuery = useCallback((q: string) => onSearch({ q }), [onSearch]);
   const create = (
     <Button tone="primary" data-create icon={<Plus className="size-4" />} onClick={() => setIsCreating(true)}>

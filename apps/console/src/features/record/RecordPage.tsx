@@ -8,9 +8,14 @@ import { Button, buttonClass } from "../../components/Button.tsx";
 import { Confirm } from "../../components/Dialog.tsx";
 import { Menu } from "../../components/Menu.tsx";
 import { Notice } from "../../components/States.tsx";
-import { toast } from "../../components/toast.tsx";
-import { type EntityName, useClient } from "../../data/live.ts";
+import { attempt, toast } from "../../components/toast.tsx";
+import { useBusy } from "../../components/useBusy.ts";
+import { useTitle } from "../../components/useTitle.ts";
+import { useRemote } from "../../data/api.ts";
+import { type EntityName, useById, useClient } from "../../data/live.ts";
 import { nounOf } from "../../data/schema.ts";
+import { ago } from "../../format/value.ts";
+import type { HistoryItem } from "../history/versions.ts";
 import { PendingMark } from "../leads/columns.tsx";
 
 interface RecordPageProps {
@@ -39,6 +44,7 @@ export function RecordPage({
   const client = useClient();
   const router = useRouter();
   const [isDeleting, setIsDeleting] = useState(false);
+  useTitle(name);
   const remove = async (): Promise<void> => {
     const saved = await client.mutate([{ edit: "delete", entity, id }]);
     if (!saved.ok) {
@@ -47,7 +53,7 @@ export function RecordPage({
     }
     router.history.push(backTo);
     toast(`${name} deleted`, {
-      action: { label: "Undo", run: () => void client.mutate([{ edit: "restore", entity, id, fields: {} }]) },
+      action: { label: "Undo", run: () => attempt(client.mutate([{ edit: "restore", entity, id, fields: {} }])) },
     });
   };
   return (
@@ -91,7 +97,7 @@ export function RecordPage({
         onClose={() => setIsDeleting(false)}
         title={`Delete ${name}?`}
         deed="Delete"
-        onConfirm={() => void remove()}
+        onConfirm={() => attempt(remove())}
       >
         It goes from every device. You can take it back right after.
       </Confirm>
@@ -99,18 +105,60 @@ export function RecordPage({
   );
 }
 
-/** There is no such record here: deleted, or of a scope that this person does not see. */
-export function NoRecord({ entity, backTo }: { entity: string; backTo: string }) {
+/**
+ * There is no such record here: deleted, or of a scope that this person does not see. One that the server knows as deleted can be
+ * brought back, and its history read.
+ */
+export function NoRecord({ entity, id, backTo }: { entity: EntityName; id?: string; backTo: string }) {
+  const back = (
+    <Link to={backTo} className={buttonClass()}>
+      Back to the list
+    </Link>
+  );
+  return id === undefined ? (
+    <Gone entity={entity} actions={back} />
+  ) : (
+    <MaybeDeleted entity={entity} id={id} back={back} />
+  );
+}
+
+function MaybeDeleted({ entity, id, back }: { entity: EntityName; id: string; back: ReactNode }) {
+  const client = useClient();
+  const users = useById("users");
+  const [isBusy, once] = useBusy();
+  const { remote } = useRemote<{ readonly items: readonly HistoryItem[] }>(
+    `/api/sync/history/${entity}/${encodeURIComponent(id)}?limit=1`,
+  );
+  const [last] = remote.state === "ready" ? remote.data.items : [];
+  if (last?.kind !== "delete") {
+    return <Gone entity={entity} actions={back} />;
+  }
+  const restore = async (): Promise<void> => {
+    const saved = await client.mutate([{ edit: "restore", entity, id, fields: {} }]);
+    toast(saved.ok ? "It comes back in a moment" : saved.error.message);
+  };
   return (
     <Notice
       icon={<FileX className="size-5" />}
-      title={`This ${nounOf(entity)} is not here`}
+      title={`This ${nounOf(entity)} was deleted`}
       action={
-        <Link to={backTo} className={buttonClass()}>
-          Back to the list
-        </Link>
+        <>
+          <Button tone="primary" disabled={isBusy} onClick={() => once(restore)}>
+            Bring it back
+          </Button>
+          {back}
+        </>
       }
     >
+      {users.get(last.user_id)?.fields.name ?? "The server"} deleted it {ago(last.authored_ms, Date.now())}. It comes
+      back as it was then.
+    </Notice>
+  );
+}
+
+function Gone({ entity, actions }: { entity: string; actions: ReactNode }) {
+  return (
+    <Notice icon={<FileX className="size-5" />} title={`This ${nounOf(entity)} is not here`} action={actions}>
       It was deleted, you may not see it, or this device has not loaded it yet.
     </Notice>
   );

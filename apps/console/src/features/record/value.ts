@@ -128,6 +128,11 @@ export function isMoney(name: string): boolean {
   return MONEY.has(name);
 }
 
+/** What a program said, for a person. */
+export function inWords(value: unknown): string {
+  return value === null || value === undefined ? "" : plainJson(value as Json);
+}
+
 /** JSON read aloud: "City: Oslo, Country: Norway". */
 function plainJson(value: Json): string {
   if (Array.isArray(value)) {

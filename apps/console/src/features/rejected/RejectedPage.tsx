@@ -6,61 +6,83 @@ import { Button } from "../../components/Button.tsx";
 import { Confirm } from "../../components/Dialog.tsx";
 import { Page } from "../../components/Page.tsx";
 import { Loading, Notice } from "../../components/States.tsx";
-import { toast } from "../../components/toast.tsx";
+import { Switch } from "../../components/Switch.tsx";
+import { attempt, toast } from "../../components/toast.tsx";
+import { useBusy } from "../../components/useBusy.ts";
 import { useClient } from "../../data/live.ts";
+import { RANK_ADMIN, useMe } from "../../data/me.ts";
 import { isEditable, labelOf, nounOf } from "../../data/schema.ts";
 import { rereadStatus, useStatus } from "../../data/sync.ts";
-import { counted, sentence } from "../../format/text.ts";
+import { counted, number, sentence } from "../../format/text.ts";
 import { ago } from "../../format/value.ts";
 import { FormField } from "../record/FormField.tsx";
 import { useTitleOf } from "../record/useTitleOf.ts";
 import { inputText, shownValue, typedValue, valueError } from "../record/value.ts";
+import { EverybodysRejected } from "./EverybodysRejected.tsx";
+import { DEEDS } from "./words.ts";
 
-/** What the server could not accept, with its values: edited and sent again, or discarded. Nothing goes by itself. */
+/** What the server could not accept: one's own, and for administrators everybody's. */
 export function RejectedPage() {
+  const { rank } = useMe();
+  const count = useStatus()?.rejected ?? 0;
+  const [view, setView] = useState<"own" | "all">("own");
+  return (
+    <Page
+      title="Rejected changes"
+      aside={count > 0 && number(count)}
+      {...(rank >= RANK_ADMIN && {
+        tools: (
+          <Switch
+            label="Whose"
+            value={view}
+            options={[
+              { value: "own", label: "On this device" },
+              { value: "all", label: "Everybody’s" },
+            ]}
+            onChange={(next) => setView(next as "own" | "all")}
+          />
+        ),
+      })}
+    >
+      {view === "own" ? <OwnRejected /> : <EverybodysRejected />}
+    </Page>
+  );
+}
+
+/** With their values: edited and sent again, or discarded. Nothing goes by itself. */
+function OwnRejected() {
   const client = useClient();
   const count = useStatus()?.rejected ?? 0;
   const [held, setHeld] = useState<readonly Rejected[]>();
   // biome-ignore lint/correctness/useExhaustiveDependencies: the count says that the list has changed
   useEffect(() => {
     let isOpen = true;
-    void client.rejected().then((list) => isOpen && setHeld(list));
+    attempt(client.rejected().then((list) => isOpen && setHeld(list)));
     return () => {
       isOpen = false;
     };
   }, [client, count]);
-  return (
-    <Page title="Rejected changes" aside={held !== undefined && String(held.length)}>
-      {held === undefined ? (
-        <Loading what="rejected changes" />
-      ) : held.length === 0 ? (
-        <Notice icon={<FileWarning className="size-5" />} title="Nothing was rejected">
-          When the server cannot accept a change, it comes here with its values. It is never dropped silently.
-        </Notice>
-      ) : (
-        <div className="flex max-w-3xl flex-col gap-4">
-          {held.map((rejected) => (
-            <RejectedCard key={rejected.mutation.mutation_id} rejected={rejected} />
-          ))}
-        </div>
-      )}
-    </Page>
+  return held === undefined ? (
+    <Loading what="rejected changes" />
+  ) : held.length === 0 ? (
+    <Notice icon={<FileWarning className="size-5" />} title="Nothing was rejected">
+      When the server cannot accept a change, it comes here with its values. It is never dropped silently.
+    </Notice>
+  ) : (
+    <div className="flex max-w-3xl flex-col gap-4">
+      {held.map((rejected) => (
+        <RejectedCard key={rejected.mutation.mutation_id} rejected={rejected} />
+      ))}
+    </div>
   );
 }
-
-const DEEDS: Readonly<Record<string, string>> = {
-  create: "New",
-  update: "Change of",
-  delete: "Deletion of",
-  restore: "Restoring of",
-  resolve: "Decision about",
-};
 
 function RejectedCard({ rejected: { mutation, outcome, authoredMs } }: { rejected: Rejected }) {
   const client = useClient();
   const titleOf = useTitleOf();
   const [isEditing, setIsEditing] = useState(false);
   const [isDiscarding, setIsDiscarding] = useState(false);
+  const [isBusy, once] = useBusy();
   const [op] = mutation.ops;
   if (op === undefined) {
     return null;
@@ -119,7 +141,7 @@ function RejectedCard({ rejected: { mutation, outcome, authoredMs } }: { rejecte
                 Edit and send
               </Button>
             )}
-            <Button icon={<Send className="size-4" />} onClick={() => void again()}>
+            <Button disabled={isBusy} icon={<Send className="size-4" />} onClick={() => once(again)}>
               Send again
             </Button>
             <Button tone="danger" icon={<Trash2 className="size-4" />} onClick={() => setIsDiscarding(true)}>
@@ -133,7 +155,7 @@ function RejectedCard({ rejected: { mutation, outcome, authoredMs } }: { rejecte
         onClose={() => setIsDiscarding(false)}
         title="Discard this change?"
         deed="Discard"
-        onConfirm={() => void discard()}
+        onConfirm={() => once(discard)}
       >
         Its values are deleted from this device. An administrator still finds them on the server.
       </Confirm>
@@ -154,8 +176,8 @@ function EditAndSend({ entity, values, isNew, clientSeq, onDone }: EditProps) {
   const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
   const [errors, setErrors] = useState<Readonly<Record<string, string>>>({});
   const names = Object.keys(values).filter((name) => isEditable(entity, name, isNew ? "create" : "update"));
-  const submit = async (event: FormEvent): Promise<void> => {
-    event.preventDefault();
+  const [isBusy, once] = useBusy();
+  const submit = async (): Promise<void> => {
     const changes = Object.fromEntries(
       Object.entries(texts).map(([name, text]) => [name, typedValue(entity, name, text)]),
     );
@@ -176,7 +198,14 @@ function EditAndSend({ entity, values, isNew, clientSeq, onDone }: EditProps) {
     }
   };
   return (
-    <form noValidate onSubmit={(event) => void submit(event)} className="mt-3 flex flex-col gap-3">
+    <form
+      noValidate
+      onSubmit={(event: FormEvent) => {
+        event.preventDefault();
+        once(submit);
+      }}
+      className="mt-3 flex flex-col gap-3"
+    >
       <div className="grid grid-cols-1 gap-3 sm:grid-cols-2">
         {names.map((name) => (
           <FormField
@@ -195,7 +224,7 @@ function EditAndSend({ entity, values, isNew, clientSeq, onDone }: EditProps) {
         </p>
       )}
       <div className="flex gap-2">
-        <Button type="submit" tone="primary" icon={<Send className="size-4" />}>
+        <Button type="submit" tone="primary" disabled={isBusy} icon={<Send className="size-4" />}>
           Send
         </Button>
         <Button onClick={onDone}>Cancel</Button>

@@ -1,5 +1,5 @@
 import { cx } from "../../components/cx.ts";
-import { toast } from "../../components/toast.tsx";
+import { attempt, toast } from "../../components/toast.tsx";
 import { type Row, useById, useClient } from "../../data/live.ts";
 import { ago } from "../../format/value.ts";
 import { PendingMark } from "../leads/columns.tsx";
@@ -18,7 +18,7 @@ export function TaskItem({ task, about }: { task: Row<"tasks">; about?: string |
       toast(saved.error.message);
     } else if (next === "done") {
       toast("Task done", {
-        action: { label: "Undo", run: () => void client.db.tasks.update(task.id, { status: status ?? "todo" }) },
+        action: { label: "Undo", run: () => attempt(client.db.tasks.update(task.id, { status: status ?? "todo" })) },
       });
     }
   };
@@ -29,7 +29,7 @@ export function TaskItem({ task, about }: { task: Row<"tasks">; about?: string |
         type="checkbox"
         aria-label={`${title}: done`}
         checked={isDone}
-        onChange={() => void toggle()}
+        onChange={() => attempt(toggle())}
         className="mt-0.5 size-4 accent-accent"
       />
       <div className="min-w-0 flex-1">

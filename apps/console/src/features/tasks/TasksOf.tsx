@@ -1,8 +1,10 @@
 import { Plus } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import { Button } from "../../components/Button.tsx";
+import { useBusy } from "../../components/useBusy.ts";
 import { type Row, useClient, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
+import { useDraft } from "../record/useDraft.ts";
 import { TaskItem } from "./TaskItem.tsx";
 
 type Subject = NonNullable<Row<"tasks">["fields"]["subject_type"]>;
@@ -12,11 +14,10 @@ export function TasksOf({ subject, id }: { subject: Subject; id: string }) {
   const client = useClient();
   const { userId } = useMe();
   const { rows } = useLive("tasks", { where: { subject_id: id } });
-  const [title, setTitle] = useState("");
-  const [due, setDue] = useState("");
+  const [{ title, due }, setTyped, forget] = useDraft(`task ${id}`, { title: "", due: "" });
+  const [isBusy, once] = useBusy();
   const [error, setError] = useState("");
-  const add = async (event: FormEvent): Promise<void> => {
-    event.preventDefault();
+  const add = async (): Promise<void> => {
     const saved = await client.db.tasks.create({
       title: title.trim(),
       subject_type: subject,
@@ -26,15 +27,20 @@ export function TasksOf({ subject, id }: { subject: Subject; id: string }) {
     });
     setError(saved.ok ? "" : saved.error.message);
     if (saved.ok) {
-      setTitle("");
-      setDue("");
+      forget();
     }
   };
   const open = rows.filter(({ fields }) => fields.status !== "done" && fields.status !== "canceled");
   const closed = rows.filter((task) => !open.includes(task));
   return (
     <div>
-      <form onSubmit={(event) => void add(event)} className="flex flex-wrap gap-2 border-b p-3">
+      <form
+        onSubmit={(event: FormEvent) => {
+          event.preventDefault();
+          once(add);
+        }}
+        className="flex flex-wrap gap-2 border-b p-3"
+      >
         <input
           aria-label="New task"
           placeholder="What is to be done?"
@@ -42,16 +48,16 @@ export function TasksOf({ subject, id }: { subject: Subject; id: string }) {
           maxLength={255}
           className="control w-auto min-w-40 flex-1"
           value={title}
-          onChange={(event) => setTitle(event.target.value)}
+          onChange={({ target }) => setTyped((held) => ({ ...held, title: target.value }))}
         />
         <input
           aria-label="Due"
           type="datetime-local"
           className="control w-auto"
           value={due}
-          onChange={(event) => setDue(event.target.value)}
+          onChange={({ target }) => setTyped((held) => ({ ...held, due: target.value }))}
         />
-        <Button type="submit" icon={<Plus className="size-4" />}>
+        <Button type="submit" disabled={isBusy} icon={<Plus className="size-4" />}>
           Add
         </Button>
       </form>

@@ -2,18 +2,20 @@ import { CheckSquare, Plus } from "lucide-react";
 import { useMemo, useState } from "react";
 import { Button } from "../../components/Button.tsx";
 import { Choose } from "../../components/Choose.tsx";
-import { Card, Page } from "../../components/Page.tsx";
+import { cx } from "../../components/cx.ts";
+import { Page } from "../../components/Page.tsx";
 import { Loading, Notice } from "../../components/States.tsx";
+import { VirtualList } from "../../components/VirtualList.tsx";
 import { type Row, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
-import { counted, number } from "../../format/text.ts";
+import { number } from "../../format/text.ts";
 import { CreateDialog } from "../record/CreateDialog.tsx";
 import { useTitleOf } from "../record/useTitleOf.ts";
-import { groupTasks } from "./groups.ts";
+import { groupTasks, type TaskGroup } from "./groups.ts";
 import { TaskItem } from "./TaskItem.tsx";
 
-/** Tasks of one group that are shown at first; the rest on demand. */
-const SHOWN_MAX = 50;
+/** Height of a task that was not measured yet. */
+const TASK_PX = 60;
 const ENTITIES: Readonly<Record<string, string>> = {
   contact: "contacts",
   lead: "leads",
@@ -32,6 +34,7 @@ export function TasksPage({ whose, onWhose }: { whose: string; onWhose: (user: s
     () => groupTasks(whose === "" ? rows : rows.filter(({ fields }) => fields.assigned_to === whose), nowMs),
     [rows, whose, nowMs],
   );
+  const lines = useMemo(() => linesOf(groups), [groups]);
   const open = groups.reduce((sum, { key, tasks }) => sum + (key === "done" ? 0 : tasks.length), 0);
   return (
     <Page
@@ -57,6 +60,7 @@ export function TasksPage({ whose, onWhose }: { whose: string; onWhose: (user: s
           onChange={onWhose}
         />
       }
+      isFilled
     >
       {state === "loading" ? (
         <Loading what="tasks" />
@@ -69,11 +73,14 @@ export function TasksPage({ whose, onWhose }: { whose: string; onWhose: (user: s
           {whose === "" ? "There are no tasks." : "Nobody has asked anything of this person."}
         </Notice>
       ) : (
-        <div className="flex max-w-3xl flex-col gap-4">
-          {groups.map(({ key, title, tasks }) => (
-            <TaskGroup key={key} title={title} tasks={tasks} />
-          ))}
-        </div>
+        <VirtualList
+          label="Tasks"
+          items={lines}
+          keyOf={({ key }) => key}
+          render={(line) => (line.kind === "title" ? <GroupTitle {...line} /> : <TaskLine {...line} />)}
+          estimatePx={TASK_PX}
+          className="min-h-0 flex-1 overflow-y-auto px-4 pb-8 sm:px-6"
+        />
       )}
       <CreateDialog
         entity="tasks"
@@ -86,24 +93,38 @@ export function TasksPage({ whose, onWhose }: { whose: string; onWhose: (user: s
   );
 }
 
-function TaskGroup({ title, tasks }: { title: string; tasks: readonly Row<"tasks">[] }) {
-  const titleOf = useTitleOf();
-  const [isWhole, setIsWhole] = useState(false);
-  const shown = isWhole ? tasks : tasks.slice(0, SHOWN_MAX);
+type Line =
+  | { readonly kind: "title"; readonly key: string; readonly title: string; readonly count: number }
+  | { readonly kind: "task"; readonly key: string; readonly task: Row<"tasks">; readonly isLast: boolean };
+
+/** Groups one below the other, a line each for their titles and tasks. */
+function linesOf(groups: readonly TaskGroup[]): readonly Line[] {
+  return groups.flatMap(({ key, title, tasks }): Line[] => [
+    { kind: "title", key, title, count: tasks.length },
+    ...tasks.map((task, place): Line => ({ kind: "task", key: task.id, task, isLast: place === tasks.length - 1 })),
+  ]);
+}
+
+function GroupTitle({ title, count }: Line & { readonly kind: "title" }) {
   return (
-    <Card title={title}>
-      <div className="divide-y">
-        {shown.map((task) => {
-          const { subject_type = "", subject_id } = task.fields;
-          const about = subject_id === undefined ? undefined : titleOf(ENTITIES[subject_type] ?? "", subject_id);
-          return <TaskItem key={task.id} task={task} about={about} />;
-        })}
+    <div className="max-w-3xl">
+      <h2 className="flex min-h-11 items-center gap-2 rounded-t-xl border bg-surface px-4 font-semibold">
+        {title}
+        <span className="num font-normal text-ink-3">{number(count)}</span>
+      </h2>
+    </div>
+  );
+}
+
+function TaskLine({ task, isLast }: Line & { readonly kind: "task" }) {
+  const titleOf = useTitleOf();
+  const { subject_type = "", subject_id } = task.fields;
+  const about = subject_id === undefined ? undefined : titleOf(ENTITIES[subject_type] ?? "", subject_id);
+  return (
+    <div className={cx("max-w-3xl", isLast && "pb-4")}>
+      <div className={cx("border-x border-b bg-surface", isLast && "rounded-b-xl")}>
+        <TaskItem task={task} about={about} />
       </div>
-      {shown.length < tasks.length && (
-        <Button tone="quiet" className="m-2" onClick={() => setIsWhole(true)}>
-          Show {counted(tasks.length - shown.length, "more task")}
-        </Button>
-      )}
-    </Card>
+    </div>
   );
 }

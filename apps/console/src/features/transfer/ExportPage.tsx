@@ -6,9 +6,10 @@ import { Card, Page } from "../../components/Page.tsx";
 import { toast } from "../../components/toast.tsx";
 import { type EntityName, useClient } from "../../data/live.ts";
 import { entityOf, labelOf, nounOf } from "../../data/schema.ts";
+import { download } from "../../format/download.ts";
 import { counted, sentence } from "../../format/text.ts";
 import { useTitleOf } from "../record/useTitleOf.ts";
-import { download, writeCsv } from "./files.ts";
+import { writeCsv } from "./files.ts";
 
 const ENTITIES: readonly EntityName[] = ["leads", "contacts", "companies", "opportunities", "tasks"];
 

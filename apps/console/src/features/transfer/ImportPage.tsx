@@ -4,20 +4,34 @@ import { Button } from "../../components/Button.tsx";
 import { Choose } from "../../components/Choose.tsx";
 import { cx } from "../../components/cx.ts";
 import { Card, Page } from "../../components/Page.tsx";
-import { toast } from "../../components/toast.tsx";
+import { attempt, toast } from "../../components/toast.tsx";
+import { useBusy } from "../../components/useBusy.ts";
 import { useClient, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
+import { fieldOf } from "../../data/schema.ts";
+import { download } from "../../format/download.ts";
 import { counted, number } from "../../format/text.ts";
-import { download, readSheet, type Sheet, writeCsv } from "./files.ts";
+import { closeImport, type Import, startImport, stopImport, takeBack, useImport } from "./current.ts";
+import { readSheet, type Sheet, writeCsv } from "./files.ts";
 import { MappingCard } from "./MappingCard.tsx";
 import { guessMapping, type ImportKind, type Target } from "./mapping.ts";
-import { countersOf, type DateOrder, type OnMatch, type Planned, planImport } from "./plan.ts";
-import { type Progress, type Run, runImport, undoImport } from "./run.ts";
+import {
+  countersOf,
+  type DateOrder,
+  guessNumberStyle,
+  type NumberStyle,
+  type OnMatch,
+  type Planned,
+  planImport,
+} from "./plan.ts";
+import { WAITING_MAX } from "./run.ts";
 
-/** A CSV file becomes leads or contacts: mapped, previewed, imported and, if wanted, taken back. Needs no network. */
+/** A CSV file becomes leads or contacts: mapped, previewed, imported and, if wanted, taken back. A short one needs no network. */
 export function ImportPage() {
+  const current = useImport();
   const [sheet, setSheet] = useState<Sheet>();
   const [error, setError] = useState("");
+  const about = current?.sheet ?? sheet;
   const take = async (file: File | undefined): Promise<void> => {
     if (file !== undefined) {
       const read = await readSheet(file);
@@ -26,13 +40,49 @@ export function ImportPage() {
     }
   };
   return (
-    <Page title="Import" aside={sheet !== undefined && `${sheet.name} · ${counted(sheet.rows.length, "row")}`}>
-      {sheet === undefined ? (
-        <DropZone error={error} onFile={(file) => void take(file)} />
+    <Page title="Import" aside={about !== undefined && `${about.name} · ${counted(about.rows.length, "row")}`}>
+      {current !== undefined ? (
+        <UnderWay current={current} onClose={() => setSheet(undefined)} />
+      ) : sheet === undefined ? (
+        <DropZone error={error} onFile={(file) => attempt(take(file))} />
       ) : (
-        <Importing key={sheet.name} sheet={sheet} onClose={() => setSheet(undefined)} />
+        <Planning key={sheet.name} sheet={sheet} onClose={() => setSheet(undefined)} />
       )}
     </Page>
+  );
+}
+
+/** An import that runs or has ended. It goes on when one looks at something else, and is here when one comes back. */
+function UnderWay({ current, onClose }: { current: Import; onClose: () => void }) {
+  const client = useClient();
+  const [, once] = useBusy();
+  const close = (): void => {
+    onClose();
+    closeImport();
+  };
+  const undo = async (): Promise<void> => {
+    onClose();
+    const undone = await takeBack(client);
+    if (undone !== undefined) {
+      const { kept, failed } = undone;
+      const detail = [
+        ...(kept > 0 ? [`${counted(kept, "record")} stayed, because somebody has worked on them since.`] : []),
+        ...(failed > 0 ? [`${counted(failed, "record")} could not be deleted.`] : []),
+      ].join(" ");
+      toast("The import was taken back", detail === "" ? {} : { detail });
+    }
+  };
+  return (
+    <div className="max-w-4xl">
+      <Outcome
+        planned={current.planned}
+        sheet={current.sheet}
+        current={current}
+        onStop={stopImport}
+        onUndo={() => once(undo)}
+        onClose={close}
+      />
+    </div>
   );
 }
 
@@ -98,7 +148,12 @@ const ORDERS = [
   { value: "mdy", label: "11/21/2026" },
 ];
 
-function Importing({ sheet, onClose }: { sheet: Sheet; onClose: () => void }) {
+const STYLES = [
+  { value: "point", label: "1,234.50" },
+  { value: "comma", label: "1.234,50" },
+];
+
+function Planning({ sheet, onClose }: { sheet: Sheet; onClose: () => void }) {
   const client = useClient();
   const { userId } = useMe();
   const contacts = useLive("contacts").rows;
@@ -109,27 +164,26 @@ function Importing({ sheet, onClose }: { sheet: Sheet; onClose: () => void }) {
   const [mapping, setMapping] = useState<readonly Target[]>(() => guessMapping(sheet.headers, "leads"));
   const [onMatch, setOnMatch] = useState<OnMatch>("skip");
   const [dateOrder, setDateOrder] = useState<DateOrder>("ymd");
-  const [progress, setProgress] = useState<Progress>();
-  const [run, setRun] = useState<Run>();
-  const stopping = useRef<AbortController>(undefined);
+  const amounts = useMemo(
+    () =>
+      mapping.flatMap((target, column) =>
+        target !== undefined && fieldOf(target.entity, target.field).kind.type === "decimal" ? [column] : [],
+      ),
+    [mapping],
+  );
+  const guessed = useMemo(
+    () => guessNumberStyle(sheet.rows.flatMap((row) => amounts.map((column) => row[column] ?? ""))),
+    [sheet, amounts],
+  );
+  const [styled, setStyled] = useState<NumberStyle>();
+  const numberStyle = styled ?? guessed;
   const planned = useMemo(
     () =>
-      planImport(sheet.rows, known, { kind, mapping, onMatch, dateOrder, ownerId: userId, currency }, () =>
+      planImport(sheet.rows, known, { kind, mapping, onMatch, dateOrder, numberStyle, ownerId: userId, currency }, () =>
         client.mintId(),
       ),
-    [sheet, known, kind, mapping, onMatch, dateOrder, userId, currency, client],
+    [sheet, known, kind, mapping, onMatch, dateOrder, numberStyle, userId, currency, client],
   );
-  const start = async (): Promise<void> => {
-    stopping.current = new AbortController();
-    setRun(await runImport(client, planned, { signal: stopping.current.signal, onProgress: setProgress }));
-  };
-  const undo = async (made: Run["made"]): Promise<void> => {
-    setRun(undefined);
-    const kept = await undoImport(client, made);
-    setProgress(undefined);
-    toast(kept === 0 ? "The import was taken back" : `${counted(kept, "record")} could not be deleted`);
-  };
-  const isBusy = progress !== undefined;
   return (
     <div className="flex max-w-4xl flex-col gap-4">
       <Card title="What it becomes">
@@ -154,6 +208,16 @@ function Importing({ sheet, onClose }: { sheet: Sheet; onClose: () => void }) {
               onChange={(value) => setOnMatch(value as OnMatch)}
             />
           </Labelled>
+          {amounts.length > 0 && (
+            <Labelled label="Amounts are written">
+              <Choose
+                label="Amounts are written"
+                value={numberStyle}
+                options={STYLES}
+                onChange={(value) => setStyled(value as NumberStyle)}
+              />
+            </Labelled>
+          )}
           {mapping.some((target) => target?.field.endsWith("_date") === true || target?.field === "date_of_birth") && (
             <Labelled label="Days are written">
               <Choose
@@ -166,15 +230,11 @@ function Importing({ sheet, onClose }: { sheet: Sheet; onClose: () => void }) {
           )}
         </div>
       </Card>
-      <MappingCard sheet={sheet} kind={kind} mapping={mapping} onMapping={setMapping} isFixed={isBusy} />
+      <MappingCard sheet={sheet} kind={kind} mapping={mapping} onMapping={setMapping} />
       <Outcome
         planned={planned}
         sheet={sheet}
-        progress={progress}
-        run={run}
-        onStart={() => void start()}
-        onStop={() => stopping.current?.abort()}
-        onUndo={(made) => void undo(made)}
+        onStart={() => attempt(startImport(client, sheet, planned))}
         onClose={onClose}
       />
     </div>
@@ -195,16 +255,19 @@ function Labelled({ label, children }: { label: string; children: React.ReactNod
 interface OutcomeProps {
   readonly planned: readonly Planned[];
   readonly sheet: Sheet;
-  readonly progress: Progress | undefined;
-  readonly run: Run | undefined;
-  readonly onStart: () => void;
-  readonly onStop: () => void;
-  readonly onUndo: (made: Run["made"]) => void;
+  /** Absent: it was not begun. */
+  readonly current?: Import;
+  readonly onStart?: () => void;
+  readonly onStop?: () => void;
+  readonly onUndo?: () => void;
   readonly onClose: () => void;
 }
 
+const TITLES = { planned: "Preview", running: "Importing", ended: "Done", undoing: "Taking it back" } as const;
+
 /** What would happen, what is happening, what happened. The numbers add up to the rows that were read. */
-function Outcome({ planned, sheet, progress, run, onStart, onStop, onUndo, onClose }: OutcomeProps) {
+function Outcome({ planned, sheet, current, onStart, onStop, onUndo, onClose }: OutcomeProps) {
+  const { phase, progress, run } = current ?? {};
   const counters = countersOf(planned);
   const refused = progress?.failed ?? [];
   const left = planned.flatMap(({ line, cells, plan }) =>
@@ -218,12 +281,12 @@ function Outcome({ planned, sheet, progress, run, onStart, onStop, onUndo, onClo
   const created = progress === undefined ? counters.created : progress.created;
   const figures = [
     ["Read", counters.read],
-    [run === undefined && progress === undefined ? "Would be created" : "Created", created],
+    [progress === undefined ? "Would be created" : "Created", created],
     ["Left out", counters.skipped],
     ["Failed", counters.failed + refused.length],
   ] as const;
   return (
-    <Card title={run !== undefined ? "Done" : progress !== undefined ? "Importing" : "Preview"}>
+    <Card title={TITLES[phase ?? "planned"]}>
       <dl className="grid grid-cols-2 gap-3 p-4 sm:grid-cols-4">
         {figures.map(([label, value]) => (
           <div key={label}>
@@ -232,13 +295,26 @@ function Outcome({ planned, sheet, progress, run, onStart, onStop, onUndo, onClo
           </div>
         ))}
       </dl>
-      {progress !== undefined && run === undefined && (
-        <progress
-          aria-label="Progress"
-          className="mx-4 mb-4 h-2 w-[calc(100%-2rem)] accent-accent"
-          value={progress.done}
-          max={Math.max(progress.total, 1)}
-        />
+      {progress !== undefined && phase === "running" && (
+        <>
+          <progress
+            aria-label="Progress"
+            className="mx-4 mb-4 h-2 w-[calc(100%-2rem)] accent-accent"
+            value={progress.done}
+            max={Math.max(progress.total, 1)}
+          />
+          <p role="status" className="px-4 pb-4 text-ink-2">
+            {progress.isWaiting
+              ? `${number(WAITING_MAX)} changes wait to be sent, and more do not fit. It goes on by itself when the server is reached.`
+              : "It goes on when you look at something else; this tab must stay open."}
+          </p>
+        </>
+      )}
+      {phase === "ended" && (
+        <p className="px-4 pb-4 text-ink-2">
+          What the server cannot accept comes to Rejected changes. It can be taken back until this page is closed or
+          loaded anew.
+        </p>
       )}
       {problems.length > 0 && (
         <ul className="mx-4 mb-4 divide-y rounded-lg border">
@@ -262,14 +338,18 @@ function Outcome({ planned, sheet, progress, run, onStart, onStop, onUndo, onClo
               Import {counted(counters.created, "row")}
             </Button>
           </>
-        ) : run === undefined ? (
+        ) : phase === "running" ? (
           <Button onClick={onStop}>Stop here</Button>
         ) : (
           <>
-            <Button icon={<Undo2 className="size-4" />} onClick={() => onUndo(run.made)}>
+            <Button
+              disabled={phase === "undoing" || run === undefined}
+              icon={<Undo2 className="size-4" />}
+              onClick={onUndo}
+            >
               Take it back
             </Button>
-            <Button tone="primary" onClick={onClose}>
+            <Button tone="primary" disabled={phase === "undoing"} onClick={onClose}>
               Done
             </Button>
           </>

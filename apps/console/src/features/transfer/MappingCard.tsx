@@ -9,7 +9,6 @@ interface MappingProps {
   readonly kind: ImportKind;
   readonly mapping: readonly Target[];
   readonly onMapping: (mapping: readonly Target[]) => void;
-  readonly isFixed: boolean;
 }
 
 const SAMPLES = 3;
@@ -24,7 +23,7 @@ function optionsOf(kind: ImportKind): readonly Option[] {
 }
 
 /** Each column of the file, what is in it, and the field it becomes. */
-export function MappingCard({ sheet, kind, mapping, onMapping, isFixed }: MappingProps) {
+export function MappingCard({ sheet, kind, mapping, onMapping }: MappingProps) {
   const options = optionsOf(kind);
   const change = (column: number, value: string): void => {
     const [entity, field] = value.split(".");
@@ -33,7 +32,7 @@ export function MappingCard({ sheet, kind, mapping, onMapping, isFixed }: Mappin
   };
   return (
     <Card title="Columns">
-      <fieldset disabled={isFixed} className="divide-y">
+      <fieldset className="divide-y">
         {sheet.headers.map((header, column) => {
           const target = mapping[column];
           const samples = sheet.rows

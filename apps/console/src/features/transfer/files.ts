@@ -32,12 +32,3 @@ export async function readSheet(file: File): Promise<Sheet | string> {
 export function writeCsv(headers: readonly string[], rows: readonly (readonly string[])[]): string {
   return Papa.unparse({ fields: [...headers], data: rows.map((row) => [...row]) }, { escapeFormulae: true });
 }
-
-export function download(name: string, type: string, content: string): void {
-  const url = URL.createObjectURL(new Blob([content], { type }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  URL.revokeObjectURL(url);
-}

@@ -13,11 +13,15 @@ export type OnMatch = "skip" | "attach" | "create";
 /** How a file writes days, when it does not write 2026-11-21. */
 export type DateOrder = "ymd" | "dmy" | "mdy";
 
+/** How a file writes amounts: 1,234.50 or 1.234,50. */
+export type NumberStyle = "point" | "comma";
+
 export interface ImportChoices {
   readonly kind: ImportKind;
   readonly mapping: readonly Target[];
   readonly onMatch: OnMatch;
   readonly dateOrder: DateOrder;
+  readonly numberStyle: NumberStyle;
   readonly ownerId: string;
   /** For amounts without a currency. */
   readonly currency: string;
@@ -78,9 +82,10 @@ function planRow(cells: readonly string[], line: number, { index, inFile, choice
   for (const [column, target] of choices.mapping.entries()) {
     const text = (cells[column] ?? "").trim();
     if (target !== undefined && text !== "") {
-      const value = cellValue(target.entity, target.field, text, choices.dateOrder);
+      const value = cellValue(target.entity, target.field, text, choices);
       if (value === undefined) {
-        return { does: "fail", reason: `${text} is not a day as the file was said to write it.` };
+        const kind = fieldOf(target.entity, target.field).kind.type === "date" ? "a day" : "an amount";
+        return { does: "fail", reason: `${text} is not ${kind} as the file was said to write it.` };
       }
       values[target.entity][target.field] = value;
     }
@@ -93,7 +98,9 @@ function planRow(cells: readonly string[], line: number, { index, inFile, choice
     typeof value === "string" ? value : undefined,
   );
   const errors = Object.values(createErrors("contacts", person));
-  const match = index.find(email, phone);
+  // Without an e-mail or a phone the name is all there is to know somebody by: a file that is imported twice makes nobody twice.
+  const match =
+    index.find(email, phone) ?? (email === undefined && phone === undefined ? index.named(person) : undefined);
   if (errors[0] === undefined && match !== undefined && choices.onMatch === "skip") {
     return { does: "skip", reason: `${contactName(match.contact)} has the same ${match.by} already.` };
   }
@@ -140,30 +147,66 @@ function editsOf({ contactId, isNew, person, lead }: Wanted, mintId: () => strin
   return lead === undefined ? edits : [...edits, { edit: "create", entity: "leads", id: mintId(), fields: lead }];
 }
 
-/** The value of a cell; `undefined`: a day that is not written as it was said. */
-function cellValue(entity: "contacts" | "leads", field: string, text: string, order: DateOrder): Json | undefined {
+/** The value of a cell; `undefined`: a day or an amount that is not written as it was said. */
+function cellValue(
+  entity: "contacts" | "leads",
+  field: string,
+  text: string,
+  { dateOrder, numberStyle }: ImportChoices,
+): Json | undefined {
   const { kind } = fieldOf(entity, field);
   switch (kind.type) {
     case "date":
-      return dayOf(text, order);
+      return dayOf(text, dateOrder);
     case "choice": {
       const wanted = text.toLowerCase().replace(/[\s-]+/g, "_");
       return kind.choices.find((choice) => choice.toLowerCase() === wanted) ?? text;
     }
     case "decimal":
-      return plainNumber(text);
+      return plainNumber(text, numberStyle);
     default:
       return typedValue(entity, field, text);
   }
 }
 
-/** "€ 1.234,50" and "1,234.50" → "1234.50". The last separator is the decimal one when one or two digits follow. */
-export function plainNumber(text: string): string {
-  const digits = text.replace(/[^\d.,-]/g, "");
-  const decimal = /[.,](\d{1,2})$/.exec(digits);
-  const whole = (decimal === null ? digits : digits.slice(0, decimal.index)).replace(/[.,]/g, "");
-  return decimal === null ? whole : `${whole}.${decimal[1]}`;
+const NUMBERS: Readonly<Record<NumberStyle, RegExp>> = {
+  point: /^-?(\d+|\d{1,3}([,\u0020'’]\d{3})+)(\.\d+)?$/,
+  comma: /^-?(\d+|\d{1,3}([.\u0020'’]\d{3})+)(,\d+)?$/,
+};
+/** A currency before or after an amount: its sign, or three capitals. */
+const CURRENCY = /^(?:\p{Sc}|[A-Z]{3}\b)\s*|\s*(?:\p{Sc}|\b[A-Z]{3})$/gu;
+
+/** "€ 1.234,50" → "1234.50". An amount that is written otherwise than the person said is none: nothing is guessed. */
+export function plainNumber(text: string, style: NumberStyle): string | undefined {
+  const bare = text
+    .replace(/[\u00A0\u202F]/g, " ")
+    .trim()
+    .replace(CURRENCY, "")
+    .trim();
+  if (!NUMBERS[style].test(bare)) {
+    return undefined;
+  }
+  const decimal = style === "point" ? "." : ",";
+  const [whole = "", cents] = bare.split(decimal);
+  return `${whole.replace(/[^\d-]/g, "")}${cents === undefined ? "" : `.${cents}`}`;
 }
+
+/** How the cells of a file write amounts, by those that can be read in one way only; without any: with a point. */
+export function guessNumberStyle(cells: Iterable<string>): NumberStyle {
+  let balance = 0;
+  for (const cell of cells) {
+    const read = (["point", "comma"] as const).map((style) => plainNumber(cell, style));
+    // Three digits after the only separator are thousands wherever money is written; a cell that shows its cents says more.
+    const [point, comma] = read.map((value) =>
+      value === undefined || /\.\d{3,}$/.test(value) ? 0 : value.includes(".") ? SURE : 1,
+    ) as [number, number];
+    balance += point > 0 && comma > 0 ? 0 : comma - point;
+  }
+  return balance > 0 ? "comma" : "point";
+}
+
+/** What a cell with cents weighs, against one with thousands alone. */
+const SURE = 1_000;
 
 /** A day as `2026-11-21`. A day that could be read in two ways is read as the person said, never guessed. */
 export function dayOf(text: string, order: DateOrder): string | undefined {
