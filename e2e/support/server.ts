@@ -1,7 +1,7 @@
 /** The real server with demo data on a free port and a fresh folder, for as long as a file of tests runs. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -27,19 +27,19 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-/** `env`: settings beside the test's own. */
-export async function startServer(env: Readonly<Record<string, string>> = {}): Promise<Server> {
+/** `config`: settings as a file in TOML has them. */
+export async function startServer(config = ""): Promise<Server> {
   if (!existsSync(PROGRAM)) {
     throw new Error(`there is no server at ${PROGRAM}: run \`cargo build\`, or name one in SYNCLINE_BIN`);
   }
-  return start(mkdtempSync(join(tmpdir(), "syncline-e2e-")), "127.0.0.1:0", env);
+  const data = mkdtempSync(join(tmpdir(), "syncline-e2e-"));
+  writeFileSync(join(data, "syncline.toml"), config);
+  return start(data, "127.0.0.1:0");
 }
 
-async function start(data: string, listen: string, env: Readonly<Record<string, string>>): Promise<Server> {
-  const child = spawn(PROGRAM, ["serve", "--demo", "--data", data, "--listen", listen], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, ...env },
-  });
+async function start(data: string, listen: string): Promise<Server> {
+  const settings = ["--config", join(data, "syncline.toml"), "--data", data, "--listen", listen];
+  const child = spawn(PROGRAM, ["serve", "--demo", ...settings], { stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
   child.stderr.on("data", (chunk: Buffer) => {
     log = (log + chunk.toString()).slice(-4_000);
@@ -58,7 +58,7 @@ async function start(data: string, listen: string, env: Readonly<Record<string, 
   return {
     url,
     kill: () => end("SIGKILL"),
-    restart: () => start(data, new URL(url).host, env),
+    restart: () => start(data, new URL(url).host),
     stop: async () => {
       await end("SIGTERM");
       rmSync(data, { recursive: true, force: true });
