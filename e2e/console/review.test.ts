@@ -82,7 +82,7 @@ it("[CONF-4] a value of one's own is previewed in the whole record, a wrong one 
   await own.fill("4650");
   const whole = page.locator("section").filter({ hasText: "The lead afterwards" });
   await whole.getByText(/4,650/).waitFor();
-  await whole.getByText("Qualification").waitFor();
+  await whole.getByText("Qualification").first().waitFor();
   await page.getByRole("button", { name: "Use this combination" }).click();
   await page.getByText("Conflict decided").waitFor();
   await untilSync(page, "saved");

@@ -7,7 +7,6 @@ import { Dot } from "../../components/Badge.tsx";
 import { cx } from "../../components/cx.ts";
 import { Page } from "../../components/Page.tsx";
 import { SearchField } from "../../components/SearchField.tsx";
-import { Loading } from "../../components/States.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
 import { VirtualList } from "../../components/VirtualList.tsx";
 import { type Row, useClient, useLive } from "../../data/live.ts";
@@ -17,6 +16,7 @@ import { PendingMark, Priority } from "../leads/columns.tsx";
 import { type LeadRow, selectLeads } from "../leads/rows.ts";
 import { NO_LEAD_FILTER } from "../leads/search.ts";
 import { useLeadRows } from "../leads/useLeadRows.ts";
+import { FirstCopy, useIsFirst } from "../sync/FirstCopy.tsx";
 import { columnSum } from "./sum.ts";
 
 /** Height of a card that was not measured yet. */
@@ -28,6 +28,7 @@ export function BoardPage({ q, onQuery }: { q: string; onQuery: (q: string) => v
   const client = useClient();
   const { state, rows } = useLeadRows();
   const statuses = useLive("status_options", { where: { category: "lead" }, sort: "position" }).rows;
+  const isFirst = useIsFirst();
   const [said, setSaid] = useState("");
   const [moved, setMoved] = useState("");
   const columns = useMemo(() => {
@@ -70,8 +71,8 @@ export function BoardPage({ q, onQuery }: { q: string; onQuery: (q: string) => v
       <p role="status" className="sr-only">
         {said}
       </p>
-      {state === "loading" ? (
-        <Loading what="the board" />
+      {state === "loading" || (rows.length === 0 && isFirst) ? (
+        <FirstCopy what="the board" />
       ) : (
         <div className="flex min-h-0 flex-1 snap-x scroll-px-4 gap-3 sm:scroll-px-6 overflow-x-auto px-4 pb-4 sm:px-6">
           {order.map((id, place) => (

@@ -2,13 +2,14 @@ import { CheckCheck, GitCompareArrows } from "lucide-react";
 import { useState } from "react";
 import { Button } from "../../components/Button.tsx";
 import { Page } from "../../components/Page.tsx";
-import { Loading, Notice } from "../../components/States.tsx";
+import { Notice } from "../../components/States.tsx";
 import { Switch } from "../../components/Switch.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
 import { useBusy } from "../../components/useBusy.ts";
 import { useClient, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
 import { counted, number } from "../../format/text.ts";
+import { FirstCopy, useIsFirst } from "../sync/FirstCopy.tsx";
 import { ConflictItem } from "./ConflictItem.tsx";
 import { inOrder, isIn, VIEWS, type View } from "./work.ts";
 
@@ -34,6 +35,7 @@ export function ConflictsPage({ view, onView }: { view: View; onView: (view: Vie
   // Who asked whom to decide is no record that people disagree about.
   const rows = all.filter(({ fields }) => fields.entity !== "conflicts");
   const { userId } = useMe();
+  const isFirst = useIsFirst();
   const [nowMs] = useState(() => Date.now());
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const those = (of: View) => rows.filter((conflict) => isIn(of, conflict, userId, nowMs));
@@ -62,8 +64,8 @@ export function ConflictsPage({ view, onView }: { view: View; onView: (view: Vie
         </div>
       }
     >
-      {state === "loading" ? (
-        <Loading what="conflicts" />
+      {state === "loading" || (rows.length === 0 && isFirst) ? (
+        <FirstCopy what="conflicts" />
       ) : shown.length > 0 ? (
         <ul aria-label="Conflicts" className="divide-y overflow-hidden rounded-xl border bg-surface shadow-card">
           {shown.map((conflict) => (

@@ -5,11 +5,12 @@ import { Button } from "../../components/Button.tsx";
 import { Choose } from "../../components/Choose.tsx";
 import { Page } from "../../components/Page.tsx";
 import { SearchField } from "../../components/SearchField.tsx";
-import { Loading, Notice } from "../../components/States.tsx";
+import { Notice } from "../../components/States.tsx";
 import { VirtualTable } from "../../components/VirtualTable.tsx";
 import { useLive } from "../../data/live.ts";
 import { useSyncView } from "../../data/sync.ts";
 import { number, sentence } from "../../format/text.ts";
+import { FirstCopy, useIsFirst } from "../sync/FirstCopy.tsx";
 import { LEAD_COLUMNS, LeadCard } from "./columns.tsx";
 import { NewLead } from "./NewLead.tsx";
 import { type LeadSort, matchLeads, orderLeads } from "./rows.ts";
@@ -143,8 +144,9 @@ function NoLeads({
   onCreate: () => void;
 }) {
   const sync = useSyncView();
-  if (isLoading || (!hasAny && sync.kind === "loading")) {
-    return <Loading what="leads" />;
+  const isFirst = useIsFirst();
+  if (isLoading || (!hasAny && isFirst)) {
+    return <FirstCopy what="leads" />;
   }
   if (hasAny) {
     return (

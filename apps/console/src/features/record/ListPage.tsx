@@ -6,11 +6,12 @@ import { Button } from "../../components/Button.tsx";
 import { Choose, type Option } from "../../components/Choose.tsx";
 import { Page } from "../../components/Page.tsx";
 import { SearchField } from "../../components/SearchField.tsx";
-import { Loading, Notice } from "../../components/States.tsx";
+import { Notice } from "../../components/States.tsx";
 import { type Column, VirtualTable } from "../../components/VirtualTable.tsx";
 import { useSyncView } from "../../data/sync.ts";
 import { number } from "../../format/text.ts";
 import { sorted } from "../leads/rows.ts";
+import { FirstCopy, useIsFirst } from "../sync/FirstCopy.tsx";
 import type { ListSearch } from "./listSearch.ts";
 
 export interface ListRow {
@@ -45,6 +46,7 @@ export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
   const { title, noun, icon, state, rows, columns, keys, renderCard, search, onSearch, filter, onOpen, form } = props;
   const [isCreating, setIsCreating] = useState(false);
   const sync = useSyncView();
+  const isFirst = useIsFirst();
   const wanted = useDeferredValue(search);
   const { matches } = filter;
   const ordered = useMemo(
@@ -100,8 +102,8 @@ export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
           onOpen={onOpen}
           renderCard={renderCard}
         />
-      ) : state === "loading" || (rows.length === 0 && sync.kind === "loading") ? (
-        <Loading what={noun[1]} />
+      ) : state === "loading" || (rows.length === 0 && isFirst) ? (
+        <FirstCopy what={noun[1]} />
       ) : rows.length > 0 ? (
         <Notice
           icon={icon}

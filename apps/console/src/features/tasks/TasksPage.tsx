@@ -4,13 +4,14 @@ import { Button } from "../../components/Button.tsx";
 import { Choose } from "../../components/Choose.tsx";
 import { cx } from "../../components/cx.ts";
 import { Page } from "../../components/Page.tsx";
-import { Loading, Notice } from "../../components/States.tsx";
+import { Notice } from "../../components/States.tsx";
 import { VirtualList } from "../../components/VirtualList.tsx";
 import { type Row, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
 import { number } from "../../format/text.ts";
 import { CreateDialog } from "../record/CreateDialog.tsx";
 import { useTitleOf } from "../record/useTitleOf.ts";
+import { FirstCopy, useIsFirst } from "../sync/FirstCopy.tsx";
 import { groupTasks, type TaskGroup } from "./groups.ts";
 import { TaskItem } from "./TaskItem.tsx";
 
@@ -28,6 +29,7 @@ export function TasksPage({ whose, onWhose }: { whose: string; onWhose: (user: s
   const { userId } = useMe();
   const { state, rows } = useLive("tasks");
   const users = useLive("users", { sort: "name" }).rows;
+  const isFirst = useIsFirst();
   const [isCreating, setIsCreating] = useState(false);
   const [nowMs] = useState(() => Date.now());
   const groups = useMemo(
@@ -62,8 +64,8 @@ export function TasksPage({ whose, onWhose }: { whose: string; onWhose: (user: s
       }
       isFilled
     >
-      {state === "loading" ? (
-        <Loading what="tasks" />
+      {state === "loading" || (rows.length === 0 && isFirst) ? (
+        <FirstCopy what="tasks" />
       ) : groups.length === 0 ? (
         <Notice
           icon={<CheckSquare className="size-5" />}
