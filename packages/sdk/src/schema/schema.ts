@@ -108,7 +108,7 @@ const SET_ITEMS_DEFAULT = 100;
 const SET_LENGTH_DEFAULT = 100;
 
 /**
- * Reads a declaration. Throws when it names a type or strategy this version does not know: the server refuses mistakes
+ * Reads a declaration. Throws when it names a type this version does not know: the server refuses mistakes
  * in a declaration with their line, so what arrives here is either right or of a later version. A format that is not among
  * `formats` is left to the server.
  */
@@ -208,29 +208,10 @@ function readItem(field: string, items: string | undefined): SetItem {
   return laterVersion(`the items ${items} of ${field}`);
 }
 
-function readStrategy(declared: StrategyDeclaration, type: FieldKind["type"]): Strategy {
-  switch (declared.strategy) {
-    case undefined:
-      return { name: type === "set" ? "add-wins-set" : type === "counter" ? "counter" : "merge-fields" };
-    case "last-write-wins":
-    case "merge-fields":
-    case "add-wins-set":
-    case "counter":
-    case "max":
-    case "merge-keys":
-    case "most-restrictive-wins":
-    case "higher-role-wins":
-    case "manual-review":
-    case "version-control":
-      return { name: declared.strategy };
-    case "monotone":
-    case "priority-wins":
-      return { name: declared.strategy, order: declared.order ?? [] };
-    case "state-machine":
-      return { name: "state-machine", transitions: declared.transitions ?? {} };
-    default:
-      return laterVersion(`the strategy ${declared.strategy}`);
-  }
+/** The name is taken as it is: one of a later version is met where a decision is foreseen, and decided by the server. */
+function readStrategy({ strategy, order, transitions }: StrategyDeclaration, type: FieldKind["type"]): Strategy {
+  const name = strategy ?? (type === "set" ? "add-wins-set" : type === "counter" ? "counter" : "merge-fields");
+  return { name, order: order ?? [], transitions: transitions ?? {} } as unknown as Strategy;
 }
 
 function laterVersion(what: string): never {

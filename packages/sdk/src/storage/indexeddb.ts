@@ -7,7 +7,6 @@
  * its successor did.
  */
 
-import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB, unwrap } from "idb";
 import { holds, type Json } from "../json.ts";
 import { type RecordKey, targetOf } from "../protocol/frames.ts";
 import {
@@ -23,6 +22,7 @@ import {
 } from "../replica/store.ts";
 import type { Schema } from "../schema/schema.ts";
 import { checkNumbers, requireIndex } from "./keys.ts";
+import { answerOf, endOf } from "./requests.ts";
 
 export interface IndexedDbOptions {
   /** Name of the database. One database is one device of one person. */
@@ -37,25 +37,15 @@ const REOPEN_ATTEMPTS = 1;
 type StoredBase = BaseRecord & { readonly keys?: readonly string[] };
 type StoredPending = Pending & { readonly touches: readonly string[] };
 
-interface Tables extends DBSchema {
-  /** `replica` and `fence`. */
-  meta: { key: string; value: ReplicaMeta | number };
-  scopes: { key: string; value: ScopeState };
-  base: { key: [string, string]; value: StoredBase };
-  /** rv of each base record by scope, id and entity: what comparing a scope reads. */
-  rows: { key: [string, string, string]; value: number };
-  outbox: { key: number; value: StoredPending; indexes: { touches: string } };
-  rejected: { key: [number, string]; value: Rejected; indexes: { mutation: string } };
-  acknowledged: { key: number; value: Pending };
-  local: { key: string; value: Json };
-}
+/**
+ * `meta` has `replica` and `fence`; `rows` the rv of each base record by scope, id and entity, which is what comparing a
+ * scope reads; the others are what their names say.
+ */
+const NAMES = ["meta", "scopes", "base", "rows", "outbox", "rejected", "acknowledged", "local"] as const;
 
-type Name = "meta" | "scopes" | "base" | "rows" | "outbox" | "rejected" | "acknowledged" | "local";
+type Name = (typeof NAMES)[number];
 /** A store of the transaction under way. */
 type Table = (name: Name) => IDBObjectStore;
-type Writing = IDBPTransaction<Tables, Name[], "readwrite">;
-
-const NAMES: Name[] = ["meta", "scopes", "base", "rows", "outbox", "rejected", "acknowledged", "local"];
 
 /** Opens the database, making it when it is new, and takes it over, for `ClientOptions.store`. */
 export function indexedDb(options: IndexedDbOptions): (schema: Schema) => Promise<ReplicaStore> {
@@ -65,7 +55,7 @@ export function indexedDb(options: IndexedDbOptions): (schema: Schema) => Promis
 export class IndexedDbStore implements ReplicaStore {
   readonly #name: string;
   readonly #schema: Schema;
-  #db: IDBPDatabase<Tables> | undefined;
+  #db: IDBDatabase | undefined;
   #fence = 0;
 
   private constructor(name: string, schema: Schema) {
@@ -77,21 +67,22 @@ export class IndexedDbStore implements ReplicaStore {
     const store = new IndexedDbStore(name, schema);
     await store.#run(async (db) => {
       const transaction = db.transaction("meta", "readwrite");
-      const held = await transaction.store.get("fence");
-      store.#fence = (typeof held === "number" ? held : 0) + 1;
-      await transaction.store.put(store.#fence, "fence");
-      await transaction.done;
+      const end = endOf(transaction);
+      const meta = transaction.objectStore("meta");
+      store.#fence = ((await answerOf<number | undefined>(meta.get("fence"))) ?? 0) + 1;
+      meta.put(store.#fence, "fence");
+      await end;
     });
     return store;
   }
 
   meta(): Promise<ReplicaMeta | undefined> {
-    return this.#run(async (db) => (await db.get("meta", "replica")) as ReplicaMeta | undefined);
+    return this.#read("meta", (meta) => meta.get("replica"));
   }
 
   base(keys: readonly RecordKey[]): Promise<(BaseRecord | undefined)[]> {
     return this.#run(async (db) => {
-      const held = await readBase(db.transaction("base").store, keys);
+      const held = await readBase(db.transaction("base").objectStore("base"), keys);
       return held.map((record) => record && withoutKeys(record));
     });
   }
@@ -104,48 +95,44 @@ export class IndexedDbStore implements ReplicaStore {
     return found.slice(0, limit).map(({ id }) => id);
   }
 
-  baseScan(entity: string, after: string | undefined, limit: number): Promise<BaseRecord[]> {
-    return this.#run(async (db) => {
-      const lower = after === undefined ? [entity] : [entity, after];
-      const range = IDBKeyRange.bound(lower, [entity, []], true, true);
-      return (await db.getAll("base", range, countOf(limit))).map(withoutKeys);
-    });
+  async baseScan(entity: string, after: string | undefined, limit: number): Promise<BaseRecord[]> {
+    const lower = after === undefined ? [entity] : [entity, after];
+    const range = IDBKeyRange.bound(lower, [entity, []], true, true);
+    return (await this.#read<StoredBase[]>("base", (base) => base.getAll(range, countOf(limit)))).map(withoutKeys);
   }
 
   baseCount(entity: string): Promise<number> {
-    return this.#run((db) => db.count("base", prefix(entity)));
+    return this.#read("base", (base) => base.count(prefix(entity)));
   }
 
   baseRows(scope: string): Promise<BaseRow[]> {
     return this.#run(async (db) => {
-      const { store } = db.transaction("rows");
-      const [keys, rvs] = await Promise.all([store.getAllKeys(prefix(scope)), store.getAll(prefix(scope))]);
+      const [keys, rvs] = await entriesOf<[string, string, string], number>(db, "rows", prefix(scope));
       return keys.map(([, id, entity], index): BaseRow => [id, entity, rvs[index] ?? 0]);
     });
   }
 
   scopes(): Promise<Map<string, ScopeState>> {
     return this.#run(async (db) => {
-      const { store } = db.transaction("scopes");
-      const [keys, states] = await Promise.all([store.getAllKeys(), store.getAll()]);
+      const [keys, states] = await entriesOf<string, ScopeState>(db, "scopes");
       return new Map(keys.flatMap((key, index) => (states[index] === undefined ? [] : [[key, states[index]]])));
     });
   }
 
-  outbox(first: number, limit: number): Promise<Pending[]> {
-    return this.#run(async (db) =>
-      (await db.getAll("outbox", IDBKeyRange.lowerBound(first), countOf(limit))).map(withoutTouches),
+  async outbox(first: number, limit: number): Promise<Pending[]> {
+    const range = IDBKeyRange.lowerBound(first);
+    return (await this.#read<StoredPending[]>("outbox", (outbox) => outbox.getAll(range, countOf(limit)))).map(
+      withoutTouches,
     );
   }
 
   outboxCount(): Promise<number> {
-    return this.#run((db) => db.count("outbox"));
+    return this.#read("outbox", (outbox) => outbox.count());
   }
 
-  pendingFor(entity: string, id: string): Promise<Pending[]> {
-    return this.#run(async (db) =>
-      (await db.getAllFromIndex("outbox", "touches", `${entity} ${id}`)).map(withoutTouches),
-    );
+  async pendingFor(entity: string, id: string): Promise<Pending[]> {
+    const found = this.#read<StoredPending[]>("outbox", (outbox) => outbox.index("touches").getAll(`${entity} ${id}`));
+    return (await found).map(withoutTouches);
   }
 
   pendingIds(entity: string): Promise<string[]> {
@@ -153,24 +140,29 @@ export class IndexedDbStore implements ReplicaStore {
       const ids: string[] = [];
       // The character after the space ends the range.
       const range = IDBKeyRange.bound(`${entity} `, `${entity}!`, false, true);
-      const index = db.transaction("outbox").store.index("touches");
-      for (let cursor = await index.openKeyCursor(range, "nextunique"); cursor; cursor = await cursor.continue()) {
-        ids.push(cursor.key.slice(entity.length + 1));
+      const request = db
+        .transaction("outbox")
+        .objectStore("outbox")
+        .index("touches")
+        .openKeyCursor(range, "nextunique");
+      for (let cursor = await answerOf(request); cursor; cursor = await answerOf(request)) {
+        ids.push(String(cursor.key).slice(entity.length + 1));
+        cursor.continue();
       }
       return ids;
     });
   }
 
   rejected(): Promise<Rejected[]> {
-    return this.#run((db) => db.getAll("rejected"));
+    return this.#read("rejected", (rejected) => rejected.getAll());
   }
 
   acknowledged(first: number): Promise<Pending[]> {
-    return this.#run((db) => db.getAll("acknowledged", IDBKeyRange.lowerBound(first)));
+    return this.#read("acknowledged", (acknowledged) => acknowledged.getAll(IDBKeyRange.lowerBound(first)));
   }
 
   local(key: string): Promise<Json | undefined> {
-    return this.#run((db) => db.get("local", key));
+    return this.#read("local", (local) => local.get(key));
   }
 
   async write(writes: ReplicaWrites): Promise<void> {
@@ -180,14 +172,16 @@ export class IndexedDbStore implements ReplicaStore {
       // moves the cursor or holds an edit is on disk when it is written.
       const isLoaded = writes.basePut && !(writes.meta ?? writes.outboxPut ?? writes.localPut);
       const transaction = db.transaction(NAMES, "readwrite", { durability: isLoaded ? "relaxed" : "strict" });
+      const end = endOf(transaction);
+      const table: Table = (name) => transaction.objectStore(name);
       try {
-        await this.#checkFence(transaction);
-        await this.#apply(transaction, writes);
+        await this.#checkFence(table);
+        await apply(table, writes);
       } catch (error) {
         abort(transaction);
         throw error;
       }
-      await transaction.done;
+      await end;
     });
   }
 
@@ -196,8 +190,8 @@ export class IndexedDbStore implements ReplicaStore {
     this.#db = undefined;
   }
 
-  async #checkFence(transaction: Writing): Promise<void> {
-    const held = await transaction.objectStore("meta").get("fence");
+  async #checkFence(table: Table): Promise<void> {
+    const held = await answerOf<number | undefined>(table("meta").get("fence"));
     if (held === undefined) {
       throw new StoreError("storage_evicted", "the browser deleted the local store: sign in again to load everything");
     }
@@ -206,55 +200,12 @@ export class IndexedDbStore implements ReplicaStore {
     }
   }
 
-  async #apply(transaction: Writing, writes: ReplicaWrites): Promise<void> {
-    // Without a promise for each request: there are thousands, and one that fails ends the transaction.
-    const raw = unwrap(transaction) as IDBTransaction;
-    const table = (name: Name): IDBObjectStore => raw.objectStore(name);
-    if (writes.wipe === true) {
-      for (const name of NAMES.filter((each) => each !== "meta")) {
-        table(name).clear();
-      }
-    }
-    for (const scope of writes.dropScopes ?? []) {
-      await dropScope(transaction, table, scope);
-    }
-    if (writes.meta !== undefined) {
-      table("meta").put(writes.meta, "replica");
-    }
-    for (const [scope, state] of writes.scopes ?? []) {
-      table("scopes").put(state, scope);
-    }
-    await this.#putBase(transaction, table, writes.basePut ?? []);
-    await deleteBase(transaction, table, writes.baseDelete ?? []);
-    await applyMutations(transaction, table, writes);
-    for (const [key, value] of writes.localPut ?? []) {
-      if (value === null) {
-        table("local").delete(key);
-      } else {
-        table("local").put(value, key);
-      }
-    }
-  }
-
-  async #putBase(transaction: Writing, table: Table, records: readonly BaseRecord[]): Promise<void> {
-    const keys = records.map(({ entity, id }): RecordKey => [entity, id]);
-    const held = await readBase(transaction.objectStore("base"), keys);
-    const [base, rows] = [table("base"), table("rows")];
-    const scopeOf = new Map<string, string>();
-    for (const [index, record] of records.entries()) {
-      const name = `${record.entity} ${record.id}`;
-      const former = scopeOf.get(name) ?? held[index]?.scope;
-      if (former !== undefined && former !== record.scope) {
-        rows.delete([former, record.id, record.entity]);
-      }
-      scopeOf.set(name, record.scope);
-      base.put(record);
-      rows.put(record.rv, [record.scope, record.id, record.entity]);
-    }
+  #read<T>(name: Name, ask: (store: IDBObjectStore) => IDBRequest): Promise<T> {
+    return this.#run((db) => answerOf<T>(ask(db.transaction(name).objectStore(name))));
   }
 
   /** Runs a task on an open database. Browsers close connections by themselves: then it is opened anew, once. */
-  async #run<T>(task: (db: IDBPDatabase<Tables>) => Promise<T>): Promise<T> {
+  async #run<T>(task: (db: IDBDatabase) => Promise<T>): Promise<T> {
     for (let attempt = 0; ; attempt++) {
       try {
         this.#db ??= await this.#connect();
@@ -269,32 +220,79 @@ export class IndexedDbStore implements ReplicaStore {
     }
   }
 
-  #connect(): Promise<IDBPDatabase<Tables>> {
-    return openDB<Tables>(this.#name, DB_VERSION, {
-      upgrade(db, before, _, transaction) {
-        if (before === 1) {
-          (unwrap(transaction) as IDBTransaction).objectStore("base").deleteIndex("keys");
-          return;
-        }
-        db.createObjectStore("meta");
-        db.createObjectStore("scopes");
-        db.createObjectStore("base", { keyPath: ["entity", "id"] });
-        db.createObjectStore("rows");
-        const outbox = db.createObjectStore("outbox", { keyPath: "mutation.client_seq" });
-        outbox.createIndex("touches", "touches", { multiEntry: true });
-        const rejected = db.createObjectStore("rejected", {
-          keyPath: ["mutation.client_seq", "mutation.mutation_id"],
-        });
-        rejected.createIndex("mutation", "mutation.mutation_id");
-        db.createObjectStore("acknowledged", { keyPath: "mutation.client_seq" });
-        db.createObjectStore("local");
-      },
-      // A tab with a newer version of the program waits for this one to let go.
-      blocking: () => void this.close(),
-      terminated: () => {
-        this.#db = undefined;
-      },
-    });
+  async #connect(): Promise<IDBDatabase> {
+    const request = indexedDB.open(this.#name, DB_VERSION);
+    request.onupgradeneeded = ({ oldVersion }) => {
+      const { result: db, transaction } = request;
+      if (oldVersion === 1) {
+        transaction?.objectStore("base").deleteIndex("keys");
+        return;
+      }
+      const tables: Readonly<Record<Name, string | string[] | undefined>> = {
+        meta: undefined,
+        scopes: undefined,
+        base: ["entity", "id"],
+        rows: undefined,
+        outbox: "mutation.client_seq",
+        rejected: ["mutation.client_seq", "mutation.mutation_id"],
+        acknowledged: "mutation.client_seq",
+        local: undefined,
+      };
+      const made = NAMES.map((name) => db.createObjectStore(name, { keyPath: tables[name] ?? null }));
+      made[NAMES.indexOf("outbox")]?.createIndex("touches", "touches", { multiEntry: true });
+      made[NAMES.indexOf("rejected")]?.createIndex("mutation", "mutation.mutation_id");
+    };
+    const db = await answerOf(request);
+    // A tab with a newer version of the program waits for this one to let go.
+    db.onversionchange = () => void this.close();
+    db.onclose = () => {
+      this.#db = undefined;
+    };
+    return db;
+  }
+}
+
+async function apply(table: Table, writes: ReplicaWrites): Promise<void> {
+  if (writes.wipe === true) {
+    for (const name of NAMES.filter((each) => each !== "meta")) {
+      table(name).clear();
+    }
+  }
+  for (const scope of writes.dropScopes ?? []) {
+    await dropScope(table, scope);
+  }
+  if (writes.meta !== undefined) {
+    table("meta").put(writes.meta, "replica");
+  }
+  for (const [scope, state] of writes.scopes ?? []) {
+    table("scopes").put(state, scope);
+  }
+  await putBase(table, writes.basePut ?? []);
+  await deleteBase(table, writes.baseDelete ?? []);
+  await applyMutations(table, writes);
+  for (const [key, value] of writes.localPut ?? []) {
+    if (value === null) {
+      table("local").delete(key);
+    } else {
+      table("local").put(value, key);
+    }
+  }
+}
+
+async function putBase(table: Table, records: readonly BaseRecord[]): Promise<void> {
+  const keys = records.map(({ entity, id }): RecordKey => [entity, id]);
+  const [base, rows] = [table("base"), table("rows")];
+  const held = await readBase(base, keys);
+  const scopeOf = new Map<string, string>();
+  for (const [index, record] of records.entries()) {
+    const name = `${record.entity} ${record.id}`;
+    const former = scopeOf.get(name) ?? held[index]?.scope;
+    if (former !== undefined && former !== record.scope) {
+      rows.delete([former, record.id, record.entity]);
+    }
+    scopeOf.set(name, record.scope);
+    base.put(record);
+    rows.put(record.rv, [record.scope, record.id, record.entity]);
   }
 }
 
@@ -302,14 +300,14 @@ export class IndexedDbStore implements ReplicaStore {
  * Base records of these keys, in their order. A page of a download has thousands of keys of which none is there: one request
  * for the range they span says so. When others lie between them, each is asked for.
  */
-async function readBase(store: BaseReads, keys: readonly RecordKey[]): Promise<(StoredBase | undefined)[]> {
+async function readBase(store: IDBObjectStore, keys: readonly RecordKey[]): Promise<(StoredBase | undefined)[]> {
   const found = new Map<string, StoredBase>();
   for (const entity of new Set(keys.map(([name]) => name))) {
     const ids = keys.flatMap(([name, id]) => (name === entity ? [id] : [])).sort();
     const range = IDBKeyRange.bound([entity, ids[0]], [entity, ids.at(-1)]);
-    let held: (StoredBase | undefined)[] = await store.getAll(range, ids.length + 1);
+    let held = await answerOf<(StoredBase | undefined)[]>(store.getAll(range, ids.length + 1));
     if (held.length > ids.length) {
-      held = await Promise.all(ids.map((id) => store.get([entity, id])));
+      held = await Promise.all(ids.map((id) => answerOf<StoredBase | undefined>(store.get([entity, id]))));
     }
     for (const record of held) {
       if (record !== undefined) {
@@ -320,21 +318,23 @@ async function readBase(store: BaseReads, keys: readonly RecordKey[]): Promise<(
   return keys.map((key) => found.get(key.join(" ")));
 }
 
-interface BaseReads {
-  get(key: [string, string]): Promise<StoredBase | undefined>;
-  getAll(range: IDBKeyRange, count: number): Promise<StoredBase[]>;
+/** Keys and values of a range, or of everything, read at one moment. */
+function entriesOf<K, V>(db: IDBDatabase, name: Name, range?: IDBKeyRange): Promise<[K[], V[]]> {
+  const store = db.transaction(name).objectStore(name);
+  return Promise.all([answerOf(store.getAllKeys(range)), answerOf(store.getAll(range))]) as Promise<[never, never]>;
 }
 
-async function dropScope(transaction: Writing, table: Table, scope: string): Promise<void> {
-  for (const [, id, entity] of await transaction.objectStore("rows").getAllKeys(prefix(scope))) {
+async function dropScope(table: Table, scope: string): Promise<void> {
+  const keys = (await answerOf(table("rows").getAllKeys(prefix(scope)))) as [string, string, string][];
+  for (const [, id, entity] of keys) {
     table("base").delete([entity, id]);
   }
   table("rows").delete(prefix(scope));
   table("scopes").delete(scope);
 }
 
-async function deleteBase(transaction: Writing, table: Table, keys: readonly RecordKey[]): Promise<void> {
-  for (const held of await readBase(transaction.objectStore("base"), keys)) {
+async function deleteBase(table: Table, keys: readonly RecordKey[]): Promise<void> {
+  for (const held of await readBase(table("base"), keys)) {
     if (held !== undefined) {
       table("base").delete([held.entity, held.id]);
       table("rows").delete([held.scope, held.id, held.entity]);
@@ -342,7 +342,7 @@ async function deleteBase(transaction: Writing, table: Table, keys: readonly Rec
   }
 }
 
-async function applyMutations(transaction: Writing, table: Table, writes: ReplicaWrites): Promise<void> {
+async function applyMutations(table: Table, writes: ReplicaWrites): Promise<void> {
   for (const pending of writes.outboxPut ?? []) {
     const touches = pending.mutation.ops.map((op) => targetOf(op).join(" "));
     table("outbox").put({ ...pending, touches: [...new Set(touches)] });
@@ -354,8 +354,7 @@ async function applyMutations(transaction: Writing, table: Table, writes: Replic
     table("rejected").put(refused);
   }
   for (const mutationId of writes.rejectedDelete ?? []) {
-    const found = await transaction.objectStore("rejected").index("mutation").getAllKeys(mutationId);
-    for (const key of found) {
+    for (const key of await answerOf(table("rejected").index("mutation").getAllKeys(mutationId))) {
       table("rejected").delete(key);
     }
   }
@@ -390,9 +389,7 @@ function countOf(limit: number): number | undefined {
   return limit < 2 ** 31 ? limit : undefined;
 }
 
-function abort(transaction: Writing): void {
-  // The transaction says that it was aborted; what matters is why, and that is thrown.
-  transaction.done.catch(() => undefined);
+function abort(transaction: IDBTransaction): void {
   try {
     transaction.abort();
   } catch {
