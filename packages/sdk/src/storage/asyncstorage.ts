@@ -15,6 +15,9 @@ export interface AsyncStorage {
 /** Characters Android gives a program unless it asks for more. */
 export const ASYNC_STORAGE_CHARS_MAX = 6 * 1024 * 1024;
 
+/** Characters from which on a program is told that the room gets scarce. */
+export const ASYNC_STORAGE_CHARS_LOW = 4 * 1024 * 1024;
+
 /** For `ClientOptions.store`. */
 export function asyncStorage(
   storage: AsyncStorage,
@@ -27,5 +30,10 @@ export function asyncStorage(
     set: (entries) => storage.multiSet(entries.map(([key, value]) => [key, value])),
     remove: (keys) => storage.multiRemove(keys),
   };
-  return (schema) => KeyValueStore.open(values, { charsMax: ASYNC_STORAGE_CHARS_MAX, ...options }, schema);
+  return (schema) =>
+    KeyValueStore.open(
+      values,
+      { charsMax: ASYNC_STORAGE_CHARS_MAX, charsLow: ASYNC_STORAGE_CHARS_LOW, ...options },
+      schema,
+    );
 }

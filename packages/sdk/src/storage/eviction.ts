@@ -28,11 +28,10 @@ type Opener = (schema: Schema) => Promise<ReplicaStore>;
 
 /** Watches a store for its deletion: `noticeEviction(indexedDb({ name: "crm" }), { name: "crm", onEvicted })`. */
 export function noticeEviction(open: Opener, options: EvictionOptions): Opener {
-  const marks = options.marks ?? localStorage;
   const key = `syncline ${options.name}`;
   return async (schema) => {
     const store = await open(schema);
-    const mark = marks.getItem(key);
+    const mark = safely(() => (options.marks ?? localStorage).getItem(key)) ?? null;
     if (mark !== null && (await store.meta()) === undefined) {
       options.onEvicted({ pending: Number(mark) });
     }
@@ -40,9 +39,19 @@ export function noticeEviction(open: Opener, options: EvictionOptions): Opener {
     store.write = async (writes) => {
       await write(writes);
       if (writes.meta !== undefined) {
-        marks.setItem(key, String(await store.outboxCount()));
+        const pending = String(await store.outboxCount());
+        safely(() => (options.marks ?? localStorage).setItem(key, pending));
       }
     };
     return store;
   };
+}
+
+/** Browsers refuse `localStorage` where cookies are, or when it is full: then there is no mark, and everything else works. */
+function safely<T>(use: () => T): T | undefined {
+  try {
+    return use();
+  } catch {
+    return undefined;
+  }
 }

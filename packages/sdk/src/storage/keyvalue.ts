@@ -37,10 +37,15 @@ export interface KeyValueOptions {
   readonly name: string;
   /** Characters of keys and values the store may take; beyond, a write that grows it fails with `storage_full`. */
   readonly charsMax: number;
+  /** The store takes `charsLow` characters or more: say so before it is full. Called when it comes to that. */
+  readonly onLow?: (chars: number) => void;
+  readonly charsLow?: number;
 }
 
 /** Some platforms refuse values of more than 256 KiB; a character is at most three bytes. */
 const PART_CHARS = 64 * 1024;
+/** Ends the value of a key whose real value is in parts. No JSON ends so. */
+const IN_PARTS = "~";
 /** Keys asked for at once. */
 const READ_KEYS = 500;
 
@@ -159,10 +164,7 @@ export class KeyValueStore implements ReplicaStore {
   /** Writes the journal and then the one key that makes it count. When that fails nothing has happened. */
   async #journal(changes: Changes): Promise<void> {
     const text = JSON.stringify([...changes]);
-    const parts = Array.from({ length: Math.ceil(text.length / PART_CHARS) }, (_, index): [string, string] => [
-      this.#key(`part/${index}`),
-      text.slice(index * PART_CHARS, (index + 1) * PART_CHARS),
-    ]);
+    const parts = partsOf(text).map((part, index): [string, string] => [this.#key(`part/${index}`), part]);
     this.#parts = Math.max(this.#parts, parts.length);
     // Until the end is known to be written or gone, nobody may write other parts below it.
     this.#isUnsure = true;
@@ -234,16 +236,37 @@ export class KeyValueStore implements ReplicaStore {
   /** What a step changes, key by key, in the order of its members. */
   async #changesOf(writes: ReplicaWrites): Promise<Changes> {
     const changes: Changes = new Map();
-    const put = (path: string, value: unknown): void => {
-      changes.set(this.#key(path), JSON.stringify(value));
-    };
-    const remove = (path: string): void => {
-      const key = this.#key(path);
+    const removeKey = (key: string): void => {
       // What was not there and came in this step alone leaves no trace.
       if (this.#sizes.has(key)) {
         changes.set(key, null);
       } else {
         changes.delete(key);
+      }
+    };
+    const remove = (path: string, partsFrom = 0): void => {
+      for (let index = partsFrom; ; index++) {
+        const key = this.#key(`more/${index}/${path}`);
+        if (!this.#sizes.has(key) && !changes.has(key)) {
+          break;
+        }
+        removeKey(key);
+      }
+      if (partsFrom === 0) {
+        removeKey(this.#key(path));
+      }
+    };
+    const put = (path: string, value: unknown): void => {
+      const text = JSON.stringify(value);
+      const parts = text.length > PART_CHARS ? partsOf(text) : [];
+      for (const [index, part] of parts.entries()) {
+        changes.set(this.#key(`more/${index}/${path}`), part);
+      }
+      remove(path, Math.max(parts.length, 1));
+      // A value that fits stands alone; of one that does not its own key has the number of its parts.
+      changes.set(this.#key(path), parts.length > 0 ? `${parts.length}${IN_PARTS}` : text);
+      if (parts.length === 0) {
+        removeKey(this.#key(`more/0/${path}`));
       }
     };
     if (writes.wipe === true) {
@@ -326,6 +349,7 @@ export class KeyValueStore implements ReplicaStore {
   }
 
   #count(changes: ReadonlyMap<string, string | null>): void {
+    const before = this.#chars;
     for (const [key, value] of changes) {
       this.#chars -= this.#sizes.get(key) ?? 0;
       this.#sizes.delete(key);
@@ -333,6 +357,10 @@ export class KeyValueStore implements ReplicaStore {
         this.#sizes.set(key, key.length + value.length);
         this.#chars += key.length + value.length;
       }
+    }
+    const { charsLow = Number.POSITIVE_INFINITY, onLow } = this.#options;
+    if (before < charsLow && this.#chars >= charsLow) {
+      onLow?.(this.#chars);
     }
   }
 
@@ -343,10 +371,16 @@ export class KeyValueStore implements ReplicaStore {
 
 /** One step that fills an image with what is stored. `skip`: length of what every key begins with. */
 function writesOf(held: ReadonlyMap<string, string>, skip: number): ReplicaWrites {
+  const whole = (key: string, value: string): string => {
+    const count = value.endsWith(IN_PARTS) ? Number(value.slice(0, -IN_PARTS.length)) : 0;
+    const [name, path] = [key.slice(0, skip), key.slice(skip)];
+    const parts = Array.from({ length: count }, (_, index) => held.get(`${name}more/${index}/${path}`) ?? "");
+    return count > 0 ? parts.join("") : value;
+  };
   const of = <T>(kind: string): (readonly [path: string, value: T])[] =>
     [...held]
       .filter(([key]) => key.startsWith(kind, skip))
-      .map(([key, value]) => [key.slice(skip + kind.length), decoded<T>(value)]);
+      .map(([key, value]) => [key.slice(skip + kind.length), decoded<T>(whole(key, value))]);
   const values = <T>(kind: string): T[] => of<T>(kind).map(([, value]) => value);
   const [meta] = values<ReplicaMeta>("meta");
   return {
@@ -360,6 +394,16 @@ function writesOf(held: ReadonlyMap<string, string>, skip: number): ReplicaWrite
   };
 }
 
+/** No part ends within a character: platforms that keep texts as UTF-8 would not give half of one back. */
+function partsOf(text: string): string[] {
+  const parts: string[] = [];
+  for (let from = 0; from < text.length; from += parts.at(-1)?.length ?? 0) {
+    const part = text.slice(from, from + PART_CHARS);
+    parts.push(/[\ud800-\udbff]$/.test(part) ? part.slice(0, -1) : part);
+  }
+  return parts;
+}
+
 function decoded<T>(text: string): T {
   try {
     return JSON.parse(text) as T;
@@ -368,7 +412,10 @@ function decoded<T>(text: string): T {
   }
 }
 
-/** What a platform refuses is a failure of the store; most do not say more than that they are full. */
+/** How platforms say that there is no room: Chromium, SQLite on Android, the file system on iOS. */
+const FULL = /quota|full|no space|ENOSPC|exceed/i;
+
+/** What a platform refuses is a failure of the store. */
 async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -376,6 +423,7 @@ async function guarded<T>(work: () => Promise<T>): Promise<T> {
     if (error instanceof StoreError || error instanceof TypeError) {
       throw error;
     }
-    throw new StoreError("storage_full", `the local store took nothing: ${String(error)}`, { cause: error });
+    const code = FULL.test(String(error)) ? "storage_full" : "corrupt_local";
+    throw new StoreError(code, `the local store failed: ${String(error)}`, { cause: error });
   }
 }

@@ -57,3 +57,18 @@ it("[ID-2] a store that the browser deleted is told from a new one, with what we
   expect(onEvicted.mock.calls).toEqual([[{ pending: 2 }]]);
   expect(emptied.isReady).toBe(false);
 });
+
+it("a browser that allows no mark costs nothing but the mark", async () => {
+  globalThis.indexedDB = new IDBFactory();
+  const refuse = (): never => {
+    throw new DOMException("", "SecurityError");
+  };
+  const onEvicted = vi.fn();
+  const marks = { getItem: refuse, setItem: refuse };
+  const store = await noticeEviction(indexedDb({ name: "crm" }), { name: "crm", onEvicted, marks })(
+    readSchema(crm.schema, crm.formats),
+  );
+  await store.write({ meta: META });
+  expect(await store.meta()).toEqual(META);
+  expect(onEvicted).not.toHaveBeenCalled();
+});

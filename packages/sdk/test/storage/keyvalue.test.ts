@@ -118,7 +118,7 @@ it("[RPL-2] a failure that passes leaves the step undone or done, and the store 
       try {
         await store.write(step);
       } catch (error) {
-        expect(error).toMatchObject({ code: "storage_full" });
+        expect(error).toMatchObject({ code: "corrupt_local" });
         expect(await dump(store), `key ${atKey}: nothing of a refused step is shown`).toBe(before);
         await store.write(step);
       }
@@ -171,6 +171,43 @@ it("a store beyond its room refuses what grows it, and takes what shrinks it", a
   expect(await store.baseCount("leads")).toBe(1);
   await store.write({ baseDelete: [["leads", id(1)]] });
   expect(await store.outboxCount()).toBe(1);
+});
+
+it("a value beyond what a platform takes is kept in parts, which go with it, and no character is cut in half", async () => {
+  const held = new Map<string, string>();
+  for (const shift of ["", "x"]) {
+    const store = await asyncStorage(new FakeAsyncStorage(held), { name: "crm" })(SCHEMA);
+    const large = { ...lead(1, 1), fields: { notes: shift + "\u{1f600}".repeat(200_000) } };
+    await store.write({ basePut: [large] });
+    for (const value of held.values()) {
+      expect(value.length).toBeLessThanOrEqual(64 * 1024);
+      expect(/\p{Surrogate}/u.test(value), "half of a character").toBe(false);
+    }
+    const again = await asyncStorage(new FakeAsyncStorage(held), { name: "crm" })(SCHEMA);
+    expect(await again.base([["leads", id(1)]])).toEqual([large]);
+    const smaller = { ...lead(1, 2), fields: { notes: "y".repeat(70_000) } };
+    await again.write({ basePut: [smaller] });
+    const third = await asyncStorage(new FakeAsyncStorage(held), { name: "crm" })(SCHEMA);
+    expect(await third.base([["leads", id(1)]])).toEqual([smaller]);
+    await third.write({ basePut: [lead(1, 3)] });
+    expect([...held.keys()].filter((key) => key.includes("more/"))).toEqual([]);
+    await third.write({ basePut: [large], outboxPut: [pending(1)] });
+    await third.write({ wipe: true });
+    expect([...held.keys()]).toEqual([]);
+  }
+});
+
+it("a platform without room is full, and one that fails otherwise is not", async () => {
+  for (const [message, code] of [
+    ["Resource::kQuotaBytes quota exceeded", "storage_full"],
+    ["database or disk is full (code 13 SQLITE_FULL)", "storage_full"],
+    ["Extension context invalidated.", "corrupt_local"],
+  ]) {
+    const platform = new FakeAsyncStorage();
+    const store = await asyncStorage(platform, { name: "crm" })(SCHEMA);
+    platform.multiSet = () => Promise.reject(new Error(message));
+    await expect(store.write({ basePut: [lead(1, 1)] }), message).rejects.toMatchObject({ code });
+  }
 });
 
 it("stores of two names do not see one another, and a damaged one says so", async () => {
