@@ -1,3 +1,4 @@
+export type { AnyClient, Person } from "./client/any.ts";
 export type { Credentials, Failure, Renew, SignIn } from "./client/auth.ts";
 export { Client, type ClientEvent, type ClientOptions, type Db, type Status } from "./client/client.ts";
 export type { EntityApi, EntityTypes, LiveOf, QueryOf, RecordOf } from "./client/entity.ts";

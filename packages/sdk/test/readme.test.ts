@@ -1,77 +1,37 @@
-/** The code of the README, compiled by `tsc` as part of this file and run against the real server. */
+/**
+ * The code of the README: the files of `test/readme`, compiled by `tsc` with all others, and run against the real server; that
+ * of React in `react/hooks.test.tsx`.
+ */
 
 import "fake-indexeddb/auto";
-import { readFileSync } from "node:fs";
-// README: open
-import { Client } from "@syncline/sdk";
-import { type CrmEntities, crm } from "@syncline/sdk/crm";
-import { indexedDb } from "@syncline/sdk/indexeddb";
+import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { WebSocket } from "ws";
-import { type Server, startServer } from "./e2e/server.ts";
+import { type CrmEntities, crm } from "../src/crm/index.ts";
+import { Client } from "../src/index.ts";
+import { PASSWORD, type Server, signedIn, startServer, until, value } from "./e2e/server.ts";
+import { settle } from "./readme/conflicts.ts";
+import { addContact } from "./readme/edit.ts";
+import { openAnywhere } from "./readme/fallback.ts";
+import { takeOldLeads } from "./readme/import.ts";
+import { watchNavy } from "./readme/live.ts";
+import { openClient } from "./readme/open.ts";
+import { openRecord } from "./readme/presence.ts";
+import { countBySource } from "./readme/rest.ts";
+import { sealedStore } from "./readme/sealed.ts";
+import { openTab } from "./readme/tabs.ts";
+import { FakeChannel, FakeLocks } from "./tabs/browser.ts";
 
-async function openClient(server: string): Promise<Client<CrmEntities>> {
-  const client = await Client.open<CrmEntities>({
-    server,
-    ...crm,
-    store: indexedDb({ name: "crm" }),
-    mode: "web_app",
-    deviceName: "Dana's browser",
-  });
-  if (client.credentials === undefined) {
-    const signed = await client.signIn({ email: "demo@syncline.dev", password: "syncline-demo" });
-    if (!signed.ok) {
-      throw new Error(signed.error.failure === "refused" ? signed.error.problem.message : signed.error.message);
-    }
-  }
-  await client.start();
-  return client;
-}
-// README: end
-
-// README: edit
-async function addContact({ db }: Client<CrmEntities>): Promise<string> {
-  // Durable in the outbox and on the screen when this resolves, with or without a network.
-  const contact = await db.contacts.create({ firstname: "Grace", lastname: "Hopper", tags: ["navy"] });
-  if (!contact.ok) {
-    // Nothing was stored; the message says what to do.
-    throw new Error(contact.error.message);
-  }
-  await db.contacts.update(contact.value, { job_title: "Admiral", tags: { add: ["vip"] } });
-  return contact.value;
-}
-// README: end
-
-// README: live
-function watchNavy({ db }: Client<CrmEntities>, render: (names: string[]) => void): () => void {
-  const query = db.contacts.live({ where: { tags: "navy" }, sort: "lastname", limit: 50 });
-  return query.subscribe(() => {
-    const { rows } = query.snapshot();
-    render(rows.map(({ fields, state }) => `${fields.firstname} ${fields.lastname} (${state})`));
-  });
-}
-// README: end
-
-// README: conflicts
-async function settle(client: Client<CrmEntities>): Promise<void> {
-  for (const conflict of await client.select("conflicts", { where: { state: "open" } })) {
-    await client.resolve(conflict.id, "use_theirs");
-  }
-  for (const { mutation, outcome } of await client.rejected()) {
-    console.warn(outcome.code, outcome.detail);
-    await client.discardRejected(mutation.client_seq);
-  }
-}
-// README: end
-
+const EMAIL = "demo@syncline.dev";
 let server: Server;
+
 beforeAll(async () => {
+  vi.stubGlobal("WebSocket", WebSocket);
   server = await startServer();
 });
 afterAll(() => server.stop());
 
-it("the code of the README does what it says", async () => {
-  vi.stubGlobal("WebSocket", WebSocket);
+it("opening, editing, watching, deciding", async () => {
   const client = await openClient(server.url);
   const shown = vi.fn();
   const stop = watchNavy(client, shown);
@@ -82,17 +42,61 @@ it("the code of the README does what it says", async () => {
   await settle(client);
   stop();
   await client.close();
-  vi.unstubAllGlobals();
 });
 
-it("the README shows the code of this file", () => {
-  const here = readFileSync(new URL(import.meta.url), "utf8");
+it("several tabs, with presence and old data in any of them", async () => {
+  vi.stubGlobal("BroadcastChannel", FakeChannel);
+  vi.stubGlobal("navigator", { ...globalThis.navigator, locks: new FakeLocks(), storage: {} });
+  const warn = vi.fn();
+  const [first, second] = [await openTab(server.url, warn), await openTab(server.url, warn)];
+  value(await second.signIn({ email: EMAIL, password: PASSWORD }));
+  await until("it is in step", async () => ((await second.status()).meta?.lastSyncMs ?? 0) > 0);
+  const id = await addContact(second);
+  const milo = await signedIn(server, "manager@syncline.dev");
+  await milo.start();
+  await until("milo has it", async () => (await milo.db.contacts.get(id)) !== undefined);
+  const [seen, others] = [vi.fn(), vi.fn()];
+  const [mine, theirs] = [openRecord(second, id, seen), openRecord(milo, id, others)];
+  await until("milo sees dana", async () => others.mock.lastCall?.[0].length === 1);
+  theirs.edit(true);
+  const warning = `${milo.credentials?.userId} is changing it`;
+  await until("dana is warned", async () => seen.mock.lastCall?.[0][0] === warning);
+  theirs.close();
+  mine.close();
+  expect(await takeOldLeads(second, [{ name: "Ada" }, { name: "" }])).toEqual([]);
+  expect(await takeOldLeads(first, [{ name: "Ada" }, { name: "" }])).toEqual([]);
+  expect((await countBySource(server.url, second)).size).toBeGreaterThan(0);
+  expect(warn).not.toHaveBeenCalled();
+  await Promise.all([milo.close(), first.close(), second.close()]);
+});
+
+it("a sealed store, and a client that gets through anywhere", async () => {
+  const store = await sealedStore("crm sealed");
+  const dead = { WebSocket: WebSocket as unknown as typeof globalThis.WebSocket };
+  const client = await Client.open<CrmEntities>({
+    server: server.url,
+    ...crm,
+    store,
+    mode: "web_app",
+    deviceName: "test",
+    platform: dead,
+  });
+  value(await client.signIn({ email: EMAIL, password: PASSWORD }));
+  await addContact(client);
+  await client.close();
+  const anywhere = await openAnywhere(server.url, vi.fn());
+  value(await anywhere.signIn({ email: EMAIL, password: PASSWORD }));
+  await anywhere.start();
+  expect(await anywhere.untilSynced(15_000)).toBe(true);
+  await anywhere.close();
+});
+
+it("the README shows exactly these files", () => {
   const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-  const blocks = [...here.matchAll(/^\/\/ README: (?!end)(\w+)\n([\s\S]*?)^\/\/ README: end$/gm)];
-  expect(blocks.map(([, name]) => name)).toEqual(["open", "edit", "live", "conflicts"]);
-  for (const [, name, code] of blocks) {
-    expect(readme, name).toContain(`\`\`\`ts\n${code}\`\`\``);
+  const files = readdirSync(new URL("readme/", import.meta.url));
+  for (const file of files) {
+    const code = readFileSync(new URL(`readme/${file}`, import.meta.url), "utf8");
+    expect(readme, file).toContain(`\`\`\`${file.split(".")[1]}\n${code}\`\`\``);
   }
-  const typescript = [...readme.matchAll(/^```tsx?$/gm)];
-  expect(typescript, "every block of TypeScript is one of them").toHaveLength(blocks.length);
+  expect([...readme.matchAll(/^```tsx?$/gm)]).toHaveLength(files.length);
 });

@@ -3,7 +3,7 @@
 import { isObject, type Json, type JsonObject, member } from "../json.ts";
 import type { Problem } from "../protocol/codes.ts";
 import type { DeploymentMode } from "../protocol/frames.ts";
-import type { ReplicaStore } from "../replica/store.ts";
+import { type ReplicaStore, StoreError } from "../replica/store.ts";
 import { err, ok, type Result } from "../result.ts";
 import { mintId, type Platform } from "./platform.ts";
 
@@ -18,16 +18,21 @@ export interface Credentials {
   /** On the device's clock. */
   readonly accessExpiresMs: number;
   readonly refreshToken: string;
+  /** A renewal was begun under this key: its answer may have been lost on its way to the disk, and is asked for again. */
+  readonly renewalKey?: string;
   /** The device was revoked: good for handing over what is pending, and nothing else (spec REV-3). */
   readonly depositToken?: string;
 }
 
-export interface SignIn {
+export type SignIn = {
   readonly email: string;
-  readonly password: string;
   /** Needed by members of several workspaces. */
   readonly workspace?: string;
-}
+} & (
+  | { readonly password: string }
+  /** Access token of the Supabase project that the server trusts; `email` is how the person is shown here. */
+  | { readonly supabaseToken: string }
+);
 
 /** The device that signs in, as the list of devices shows it. */
 export interface Device {
@@ -62,6 +67,8 @@ export class Auth {
   readonly #platform: Platform;
   readonly #store: ReplicaStore;
   #credentials: Credentials | undefined;
+  /** They are on disk. */
+  #isKept = true;
   /** A renewal under way: a refresh token is spent by its first use, so there is never a second beside it. */
   #renewal: Promise<Result<string, Failure>> | undefined;
 
@@ -85,8 +92,9 @@ export class Auth {
   /** Signs in. Nothing is kept until {@link keep}: the caller looks first whose data the store holds. */
   async signIn(signIn: SignIn, device: Device): Promise<Result<Credentials, Failure>> {
     const answer = await this.#post("/api/auth/login", {
-      email: signIn.email,
-      password: signIn.password,
+      ...("password" in signIn
+        ? { email: signIn.email, password: signIn.password }
+        : { credentials: { supabase_token: signIn.supabaseToken } }),
       ...(signIn.workspace !== undefined && { workspace: signIn.workspace }),
       device: { device_id: device.id, name: device.name, deployment_mode: device.mode },
     });
@@ -97,6 +105,24 @@ export class Auth {
   async keep(credentials: Credentials): Promise<void> {
     await this.#store.write({ localPut: [[CREDENTIALS_KEY, { ...credentials }]] });
     this.#credentials = credentials;
+    this.#isKept = true;
+  }
+
+  /** Keeps what cannot be had a second time in memory at least, and on disk with the first call that can write there. */
+  async #hold(credentials: Credentials): Promise<void> {
+    this.#credentials = credentials;
+    this.#isKept = false;
+    await this.#keepHeld();
+  }
+
+  async #keepHeld(): Promise<void> {
+    if (this.#credentials !== undefined && !this.#isKept) {
+      await this.keep(this.#credentials).catch((error: unknown) => {
+        if (!(error instanceof StoreError)) {
+          throw error;
+        }
+      });
+    }
   }
 
   /** Ends the sign-in on the server, when it can be reached. The device forgets it with {@link forget}. */
@@ -109,11 +135,13 @@ export class Auth {
 
   /** Forgets who was signed in. The store was wiped by whoever calls this. */
   forget(): void {
+    this.#isKept = true;
     this.#credentials = undefined;
   }
 
   /** A token to speak with: the access token, renewed when it has run out; of a revoked device its deposit token. */
   async bearer(renew: Renew): Promise<Result<string, Failure>> {
+    await this.#keepHeld();
     const held = this.#credentials;
     if (held === undefined) {
       return err({ failure: "sign_in_needed", message: "nobody is signed in on this device" });
@@ -149,7 +177,9 @@ export class Auth {
 
   /** Exchanges the refresh token. A lost answer may be asked for again for a minute (`Idempotency-Key`). */
   async #refresh(held: Credentials): Promise<Result<string, Failure>> {
-    const key = mintId(this.#platform);
+    const key = held.renewalKey ?? mintId(this.#platform);
+    // On disk before it is asked for: whoever dies with the answer in hand asks for the same one again.
+    await this.#hold({ ...held, renewalKey: key });
     const body = { refresh_token: held.refreshToken };
     let answer = await this.#post("/api/auth/refresh", body, { "idempotency-key": key });
     if (!answer.ok && answer.error.failure === "unreachable") {
@@ -159,7 +189,7 @@ export class Auth {
       const problem = answer.error.failure === "refused" ? answer.error.problem : undefined;
       const depositToken = problem === undefined ? null : member({ ...problem }, "deposit_token");
       if (typeof depositToken === "string") {
-        await this.keep({ ...held, depositToken });
+        await this.#hold({ ...held, depositToken });
         return ok(depositToken);
       }
       return problem?.class === "session" ? err({ failure: "sign_in_needed", message: problem.message }) : answer;
@@ -169,7 +199,7 @@ export class Auth {
       return renewed;
     }
     // Stored before it is used: the old refresh token is spent already (spec AUT-2).
-    await this.keep(renewed.value);
+    await this.#hold(renewed.value);
     return ok(renewed.value.accessToken);
   }
 

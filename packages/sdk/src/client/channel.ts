@@ -1,6 +1,6 @@
 /** Connections without a WebSocket: frames down by a stream of events or by long polls, frames up by POST (spec §19). */
 
-import { isArray, isObject, type Json, member } from "../json.ts";
+import { isArray, isObject, type Json, type JsonObject, member } from "../json.ts";
 import { decodeFrame } from "../protocol/decode.ts";
 import type { ClientFrame } from "../protocol/frames.ts";
 import type { Auth } from "./auth.ts";
@@ -40,7 +40,7 @@ class Channel implements Link {
     void this.#run(auth);
   }
 
-  send(frame: ClientFrame): void {
+  send(frame: ClientFrame | JsonObject): void {
     if (this.#name !== undefined && !this.#end.signal.aborted) {
       this.#waiting.push(JSON.stringify(frame));
       if (this.#waiting.length > WAITING_MAX) {
@@ -56,19 +56,19 @@ class Channel implements Link {
   }
 
   async #run(auth: Auth): Promise<void> {
-    const token = await auth.bearer(this.#options.renew);
-    if (this.#end.signal.aborted) {
-      return;
-    }
-    if (!token.ok) {
-      this.#end.abort();
-      this.#listener.refused(token.error);
-      return;
-    }
     try {
+      const token = await auth.bearer(this.#options.renew);
+      if (this.#end.signal.aborted) {
+        return;
+      }
+      if (!token.ok) {
+        this.#end.abort();
+        this.#listener.refused(token.error);
+        return;
+      }
       await (this.#how === "stream" ? this.#stream(token.value) : this.#poll(token.value));
     } catch {
-      // Cut off, or not an answer of Syncline: either way there is no connection.
+      // Cut off, not an answer of Syncline, or no token to be had: either way there is no connection.
       this.#lose(undefined);
     }
   }
@@ -151,7 +151,7 @@ class Channel implements Link {
     if (decoded.kind === "frame") {
       this.#listener.frame(decoded.frame);
     } else {
-      this.#listener.ignored();
+      this.#listener.aside(decoded.kind === "aside" ? decoded.frame : undefined);
     }
   }
 

@@ -1,6 +1,6 @@
 /** A device: its replica, who is signed in on it, and the loop that keeps it in step with the server. */
 
-import { type Fields, jsonEquals, member } from "../json.ts";
+import { type Fields, type JsonObject, jsonEquals, member } from "../json.ts";
 import { CONFLICTS, type DeploymentMode, type Resolution } from "../protocol/frames.ts";
 import {
   type Drafted,
@@ -15,7 +15,14 @@ import {
 } from "../replica/edit.ts";
 import { Replica } from "../replica/replica.ts";
 import { purge } from "../replica/scopes.ts";
-import { type Rejected, type ReplicaMeta, type ReplicaStore, StoreError } from "../replica/store.ts";
+import {
+  type Rejected,
+  type ReplicaMeta,
+  type ReplicaStore,
+  type ScopeState,
+  StoreError,
+  type StoreFailure,
+} from "../replica/store.ts";
 import { type Viewed, viewOf } from "../replica/view.ts";
 import { err, ok, type Result } from "../result.ts";
 import type { SchemaDeclaration } from "../schema/declaration.ts";
@@ -27,6 +34,7 @@ import { Views } from "../views/views.ts";
 import { Auth, type Credentials, type Failure, type Renew, type SignIn } from "./auth.ts";
 import { EntityApi, type EntityTypes } from "./entity.ts";
 import type { Connect } from "./link.ts";
+import { callAll } from "./listeners.ts";
 import { SyncLoop } from "./loop.ts";
 import { mintId, type Platform, platformWith } from "./platform.ts";
 import { Serial } from "./serial.ts";
@@ -58,9 +66,13 @@ export type ClientEvent =
   | { readonly event: "signed_in" }
   /** A local mutation was taken into the outbox. */
   | { readonly event: "local_change" }
+  /** A download came further: {@link Status.loading} says how far. */
+  | { readonly event: "loading" }
   /** A message of the server that is of a later version or does not follow the spec was ignored. */
   | { readonly event: "frame_ignored" }
-  | { readonly event: "store_failed"; readonly error: StoreError };
+  | { readonly event: "store_failed"; readonly error: StoreError }
+  /** In several tabs: the one that leads has said who is signed in. */
+  | { readonly event: "leader_heard" };
 
 /** Whether and how far the device is in step with the server. */
 export interface Status {
@@ -71,6 +83,10 @@ export interface Status {
   readonly rejected: number;
   /** The device was offline longer than it may be: nothing is shown until the server is heard. */
   readonly isLocked: boolean;
+  /** Scopes are being downloaded: records that are here, and that there will be. Lists are not whole before it is over. */
+  readonly loading?: { readonly done: number; readonly total: number };
+  /** The local store failed. Syncing is paused until {@link Client.start}; edits may fail. */
+  readonly storeFailure?: StoreFailure;
 }
 
 /** Typed access to every entity of the schema: `db.leads.update(id, { priority: "high" })`. */
@@ -93,8 +109,13 @@ export class Client<Types = Record<string, EntityTypes>> {
   readonly #store: ReplicaStore;
   readonly #auth: Auth;
   readonly #serial = new Serial();
+  /** Signing in and out, one after the other: two at once would each find an empty store, and wipe it. */
+  readonly #signing = new Serial();
   readonly #listeners = new Set<(event: ClientEvent) => void>();
+  readonly #asides = new Set<(frame: JsonObject) => boolean>();
   #opened: Opened | undefined;
+  /** Of the last step, if it failed. */
+  #storeFailure: StoreFailure | undefined;
 
   private constructor(
     options: ClientOptions,
@@ -135,7 +156,11 @@ export class Client<Types = Record<string, EntityTypes>> {
   }
 
   /** Signs in, and makes an empty store this person's device. On one that holds data, its owner is signed in again. */
-  async signIn(signIn: SignIn): Promise<Result<Credentials, Failure>> {
+  signIn(signIn: SignIn): Promise<Result<Credentials, Failure>> {
+    return this.#signing.run(() => this.#signIn(signIn));
+  }
+
+  async #signIn(signIn: SignIn): Promise<Result<Credentials, Failure>> {
     const id = this.#heldMeta()?.deviceId ?? this.mintId();
     const device = { id, name: this.#options.deviceName, mode: this.#options.mode };
     const signed = await this.#auth.signIn(signIn, device);
@@ -159,7 +184,11 @@ export class Client<Types = Record<string, EntityTypes>> {
   }
 
   /** Ends the sign-in and deletes everything here, also what is pending: ask the person first when {@link status} names any. */
-  async signOut(): Promise<void> {
+  signOut(): Promise<void> {
+    return this.#signing.run(() => this.#signOut());
+  }
+
+  async #signOut(): Promise<void> {
     const opened = this.#opened;
     if (opened === undefined) {
       return;
@@ -184,6 +213,7 @@ export class Client<Types = Record<string, EntityTypes>> {
   /** Ends the connection. Edits go on and wait in the outbox. */
   async pause(): Promise<void> {
     await this.#opened?.loop.feed({ input: "pause" });
+    this.#tell({ event: "disconnected" });
   }
 
   /** Resolves with true when replica and server are the same as far as both know, with false after `timeoutMs`. */
@@ -199,10 +229,11 @@ export class Client<Types = Record<string, EntityTypes>> {
 
   /**
    * Applies the edits as one mutation: visible and durable when this resolves. Needs no network. `mutationId`: for whoever
-   * may have to ask twice; a mutation that was taken under it is not taken again.
+   * may have to ask twice; a mutation that was taken under it is not taken again. `isNew`: it was not asked for before, so
+   * that nobody has to look for it among all that are kept.
    */
-  mutate(edits: readonly Edit[], mutationId?: string): Promise<Result<Drafted, LocalError>> {
-    return this.#editOnce(mutationId, (replica, stamp) => mutate(replica, edits, stamp));
+  mutate(edits: readonly Edit[], mutationId?: string, isNew = false): Promise<Result<Drafted, LocalError>> {
+    return this.#editOnce(mutationId, isNew, (replica, stamp) => mutate(replica, edits, stamp));
   }
 
   /** The record as the person sees it, with what is pending. */
@@ -243,21 +274,38 @@ export class Client<Types = Record<string, EntityTypes>> {
     return this.edit((replica) => discardRejected(replica, clientSeq));
   }
 
-  /** Sends a rejected mutation again, with other values for some fields of its first op. `mutationId`: as in {@link mutate}. */
-  resendRejected(clientSeq: number, changes: Fields, mutationId?: string): Promise<Result<Drafted, LocalError>> {
-    return this.#editOnce(mutationId, (replica, stamp) => resendRejected(replica, clientSeq, changes, stamp));
+  /** Sends a rejected mutation again, with other values for some fields of its first op. The last two: as in {@link mutate}. */
+  resendRejected(
+    clientSeq: number,
+    changes: Fields,
+    mutationId?: string,
+    isNew = false,
+  ): Promise<Result<Drafted, LocalError>> {
+    return this.#editOnce(mutationId, isNew, (replica, stamp) => resendRejected(replica, clientSeq, changes, stamp));
   }
 
-  async status(): Promise<Status> {
+  status(): Promise<Status> {
     return this.#serial.run(async () => {
       const opened = this.#opened;
-      return {
-        phase: opened?.loop.phase ?? "signed_out",
-        pending: await this.#store.outboxCount(),
-        rejected: (await this.#store.rejected()).length,
+      const meta = opened?.replica.meta;
+      const known = {
+        phase: opened?.loop.phase ?? ("signed_out" as const),
         isLocked: opened?.replica.isLocked(this.#platform.wallMs()) ?? false,
-        ...(opened !== undefined && { meta: opened.replica.meta }),
+        ...(meta && { meta }),
+        ...(this.#storeFailure && { storeFailure: this.#storeFailure }),
       };
+      try {
+        const pending = await this.#store.outboxCount();
+        const rejected = (await this.#store.rejected()).length;
+        return { ...known, pending, rejected, ...loadingOf(await this.#store.scopes()) };
+      } catch (error) {
+        if (!(error instanceof StoreError)) {
+          throw error;
+        }
+        // What is pending is known without the store.
+        const pending = meta === undefined ? 0 : meta.nextClientSeq - 1 - meta.decidedUpto;
+        return { ...known, pending, rejected: 0, storeFailure: error.code };
+      }
     });
   }
 
@@ -267,14 +315,31 @@ export class Client<Types = Record<string, EntityTypes>> {
     return () => this.#listeners.delete(listener);
   }
 
+  /** The server's name of the connection that is live; `undefined`: there is none. */
+  get connectionId(): string | undefined {
+    return this.#opened?.loop.connectionId;
+  }
+
+  /**
+   * Frames that the replica has no part in. `take` gets those that come and says whether it knew them, until `stop`; `send`
+   * is lost without a connection. For modules of this package.
+   */
+  aside(take: (frame: JsonObject) => boolean): { send(frame: JsonObject): void; stop(): void } {
+    this.#asides.add(take);
+    return { send: (frame) => this.#opened?.loop.send(frame), stop: () => this.#asides.delete(take) };
+  }
+
   /** Mints the id of a new record. */
   mintId(): string {
     return mintId(this.#platform);
   }
 
   #begin(replica: Replica): Opened {
-    const views = new Views(replica);
-    replica.onTouched((touched) => views.touched(touched));
+    // Live queries outlast a sign-out: they show what the next one brings.
+    const views = this.#opened?.views ?? new Views(replica);
+    views.replica = replica;
+    // The step is stored, whatever becomes of what screens read after it.
+    replica.onTouched((touched) => views.touched(touched).catch((error) => this.#storeFailed(error)));
     const loop = new SyncLoop({
       server: this.#options.server,
       mode: this.#options.mode,
@@ -288,12 +353,22 @@ export class Client<Types = Record<string, EntityTypes>> {
           if (event.event === "purged") {
             this.#auth.forget();
           }
+          if (event.event === "connected") {
+            this.#storeFailure = undefined;
+          }
           // The lease runs out while nobody is heard, and begins anew with a welcome.
           this.#show(async () => undefined);
           this.#tell(event);
         },
-        frameIgnored: () => this.#tell({ event: "frame_ignored" }),
-        storeFailed: (error) => this.#tell({ event: "store_failed", error }),
+        aside: (frame) => {
+          // All of them hear it: none may hide a frame from another.
+          const taken = frame && [...this.#asides].filter((take) => take(frame));
+          if (!taken?.length) {
+            this.#tell({ event: "frame_ignored" });
+          }
+        },
+        loaded: () => this.#tell({ event: "loading" }),
+        storeFailed: (error) => this.#storeFailed(error),
       },
     });
     return { replica, views, loop };
@@ -306,18 +381,21 @@ export class Client<Types = Record<string, EntityTypes>> {
       await opened?.views.hide(opened.replica.isLocked(this.#platform.wallMs()));
       await work();
     };
-    this.#serial.run(run).catch((error: unknown) => {
-      if (!(error instanceof StoreError)) {
-        throw error;
-      }
-      this.#tell({ event: "store_failed", error });
-    });
+    this.#serial.run(run).catch((error: unknown) => this.#storeFailed(error));
+  }
+
+  /** Throws what is no failure of the store. */
+  #storeFailed(error: unknown): void {
+    if (!(error instanceof StoreError)) {
+      throw error;
+    }
+    this.#storeFailure = error.code;
+    this.#opened?.views.fail();
+    this.#tell({ event: "store_failed", error });
   }
 
   #tell(event: ClientEvent): void {
-    for (const listener of [...this.#listeners]) {
-      listener(event);
-    }
+    callAll(this.#listeners, event);
   }
 
   /** Whose data the store holds; `undefined`: nobody's, or it was deleted because access was withdrawn. */
@@ -329,13 +407,14 @@ export class Client<Types = Record<string, EntityTypes>> {
   /** An edit under a name: one that was taken under it already is not taken again. */
   #editOnce(
     mutationId: string | undefined,
+    isNew: boolean,
     work: (replica: Replica, stamp: Stamp) => Promise<Result<Drafted, LocalError>>,
   ): Promise<Result<Drafted, LocalError>> {
     return this.edit(async (replica, stamp) => {
       if (mutationId === undefined) {
         return work(replica, stamp);
       }
-      const taken = await findMutation(replica, mutationId);
+      const taken = isNew ? undefined : await findMutation(replica, mutationId);
       return taken === undefined ? work(replica, { ...stamp, mutationId }) : ok(taken);
     });
   }
@@ -359,6 +438,7 @@ export class Client<Types = Record<string, EntityTypes>> {
         return { done: result, isMutation: opened.replica.meta.nextClientSeq !== before };
       });
       if (isMutation) {
+        this.#storeFailure = undefined;
         this.#tell({ event: "local_change" });
         void opened.loop.feed({ input: "local_change" });
       }
@@ -378,6 +458,18 @@ export class Client<Types = Record<string, EntityTypes>> {
       opened === undefined || opened.replica.isLocked(this.#platform.wallMs()) ? nothing : work(opened),
     );
   }
+}
+
+/** How far downloads are; nothing when there are none. */
+function loadingOf(scopes: ReadonlyMap<string, ScopeState>): Pick<Status, "loading"> {
+  let [done, total] = [0, 0];
+  for (const { digest, loading } of scopes.values()) {
+    if (loading?.how === "snapshot") {
+      done += digest.count;
+      total += Math.max(loading.count ?? 0, digest.count, 1);
+    }
+  }
+  return total === 0 ? {} : { loading: { done, total } };
 }
 
 /** Decides a conflict the other way, as `resolve` does it. `found`: the conflict as it is now. */

@@ -4,7 +4,7 @@ import type { Fields } from "../json.ts";
 import type { Drafted, Edit, LocalError } from "../replica/edit.ts";
 import type { Viewed } from "../replica/view.ts";
 import type { Result } from "../result.ts";
-import type { LiveQuery } from "../views/live.ts";
+import type { LiveQuery, LiveState } from "../views/live.ts";
 import type { Query } from "../views/query.ts";
 
 /** The shapes of one entity: as it reads, as it is created, as it is changed. */
@@ -42,7 +42,7 @@ type Item<V> = NonNullable<V> extends readonly (infer I)[] ? I : NonNullable<V>;
 /** What a live query of the entity shows. */
 export interface LiveOf<T extends EntityTypes> {
   readonly subscribe: (listener: () => void) => () => void;
-  readonly snapshot: () => { readonly state: "loading" | "ready"; readonly rows: readonly RecordOf<T>[] };
+  readonly snapshot: () => { readonly state: LiveState["state"]; readonly rows: readonly RecordOf<T>[] };
 }
 
 /** The device behind the entities. */

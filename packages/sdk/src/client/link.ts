@@ -1,5 +1,6 @@
 /** What carries the frames of a session between device and server (spec SES-1, §19). */
 
+import type { JsonObject } from "../json.ts";
 import type { ClientFrame, DeploymentMode, ServerFrame } from "../protocol/frames.ts";
 import type { Auth, Failure, Renew } from "./auth.ts";
 import type { Platform } from "./platform.ts";
@@ -11,8 +12,8 @@ export interface LinkListener {
   lost(code: number | undefined): void;
   /** No token is to be had without a person, or the server cannot be asked for one. Nothing comes after it. */
   refused(failure: Failure): void;
-  /** A message that does not follow the spec, or a type of a later version; it was ignored. */
-  ignored(): void;
+  /** A frame that replicas have no part in, or, without one, a message that does not follow the spec. */
+  aside(frame?: JsonObject): void;
 }
 
 export interface LinkOptions {
@@ -25,7 +26,7 @@ export interface LinkOptions {
 /** One connection, under way or open. */
 export interface Link {
   /** Sends a frame; on a connection that is not open it is lost, and `lost` says so. */
-  send(frame: ClientFrame): void;
+  send(frame: ClientFrame | JsonObject): void;
   /** Ends the connection without another word to the listener. What was sent before still goes out. */
   close(): void;
 }

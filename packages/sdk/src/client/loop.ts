@@ -1,5 +1,6 @@
 /** The shell of one {@link ClientSession}: inputs in, effects performed. Sockets and downloads feed it what happens. */
 
+import type { JsonObject } from "../json.ts";
 import type { DeploymentMode } from "../protocol/frames.ts";
 import type { Replica } from "../replica/replica.ts";
 import { StoreError } from "../replica/store.ts";
@@ -20,9 +21,11 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 
 export interface LoopListener {
   event(event: SessionEvent): void;
-  /** A message of the server that is of a later version or does not follow the spec was ignored. */
-  frameIgnored(): void;
-  /** A step of the store failed; the connection was dropped and is made again. */
+  /** A frame that the replica has no part in, or, without one, a message that does not follow the spec. */
+  aside(frame?: JsonObject): void;
+  /** Part of a download is stored, or it has ended. */
+  loaded(): void;
+  /** A step of the store failed; syncing is paused. */
   storeFailed(error: StoreError): void;
 }
 
@@ -57,6 +60,16 @@ export class SyncLoop {
 
   get phase(): ClientSession["phase"] {
     return this.#session.phase;
+  }
+
+  /** Of the connection that is live; `undefined`: there is none. */
+  get connectionId(): string | undefined {
+    return this.#session.connectionId;
+  }
+
+  /** Sends what the session has no part in; without a connection it is lost. */
+  send(frame: JsonObject): void {
+    this.#socket?.send(frame);
   }
 
   readonly #onOnline = (): void => {
@@ -107,17 +120,13 @@ export class SyncLoop {
       if (!(error instanceof StoreError)) {
         throw error;
       }
-      // The session is told that the connection is gone, and comes back with back-off.
-      this.#disconnect();
+      // Nothing gets better by itself: coming back would download again what cannot be stored.
+      this.#perform(await this.#handle({ input: "pause" }));
       this.#options.listener.storeFailed(error);
-      if (error.code === "storage_locked" || error.code === "corrupt_local") {
-        this.#perform(await this.#handle({ input: "pause" }));
-      } else {
-        this.#perform(await this.#handle({ input: "disconnected" }));
-      }
+    } finally {
+      this.#arm();
+      this.#wakeWaiters();
     }
-    this.#arm();
-    this.#wakeWaiters();
   }
 
   #handle(input: Input): Promise<readonly Effect[]> {
@@ -140,7 +149,10 @@ export class SyncLoop {
           break;
         case "fetch_snapshot":
           this.#abortDownloads();
-          void download(this.#options.auth, effect, this.#downloads.signal, (input) => this.feed(input));
+          void download(this.#options.auth, effect, this.#downloads.signal, async (input) => {
+            await this.feed(input);
+            this.#options.listener.loaded();
+          });
           break;
         case "renew_token":
           this.#renew = "always";
@@ -177,7 +189,7 @@ export class SyncLoop {
         this.#renew = isRevoked ? "always" : this.#renew;
         tell({ input: failure.failure === "sign_in_needed" ? "signed_out" : "disconnected" });
       },
-      ignored: () => this.#options.listener.frameIgnored(),
+      aside: (frame) => this.#options.listener.aside(frame),
     });
     this.#socket = socket;
   }

@@ -1,6 +1,7 @@
 /** What a program reports about its devices: counts of what happened, and where the device stands now. */
 
-import type { Client, ClientEvent, Status } from "./client.ts";
+import type { AnyClient } from "./any.ts";
+import type { ClientEvent, Status } from "./client.ts";
 
 export interface Metrics {
   /** How often each event came since counting began. */
@@ -16,7 +17,7 @@ export interface Metrics {
 }
 
 /** Counts until `stop` is called. `nowMs`: the device's clock. No names, values or addresses of people are among it. */
-export function countMetrics<Types>(client: Client<Types>): {
+export function countMetrics<Types>(client: AnyClient<Types>): {
   read(nowMs: number): Promise<Metrics>;
   stop(): void;
 } {

@@ -4,14 +4,14 @@ import { naturalId } from "../ids.ts";
 import { type Json, member } from "../json.ts";
 import { type Drafted, type LocalError, localError } from "../replica/edit.ts";
 import { err, type Result } from "../result.ts";
-import type { Client } from "./client.ts";
+import type { AnyClient } from "./any.ts";
 
 /** Whose setting it is. Those of the workspace need the rank the schema's rules ask for. */
 export type SettingScope = "user" | "workspace";
 
 /** The value of a setting as this device has it; `undefined`: there is none. */
 export async function loadSetting<Types>(
-  client: Client<Types>,
+  client: AnyClient<Types>,
   scope: SettingScope,
   key: string,
 ): Promise<Json | undefined> {
@@ -22,7 +22,7 @@ export async function loadSetting<Types>(
 
 /** Sets a setting; durable when this resolves. Two devices that set it at the same time write one record (spec ID-3). */
 export async function saveSetting<Types>(
-  client: Client<Types>,
+  client: AnyClient<Types>,
   scope: SettingScope,
   key: string,
   value: Json,
@@ -38,7 +38,7 @@ export async function saveSetting<Types>(
   return client.mutate([{ edit: "create", entity: "settings", id, fields }]);
 }
 
-async function idOf<Types>(client: Client<Types>, scope: SettingScope, key: string): Promise<string | undefined> {
+async function idOf<Types>(client: AnyClient<Types>, scope: SettingScope, key: string): Promise<string | undefined> {
   const { workspaceId, userId } = client.credentials ?? {};
   if (workspaceId === undefined || userId === undefined) {
     return undefined;

@@ -30,19 +30,19 @@ export async function download(
   const timeout = new AbortController();
   const reads = AbortSignal.any([signal, timeout.signal]);
   const path = resume === undefined ? url : `${url}&resume=${encodeURIComponent(resume)}`;
-  const response = await auth.get(path, reads);
   let isLost = false;
-  if (response.ok) {
-    try {
+  try {
+    const response = await auth.get(path, reads);
+    if (response.ok) {
       if (await stream(response.value, timeout, signal, scope, feed)) {
         return;
       }
-    } catch {
-      // Cut off: the session asks again from the last page that was stored.
+    } else if (response.error.failure === "refused") {
+      const { class: kind } = response.error.problem;
+      isLost = kind !== "transient" && kind !== "session";
     }
-  } else if (response.error.failure === "refused") {
-    const { class: kind } = response.error.problem;
-    isLost = kind !== "transient" && kind !== "session";
+  } catch {
+    // Cut off, or no token to be had: the session asks again from the last page that was stored.
   }
   if (!signal.aborted) {
     await feed({ input: "snapshot_failed", scope, isLost });

@@ -1,5 +1,6 @@
 /** One WebSocket connection: from a token to the last frame (spec SES-1). */
 
+import type { JsonObject } from "../json.ts";
 import { decodeFrame } from "../protocol/decode.ts";
 import type { ClientFrame } from "../protocol/frames.ts";
 import type { Auth } from "./auth.ts";
@@ -17,10 +18,11 @@ class Socket implements Link {
 
   constructor(platform: Platform, auth: Auth, options: LinkOptions, listener: LinkListener) {
     this.#listener = listener;
-    void this.#connect(platform, auth, options);
+    // A page may be forbidden to connect there, which platforms throw.
+    this.#connect(platform, auth, options).catch(() => this.#end(() => listener.lost(undefined)));
   }
 
-  send(frame: ClientFrame): void {
+  send(frame: ClientFrame | JsonObject): void {
     if (this.#socket?.readyState === 1) {
       this.#socket.send(JSON.stringify(frame));
     }
@@ -69,7 +71,7 @@ class Socket implements Link {
     if (decoded.kind === "frame") {
       this.#listener.frame(decoded.frame);
     } else {
-      this.#listener.ignored();
+      this.#listener.aside(decoded.kind === "aside" ? decoded.frame : undefined);
     }
   }
 

@@ -3,7 +3,7 @@
  * behind this file has to ask whether a member is there. Unknown members are kept and ignored (spec ERR-2).
  */
 
-import { isArray, isObject, type Json, member } from "../json.ts";
+import { isArray, isObject, type Json, type JsonObject, member } from "../json.ts";
 import type { ServerFrame, WireOp } from "./frames.ts";
 
 /** Whether a value has a form. */
@@ -128,8 +128,8 @@ const FRAMES: Readonly<Record<string, Check>> = {
 /** What a message of the server is. */
 export type Decoded =
   | { readonly kind: "frame"; readonly frame: ServerFrame }
-  /** A type of a later server, or one that replicas have no part in: topics, presence and messages. */
-  | { readonly kind: "unknown" }
+  /** Of a later server, or what replicas have no part in: topics, presence, messages, and what is wrong with those. */
+  | { readonly kind: "aside"; readonly frame: JsonObject }
   /** Not a frame, or one that lacks something. */
   | { readonly kind: "malformed" };
 
@@ -139,14 +139,14 @@ const MALFORMED = { kind: "malformed" } as const;
 export function decodeFrame(message: string): Decoded {
   const value = parse(message);
   const type = isObject(value) ? member(value, "type") : null;
-  if (typeof type !== "string") {
+  if (!isObject(value) || typeof type !== "string") {
     return MALFORMED;
   }
   const check = Object.hasOwn(FRAMES, type) ? FRAMES[type] : undefined;
-  if (check === undefined) {
-    return { kind: "unknown" };
+  if (check === undefined || isAside(member(value, "problem"))) {
+    return { kind: "aside", frame: value };
   }
-  return check(value ?? null) ? { kind: "frame", frame: value as unknown as ServerFrame } : MALFORMED;
+  return check(value) ? { kind: "frame", frame: value as unknown as ServerFrame } : MALFORMED;
 }
 
 /** A line of a snapshot (spec SNP-1). */
@@ -171,6 +171,12 @@ export function decodeSnapshotLine(line: string): SnapshotLine {
     return { kind: "page", resume };
   }
   return member(value, "end") === true && count(seq) ? { kind: "end", seq: Number(seq) } : MALFORMED;
+}
+
+/** Problems of pushes name a mutation and those of comparisons a scope; of presence the entity alone, of topics the topic. */
+function isAside(problem: Json): boolean {
+  const names = (name: string): boolean => isObject(problem) && member(problem, name) !== null;
+  return (names("entity") || names("topic")) && !names("client_seq") && !names("scope");
 }
 
 function parse(text: string): Json | undefined {

@@ -3,10 +3,19 @@
  * states at once, also under concurrent rendering.
  */
 
-import { createContext, createElement, type ReactNode, useContext, useMemo, useSyncExternalStore } from "react";
-import type { Credentials } from "../client/auth.ts";
-import type { Client, Status } from "../client/client.ts";
+import {
+  createContext,
+  createElement,
+  type ReactNode,
+  useContext,
+  useEffect,
+  useMemo,
+  useSyncExternalStore,
+} from "react";
+import type { AnyClient, Person } from "../client/any.ts";
+import type { Status } from "../client/client.ts";
 import type { EntityApi, EntityTypes, QueryOf, RecordOf } from "../client/entity.ts";
+import { type Seen, watchPresence } from "../presence/index.ts";
 import { CONFLICTS } from "../protocol/frames.ts";
 import type { LiveState } from "../views/live.ts";
 import type { Query } from "../views/query.ts";
@@ -17,28 +26,26 @@ interface External<T> {
   readonly snapshot: () => T;
 }
 
-type AnyClient = Client<never>;
-
-const ClientContext = createContext<AnyClient | undefined>(undefined);
+const ClientContext = createContext<AnyClient<never> | undefined>(undefined);
 const LOADING: LiveState = { state: "loading", rows: [] };
 const NOTHING: External<LiveState> = { subscribe: () => () => undefined, snapshot: () => LOADING };
 
-/** Gives the components below it a client. */
-export function SynclineProvider<Types>(props: { client: Client<Types>; children?: ReactNode }): ReactNode {
-  return createElement(ClientContext.Provider, { value: props.client as unknown as AnyClient }, props.children);
+/** Gives the components below it a client: a `Client`, or the `TabClient` of this tab. */
+export function SynclineProvider<Types>(props: { client: AnyClient<Types>; children?: ReactNode }): ReactNode {
+  return createElement(ClientContext.Provider, { value: props.client as unknown as AnyClient<never> }, props.children);
 }
 
 /** The client of the nearest provider. Throws without one. */
-export function useClient<Types = Record<string, EntityTypes>>(): Client<Types> {
+export function useClient<Types = Record<string, EntityTypes>>(): AnyClient<Types> {
   const client = useContext(ClientContext);
   if (client === undefined) {
     throw new Error("there is no SynclineProvider above this component");
   }
-  return client as unknown as Client<Types>;
+  return client as unknown as AnyClient<Types>;
 }
 
 /** Who is signed in, and whether there is something to show; changes with signing in and with losing access. */
-export function useAuth(): { readonly credentials: Credentials | undefined; readonly isReady: boolean } {
+export function useAuth(): { readonly credentials: Person | undefined; readonly isReady: boolean } {
   const client = useClient();
   const auth = useMemo(() => authOf(client), [client]);
   return useSyncExternalStore(auth.subscribe, auth.snapshot, auth.snapshot);
@@ -46,7 +53,7 @@ export function useAuth(): { readonly credentials: Credentials | undefined; read
 
 /** The hooks that know the types of a schema. */
 export interface Hooks<Types> {
-  useClient(): Client<Types>;
+  useClient(): AnyClient<Types>;
   /**
    * Records of an entity that match, kept true while the component is mounted. Queries are compared by content, so an object
    * written in place is fine; a `filter` is not taken: filter the rows.
@@ -54,7 +61,7 @@ export interface Hooks<Types> {
   useQuery<Name extends Extract<keyof Types, string>>(
     entity: Name,
     query?: Omit<QueryOf<TypesOf<Types, Name>>, "filter">,
-  ): { readonly state: "loading" | "ready"; readonly rows: readonly RecordOf<TypesOf<Types, Name>>[] };
+  ): { readonly state: LiveState["state"]; readonly rows: readonly RecordOf<TypesOf<Types, Name>>[] };
   /** One record as the person sees it; `undefined` while loading and when there is none. */
   useRecord<Name extends Extract<keyof Types, string>>(
     entity: Name,
@@ -87,6 +94,17 @@ export function useSyncState(): Status | undefined {
   return useSyncExternalStore(status.subscribe, status.snapshot, status.snapshot);
 }
 
+/**
+ * Who else looks at a record while the component shows it; the others see this person. `isEditing`: they are about to change
+ * it, which is what the others are warned of.
+ */
+export function usePresence(entity: string, id: string, isEditing = false): Seen {
+  const client = useClient();
+  const watch = useMemo(() => watchPresence(client, entity, id), [client, entity, id]);
+  useEffect(() => watch.edit(isEditing), [watch, isEditing]);
+  return useSyncExternalStore(watch.subscribe, watch.snapshot, watch.snapshot);
+}
+
 type TypesOf<Types, Name extends keyof Types> = Types[Name] extends EntityTypes ? Types[Name] : EntityTypes;
 
 function useLive(entity: string, query: Query): LiveState {
@@ -100,7 +118,7 @@ function useLive(entity: string, query: Query): LiveState {
   return useSyncExternalStore(live.subscribe, live.snapshot, live.snapshot);
 }
 
-function authOf(client: Client): External<ReturnType<typeof useAuth>> {
+function authOf(client: AnyClient): External<ReturnType<typeof useAuth>> {
   const read = () => ({ credentials: client.credentials, isReady: client.isReady });
   let state = read();
   return {
@@ -115,14 +133,15 @@ function authOf(client: Client): External<ReturnType<typeof useAuth>> {
 }
 
 /** Read anew after every event; readings do not overtake one another. */
-function statusOf(client: Client): External<Status | undefined> {
+function statusOf(client: AnyClient): External<Status | undefined> {
   let state: Status | undefined;
   return {
     snapshot: () => state,
     subscribe: (listener) => {
       let isOpen = true;
       const read = async (): Promise<void> => {
-        const next = await client.status();
+        // No tab answers while the lead changes hands; the next event reads again.
+        const next = await client.status().catch(() => state);
         if (isOpen && JSON.stringify(next) !== JSON.stringify(state)) {
           state = next;
           listener();

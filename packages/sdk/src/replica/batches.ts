@@ -78,7 +78,8 @@ async function finishStep(replica: Replica, step: Step, { to, digests, nowMs, co
   const named = differs.map(([scope]) => scope);
   const mismatched = step.hasHole && named.length === 0 ? [...step.scopes.keys()] : named;
   const writes = step.intoWrites();
-  writes.meta = { ...replica.meta, cursor: to, lastSyncMs: nowMs };
+  const isWhole = [...step.scopes.values()].every(({ loading }) => loading === undefined);
+  writes.meta = { ...replica.meta, cursor: to, ...(isWhole && { lastSyncMs: nowMs }) };
   await confirm(replica, writes, confirmed);
   await confirmArrived(replica, writes);
   await replica.write(writes);

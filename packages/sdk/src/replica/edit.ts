@@ -11,7 +11,7 @@ import { canonicalCreate, canonicalUpdate, type Invalid } from "../schema/canoni
 import type { Entity } from "../schema/schema.ts";
 import type { Replica } from "./replica.ts";
 import { nameOf } from "./step.ts";
-import type { Pending, Rejected, ReplicaWrites } from "./store.ts";
+import type { Pending, Rejected, ReplicaMeta } from "./store.ts";
 import { viewOf } from "./view.ts";
 
 /** What a person does to one record. The replica adds what they had seen. */
@@ -67,20 +67,20 @@ export interface Stamp {
 const FRAME_ROOM_BYTES = 8 * 1024;
 
 /**
- * Puts one mutation into the outbox; it is visible and durable when this resolves. Needs no network. `localPut`: values of
- * the device that are written in the same step.
+ * Puts one mutation into the outbox; it is visible and durable when this resolves. Needs no network. `beside`: what is
+ * written in the same step.
  */
 export async function mutate(
   replica: Replica,
   edits: readonly Edit[],
   stamp: Stamp,
-  localPut: NonNullable<ReplicaWrites["localPut"]> = [],
+  beside: { readonly meta?: Partial<ReplicaMeta> } = {},
 ): Promise<Result<Drafted, LocalError>> {
   const draft = await draftOf(replica, edits, stamp);
   if (!draft.ok) {
     return draft;
   }
-  await replica.write({ meta: afterDraft(replica, draft.value), outboxPut: [draft.value], localPut });
+  await replica.write({ meta: { ...afterDraft(replica, draft.value), ...beside.meta }, outboxPut: [draft.value] });
   return ok(drafted(draft.value));
 }
 
@@ -151,7 +151,8 @@ async function draftOf(replica: Replica, edits: readonly Edit[], stamp: Stamp): 
   if (replica.isLocked(stamp.nowMs)) {
     return err(localError("lease_expired", "this device has been offline longer than it may: sync to unlock it"));
   }
-  if ((await replica.store.outboxCount()) >= OUTBOX_MUTATIONS_MAX) {
+  // Counting what the store has would cost more with every mutation that waits.
+  if (replica.meta.nextClientSeq - replica.meta.decidedUpto > OUTBOX_MUTATIONS_MAX) {
     return err(localError("storage_full", `${OUTBOX_MUTATIONS_MAX} mutations wait already: sync first`));
   }
   if (edits.length === 0 || edits.length > OPS_PER_MUTATION_MAX) {

@@ -31,6 +31,8 @@ export class Replica {
   readonly store: ReplicaStore;
   readonly schema: Schema;
   #meta: ReplicaMeta;
+  /** By entity, see {@link pendingIds}. */
+  readonly #pendingIds = new Map<string, Set<string>>();
   #listener: ((touched: Touched) => Promise<void>) | undefined;
 
   private constructor(store: ReplicaStore, schema: Schema, meta: ReplicaMeta) {
@@ -45,9 +47,11 @@ export class Replica {
     return held && new Replica(store, schema, held);
   }
 
-  /** Makes the store somebody's replica. Whatever it held is deleted. */
+  /** Makes the store somebody's replica. Whatever it held is deleted, but for what was imported. */
   static async create(store: ReplicaStore, schema: Schema, identity: ReplicaIdentity): Promise<Replica> {
+    const { imports } = (await store.meta()) ?? {};
     const meta: ReplicaMeta = {
+      ...(imports && { imports }),
       ...identity,
       cursor: 0,
       nextClientSeq: 1,
@@ -64,6 +68,16 @@ export class Replica {
     return this.#meta;
   }
 
+  /**
+   * Ids of the records of an entity that the outbox touches, and of some that it touches no more: whoever finds one of those
+   * takes it out. Read from the store once, so that an edit costs the same whatever waits.
+   */
+  async pendingIds(entity: string): Promise<Set<string>> {
+    const ids = this.#pendingIds.get(entity) ?? new Set(await this.store.pendingIds(entity));
+    this.#pendingIds.set(entity, ids);
+    return ids;
+  }
+
   /** Told after every step, before the next one begins. */
   onTouched(listener: (touched: Touched) => Promise<void>): void {
     this.#listener = listener;
@@ -75,6 +89,10 @@ export class Replica {
     // Replaced and deleted mutations are told apart by what they touched before.
     const before = listener === undefined ? [] : await this.#touchedBefore(writes);
     await this.store.write(writes);
+    const put = (writes.outboxPut ?? []).flatMap((pending) => pending.mutation.ops.map(targetOf));
+    for (const [entity, id] of put) {
+      this.#pendingIds.get(entity)?.add(id);
+    }
     if (writes.meta !== undefined) {
       this.#meta = writes.meta;
     }
@@ -84,7 +102,7 @@ export class Replica {
         ...before,
         ...(writes.basePut ?? []).map((record): RecordKey => [record.entity, record.id]),
         ...(writes.baseDelete ?? []),
-        ...(writes.outboxPut ?? []).flatMap((pending) => pending.mutation.ops.map(targetOf)),
+        ...put,
       ];
       if (isWide || keys.length > 0) {
         await listener({ keys, isWide });

@@ -62,7 +62,9 @@ export async function applyWelcome(replica: Replica, welcome: Welcome, nowMs: nu
     epoch: welcome.epoch,
     leaseUntilMs: nowMs + Math.max(welcome.lease_until_ms - welcome.server_ms, 0),
     ...(offered.length > 0 && { decidedUpto: welcome.applied_client_seq }),
-    ...(!hasCatchUp && { cursor: welcome.head, lastSyncMs: nowMs }),
+    ...(!hasCatchUp && { cursor: welcome.head }),
+    // With scopes still to be loaded the device is not in step, however far its cursor is.
+    ...(!hasCatchUp && scopes.every(([, { loading }]) => loading === undefined) && { lastSyncMs: nowMs }),
   };
   const writes: DraftWrites = { dropScopes, scopes, outboxPut: offered, meta: after };
   await confirmArrived(replica, writes);
@@ -83,7 +85,7 @@ function loadingOf(plan: Welcome["scopes"][number]["plan"], state: ScopeState): 
       // Rows of an interrupted download stay good: it goes on where it stopped.
       return held?.how === "snapshot" && held.resume !== undefined
         ? held
-        : { how: "snapshot", url: plan.url, seq: plan.seq };
+        : { how: "snapshot", url: plan.url, seq: plan.seq, count: plan.count };
     }
   }
 }
@@ -126,17 +128,26 @@ export async function applySnapshotRows(
 export async function restartSnapshot(replica: Replica, scope: string): Promise<void> {
   const state = (await replica.store.scopes()).get(scope);
   if (state?.loading?.how === "snapshot") {
-    const { url, seq } = state.loading;
-    await replica.write({ scopes: [[scope, { ...state, loading: { how: "snapshot", url, seq } }]] });
+    const { resume: _, ...loading } = state.loading;
+    await replica.write({ scopes: [[scope, { ...state, loading }]] });
   }
 }
 
-/** Download or comparison is complete: the scope stands at the seq it was made at, and the next `hello` catches up. */
-export async function finishLoading(replica: Replica, scope: string, seq: number): Promise<void> {
-  const state = (await replica.store.scopes()).get(scope);
-  if (state?.loading !== undefined) {
-    await replica.write({ scopes: [[scope, { seq, digest: state.digest }]] });
+/**
+ * Download or comparison is complete: the scope stands at the seq it was made at, and the next `hello` catches up; when it was
+ * the last one and stands where the cursor does, the device is in step.
+ */
+export async function finishLoading(replica: Replica, scope: string, seq: number, nowMs: number): Promise<void> {
+  const scopes = await replica.store.scopes();
+  const state = scopes.get(scope);
+  if (state?.loading === undefined) {
+    return;
   }
+  const done = { seq, digest: state.digest };
+  const states = [...scopes.set(scope, done).values()];
+  const isWhole = states.every((each) => each.loading === undefined && each.seq === replica.meta.cursor);
+  const meta = { ...replica.meta, ...(isWhole && { lastSyncMs: nowMs }) };
+  await replica.write({ scopes: [[scope, done]], meta });
 }
 
 /** Marks a scope as being compared; its digest is not checked meanwhile. */

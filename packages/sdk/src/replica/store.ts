@@ -49,6 +49,8 @@ export interface ReplicaMeta {
   readonly leaseUntilMs: number;
   /** Repairs by range since the replica was made. */
   readonly repairs: number;
+  /** Edits of each import of earlier data that are done with: they stay when everything else is deleted. */
+  readonly imports?: Readonly<Record<string, number>>;
   /** Code of why everything was deleted (spec REV-2). */
   readonly purged?: string;
 }
@@ -73,7 +75,14 @@ export interface ScopeState {
 
 export type Loading =
   /** Rows come from `url`; `resume` is the token of the last page stored. */
-  | { readonly how: "snapshot"; readonly url: string; readonly seq: number; readonly resume?: string }
+  | {
+      readonly how: "snapshot";
+      readonly url: string;
+      readonly seq: number;
+      /** Records the scope had when it was planned. */
+      readonly count?: number;
+      readonly resume?: string;
+    }
   /** Ranges are being compared with the server's state at `seq`. */
   | { readonly how: "reconcile"; readonly seq: number };
 

@@ -30,15 +30,18 @@ export async function viewOf(replica: Replica, key: RecordKey): Promise<Viewed |
 /** Several records as the person sees them, in the order of `keys`. */
 export async function viewsOf(replica: Replica, keys: readonly RecordKey[]): Promise<(Viewed | undefined)[]> {
   const base = await replica.store.base(keys);
-  const touched = new Set<string>();
+  const touched = new Map<string, Set<string>>();
   for (const entity of new Set(keys.map(([name]) => name))) {
-    for (const id of await replica.store.pendingIds(entity)) {
-      touched.add(nameOf([entity, id]));
-    }
+    touched.set(entity, await replica.pendingIds(entity));
   }
   const views: (Viewed | undefined)[] = [];
   for (const [index, key] of keys.entries()) {
-    const pending = touched.has(nameOf(key)) ? await replica.store.pendingFor(...key) : [];
+    const [entity, id] = key;
+    const ids = touched.get(entity);
+    const pending = ids?.has(id) ? await replica.store.pendingFor(entity, id) : [];
+    if (pending.length === 0) {
+      ids?.delete(id);
+    }
     views.push(overlaid(replica.schema, key, base[index], pending));
   }
   return views;

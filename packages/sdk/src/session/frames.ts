@@ -97,6 +97,7 @@ async function onWelcome(turn: Turn, welcome: Welcome): Promise<void> {
     return rekey(turn, welcome.applied_client_seq);
   }
   session.phase = { at: "live" };
+  session.connectionId = welcome.connection_id;
   session.heartbeatMs = Math.max(welcome.heartbeat_ms, HEARTBEAT_MIN_MS);
   session.window = Math.max(Math.min(welcome.window, WINDOW_MAX), 1);
   if (session.inFlight.length === 0) {

@@ -80,7 +80,7 @@ export async function repair(turn: Turn, scope: string): Promise<void> {
 
 /** Asks the next question of a comparison, or ends it. */
 export async function walkOn(turn: Turn): Promise<void> {
-  const { session, replica } = turn;
+  const { session, replica, now } = turn;
   const { walk } = session;
   if (walk === undefined) {
     return;
@@ -93,7 +93,7 @@ export async function walkOn(turn: Turn): Promise<void> {
     send(turn, { type: "verify", scope, ranges: walk.ranges.splice(0, VERIFY_RANGES_MAX) });
   } else {
     session.walk = undefined;
-    await finishLoading(replica, scope, walk.firstSeq ?? 0);
+    await finishLoading(replica, scope, walk.firstSeq ?? 0, now.wallMs);
     await loadNext(turn);
   }
 }

@@ -39,6 +39,10 @@ export class ClientSession {
     return this.#session.phase.at;
   }
 
+  get connectionId(): string | undefined {
+    return this.#session.connectionId;
+  }
+
   /** Takes one input. When the store fails the shell drops the connection (feeds `disconnected`) and goes on. */
   async handle(replica: Replica, input: Input, now: Now): Promise<readonly Effect[]> {
     const session = this.#session;
@@ -106,7 +110,7 @@ async function take(turn: Turn, input: Input): Promise<void> {
       return;
     case "snapshot_end":
       if (session.snapshot === input.scope) {
-        await finishLoading(replica, input.scope, input.seq);
+        await finishLoading(replica, input.scope, input.seq, now.wallMs);
         session.snapshot = undefined;
         await loadNext(turn);
       }

@@ -131,6 +131,8 @@ export const HANDSHAKE_MS = 15_000;
 export class SessionState {
   readonly mode: DeploymentMode;
   phase: Phase = { at: "paused" };
+  /** As the server names the connection, once it has said `welcome` on it. */
+  declare connectionId: string | undefined;
   attempts = 0;
   /** `hello`s that were not answered; only the answer to the last one counts. */
   declare greetings: number;
@@ -166,7 +168,8 @@ export function dropConnection(session: SessionState): void {
   session.upload = { how: "streaming" };
   session.owesAck = false;
   session.greetings = 0;
-  session.staged =
+  session.connectionId =
+    session.staged =
     session.snapshot =
     session.walk =
     session.stalled =

@@ -1,11 +1,19 @@
 /** The tab that leads: it has the client, answers the others, and shows them their live queries. */
 
 import type { Client } from "../client/client.ts";
+import { worksIn } from "../client/works.ts";
+import { LOOKS_MAX, lookoutOf } from "../presence/lookout.ts";
 import type { LiveQuery, LiveState } from "../views/live.ts";
-import type { Message } from "./messages.ts";
+import type { Broadcast, Method, Reply, Request } from "./messages.ts";
 
 /** Live queries of other tabs. More are not opened: a tab that opens them without end must not fill this one. */
 const LIVE_MAX = 1_000;
+
+/** How a leader is heard. */
+export interface Speaker {
+  all(message: Broadcast): void;
+  to(tab: string, message: Reply): void;
+}
 
 interface Opened {
   readonly tab: string;
@@ -14,25 +22,44 @@ interface Opened {
 
 export class Leader {
   readonly client: Client<never>;
-  readonly #send: (message: Message) => void;
+  readonly #speaker: Speaker;
   readonly #live = new Map<string, Opened>();
+  /** Calls under way. */
+  readonly #running = new Set<string>();
+  /** Tabs by the screens of theirs that look at a record. */
+  readonly #watchers = new Map<string, string>();
   readonly #stopEvents: () => void;
 
-  constructor(client: Client<never>, send: (message: Message) => void) {
+  constructor(client: Client<never>, speaker: Speaker) {
     this.client = client;
-    this.#send = send;
+    this.#speaker = speaker;
     this.#stopEvents = client.onEvent((event) => {
+      if (event.event === "signed_in" || event.event === "purged") {
+        this.#tellWho();
+      }
       if (event.event !== "store_failed") {
-        send({ kind: "event", event });
+        speaker.all({ kind: "event", event });
+      } else if (event.error.code !== "storage_locked") {
+        // A store that another tab took over is well, and that tab leads.
+        const { code, message } = event.error;
+        speaker.all({ kind: "store_failed", code, message });
       }
     });
   }
 
   /** Takes a message of another tab. */
-  take(message: Message): void {
+  take(message: Request): void {
     switch (message.kind) {
+      case "hello":
+        this.#tellWho();
+        return;
       case "call":
         void this.#answer(message);
+        return;
+      case "still":
+        if (this.#running.has(message.call)) {
+          this.#speaker.to(message.tab, { kind: "taken", call: message.call });
+        }
         return;
       case "open":
         this.#open(message);
@@ -40,21 +67,29 @@ export class Leader {
       case "close":
         this.#close(message.live);
         return;
-      case "leader":
-      case "hello":
-      case "answer":
-      case "failure":
-      case "state":
-      case "splice":
-      case "event":
+      case "look":
+        this.#look(message);
     }
   }
 
-  /** A tab has gone without a word: its live queries are closed. */
+  /** Runs a method or a work of the client. */
+  run(method: Extract<Request, { kind: "call" }>["method"], args: readonly unknown[]): Promise<unknown> {
+    const works = worksIn(this.client);
+    const of = Object.hasOwn(works, method) ? works : this.client;
+    const run = (of as unknown as Record<string, (...args: readonly unknown[]) => Promise<unknown>>)[method];
+    return run?.apply(of, [...args]) ?? Promise.reject(new Error(`there is no ${method}`));
+  }
+
+  /** A tab has gone without a word: its live queries are closed, and it looks at nothing. */
   forget(tab: string): void {
     for (const [live, opened] of [...this.#live]) {
       if (opened.tab === tab) {
         this.#close(live);
+      }
+    }
+    for (const [watcher, of] of [...this.#watchers]) {
+      if (of === tab) {
+        this.#look({ kind: "look", tab, watcher });
       }
     }
   }
@@ -67,16 +102,30 @@ export class Leader {
     await this.client.close();
   }
 
-  async #answer({ call, method, args }: Extract<Message, { kind: "call" }>): Promise<void> {
+  #tellWho(): void {
+    const { credentials, isReady } = this.client;
+    if (credentials === undefined) {
+      this.#speaker.all({ kind: "who", isReady });
+      return;
+    }
+    const { email, workspaceId, userId, deviceId, role } = credentials;
+    this.#speaker.all({ kind: "who", isReady, person: { email, workspaceId, userId, deviceId, role } });
+  }
+
+  async #answer({ tab, call, method, args }: Extract<Request, { kind: "call" }>): Promise<void> {
+    const { to } = this.#speaker;
+    this.#running.add(call);
+    to(tab, { kind: "taken", call });
     try {
-      const run = this.client[method] as (...args: unknown[]) => Promise<unknown>;
-      this.#send({ kind: "answer", call, value: await run.apply(this.client, args) });
+      to(tab, { kind: "answer", call, value: await this.run(method, args) });
     } catch (error) {
-      this.#send({ kind: "failure", call, message: error instanceof Error ? error.message : String(error) });
+      to(tab, { kind: "failure", call, message: error instanceof Error ? error.message : String(error) });
+    } finally {
+      this.#running.delete(call);
     }
   }
 
-  #open({ tab, live, entity, query }: Extract<Message, { kind: "open" }>): void {
+  #open({ tab, live, entity, query }: Extract<Request, { kind: "open" }>): void {
     // Before somebody has signed in there is nothing to show; signing in makes the tabs ask again.
     if (this.#live.has(live) || this.#live.size >= LIVE_MAX || !this.client.isReady) {
       return;
@@ -85,7 +134,7 @@ export class Leader {
     let told: LiveState | undefined;
     const stop = opened.subscribe(() => {
       const state = opened.snapshot();
-      this.#send(told === undefined ? { kind: "state", live, state } : changeOf(live, told, state));
+      this.#speaker.to(tab, told === undefined ? { kind: "state", live, state } : changeOf(live, told, state));
       told = state;
     });
     this.#live.set(live, { tab, stop });
@@ -95,10 +144,24 @@ export class Leader {
     this.#live.get(live)?.stop();
     this.#live.delete(live);
   }
+
+  #look({ tab, watcher, look }: Extract<Request, { kind: "look" }>): void {
+    if (look === undefined) {
+      this.#watchers.delete(watcher);
+    } else if (this.#watchers.size < LOOKS_MAX) {
+      this.#watchers.set(watcher, tab);
+    } else {
+      return;
+    }
+    lookoutOf(this.client).look(watcher, look, (seen) => this.#speaker.to(tab, { kind: "seen", watcher, seen }));
+  }
 }
 
+/** Methods that take the id of their mutation as the argument of this number, and after it whether it is new. */
+export const NAMED_BY: Readonly<Partial<Record<Method | string, number>>> = { mutate: 1, resendRejected: 2 };
+
 /** What tells a tab of a new state: the rows between those at both ends that stayed, or all of them. */
-function changeOf(live: string, told: LiveState, state: LiveState): Message {
+function changeOf(live: string, told: LiveState, state: LiveState): Reply {
   if (told.state !== state.state) {
     return { kind: "state", live, state };
   }

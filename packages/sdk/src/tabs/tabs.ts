@@ -3,21 +3,27 @@
  *
  * Who leads is who holds a Web Lock; when that tab goes the next one gets it. A tab that a person looks at takes the lead
  * from one that does not answer, because browsers freeze tabs in the background; the store's fence keeps a frozen leader
- * that wakes from writing. A call that was not answered is asked again, of whoever leads then: edits carry the id of their
- * mutation, so none is taken twice.
+ * that wakes from writing. The leader says at once that it has taken a call, so that one that waits for a network is not
+ * mistaken for a frozen leader. A call that was not answered is asked again, of whoever leads then: edits carry the id of
+ * their mutation, so none is taken twice.
  */
 
+import type { AnyClient, Person } from "../client/any.ts";
 import { Client, type ClientEvent, type ClientOptions, type Db, type Status, undo } from "../client/client.ts";
-import { EntityApi, type EntityHost } from "../client/entity.ts";
+import { EntityApi } from "../client/entity.ts";
+import { callAll } from "../client/listeners.ts";
 import { mintId, type Platform, platformWith } from "../client/platform.ts";
+import type { Works } from "../client/works.ts";
 import type { Fields } from "../json.ts";
+import type { Look, Lookouts, Seen } from "../presence/lookout.ts";
 import { CONFLICTS, type Resolution } from "../protocol/frames.ts";
 import type { Edit, LocalError } from "../replica/edit.ts";
 import { StoreError } from "../replica/store.ts";
 import { LiveQuery, type LiveState } from "../views/live.ts";
 import { matches, type Query } from "../views/query.ts";
-import { Leader } from "./leader.ts";
-import type { Message, Method } from "./messages.ts";
+import { Calls, SILENCE } from "./calls.ts";
+import { Leader, NAMED_BY } from "./leader.ts";
+import type { Broadcast, Method, Reply, Request } from "./messages.ts";
 
 export interface TabsOptions extends ClientOptions {
   /** Names the device among all that pages of this origin have; as a rule the name of its store. */
@@ -34,33 +40,36 @@ export interface TabsOptions extends ClientOptions {
 const ANSWER_MS = 2_000;
 /** Times a call is asked before it fails. */
 const ATTEMPTS_MAX = 5;
-/** Calls that may wait for an answer. */
-const CALLS_MAX = 1_000;
+type Methods = Pick<Client, Method>;
 
-type Calls = Pick<Client, Method | "resolve" | "undo">;
-
-interface Waiting {
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: Error) => void;
+interface Looking {
+  readonly look: Look;
+  readonly tell: (seen: Seen) => void;
 }
 
-/** The answer did not come in time. */
-const SILENCE = Symbol("silence");
-
-export class TabClient<Types> implements EntityHost, Calls {
+export class TabClient<Types> implements AnyClient<Types> {
   readonly db: Db<Types>;
+  readonly works: Works;
+  readonly lookouts: Lookouts;
   readonly #options: TabsOptions;
   readonly #platform: Platform;
   readonly #locks: LockManager;
   readonly #channel: BroadcastChannel;
+  /** What is said to this tab alone. */
+  readonly #own: BroadcastChannel;
+  /** Of the tabs this one, leading, speaks to. */
+  readonly #channels = new Map<string, BroadcastChannel>();
   readonly #tab: string;
   readonly #closing = new AbortController();
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #calls: Calls;
   readonly #live = new Map<string, RemoteLive>();
+  readonly #looking = new Map<string, Looking>();
   readonly #listeners = new Set<(event: ClientEvent) => void>();
   /** Tabs whose going this one, leading, waits for. */
   readonly #watched = new Set<string>();
   #leader: Leader | undefined;
+  /** Who is signed in, as the leader said last. */
+  #who: Pick<AnyClient, "isReady" | "credentials"> = { isReady: false, credentials: undefined };
   /** A request for the lead is in the queue. */
   #isWaiting = false;
   /** Ends the lead of this tab. */
@@ -72,7 +81,16 @@ export class TabClient<Types> implements EntityHost, Calls {
     this.#locks = options.locks ?? navigator.locks;
     this.#tab = mintId(this.#platform);
     this.#channel = new BroadcastChannel(`syncline ${options.name}`);
-    this.#channel.onmessage = ({ data }) => this.#onMessage(data as Message);
+    this.#channel.onmessage = ({ data }) => this.#onMessage(data as Broadcast | Request);
+    this.#own = new BroadcastChannel(this.#tabLock(this.#tab));
+    this.#own.onmessage = ({ data }) => this.#onReply(data as Reply);
+    this.#calls = new Calls((request) => this.#say(request), options.answerMs ?? ANSWER_MS);
+    this.works = {
+      keep: (...args) => this.#call("keep", args) as ReturnType<Works["keep"]>,
+      kept: (...args) => this.#call("kept", args) as ReturnType<Works["kept"]>,
+      importSome: (...args) => this.#call("importSome", args) as ReturnType<Works["importSome"]>,
+    };
+    this.lookouts = { look: (...args) => this.#look(...args) };
     const names = Object.keys(options.schema.entities);
     this.db = Object.fromEntries(names.map((name) => [name, new EntityApi(this, name)])) as Db<Types>;
   }
@@ -85,9 +103,19 @@ export class TabClient<Types> implements EntityHost, Calls {
     await tab.#run({ ifAvailable: true });
     if (tab.#leader === undefined) {
       tab.#wait();
-      tab.#send({ kind: "hello", tab: tab.#tab });
+      tab.#say({ kind: "hello", tab: tab.#tab });
     }
     return tab;
+  }
+
+  /** Who is signed in; `undefined`: nobody, or the leader has not said it yet: a `leader_heard` comes when it does. */
+  get credentials(): Person | undefined {
+    return this.#who.credentials;
+  }
+
+  /** Whether there is a replica; as {@link credentials}. */
+  get isReady(): boolean {
+    return this.#who.isReady;
   }
 
   /** Whether this tab has the client. */
@@ -100,35 +128,42 @@ export class TabClient<Types> implements EntityHost, Calls {
     this.#closing.abort();
     const led = this.#leader;
     this.#leader = undefined;
-    for (const { reject } of this.#waiting.values()) {
-      reject(new Error("the tab was closed"));
-    }
+    this.#calls.close();
     await led?.close();
     this.#resign?.();
     for (const live of this.#live.keys()) {
-      this.#send({ kind: "close", live });
+      this.#channel.postMessage({ kind: "close", live } satisfies Request);
     }
-    this.#channel.close();
+    for (const channel of [this.#channel, this.#own, ...this.#channels.values()]) {
+      channel.close();
+    }
   }
 
-  signIn(...args: Parameters<Calls["signIn"]>) {
-    return this.#call("signIn", args) as ReturnType<Calls["signIn"]>;
+  signIn(...args: Parameters<Methods["signIn"]>) {
+    return this.#call("signIn", args) as ReturnType<Methods["signIn"]>;
   }
   signOut() {
-    return this.#call("signOut", []) as ReturnType<Calls["signOut"]>;
+    return this.#call("signOut", []) as ReturnType<Methods["signOut"]>;
   }
-  token(...args: Parameters<Calls["token"]>) {
-    return this.#call("token", args) as ReturnType<Calls["token"]>;
+  token(...args: Parameters<Methods["token"]>) {
+    return this.#call("token", args) as ReturnType<Methods["token"]>;
+  }
+  /** Syncs again after {@link pause}, or after the local store failed; in whichever tab. Otherwise it begins by itself. */
+  start() {
+    return this.#call("start", []) as ReturnType<Methods["start"]>;
+  }
+  pause() {
+    return this.#call("pause", []) as ReturnType<Methods["pause"]>;
   }
   mutate(edits: readonly Edit[], mutationId = this.mintId()) {
-    return this.#call("mutate", [edits, mutationId]) as ReturnType<Calls["mutate"]>;
+    return this.#call("mutate", [edits, mutationId]) as ReturnType<Methods["mutate"]>;
   }
   get(entity: string, id: string) {
-    return this.#call("get", [entity, id]) as ReturnType<Calls["get"]>;
+    return this.#call("get", [entity, id]) as ReturnType<Methods["get"]>;
   }
   async select(entity: string, query: Query) {
-    const { filter, limit, ...sent } = query;
-    const rows = await (this.#call("select", [entity, sent]) as ReturnType<Calls["select"]>);
+    const rows = await (this.#call("select", [entity, sentOf(query)]) as ReturnType<Methods["select"]>);
+    const { filter, limit } = query;
     return (filter === undefined ? rows : rows.filter(filter)).slice(0, limit);
   }
   resolve(conflict: string, resolution: Resolution, fields: Fields = {}) {
@@ -139,13 +174,13 @@ export class TabClient<Types> implements EntityHost, Calls {
     return undo(await this.get(CONFLICTS, conflict), (resolution) => this.resolve(conflict, resolution));
   }
   rejected() {
-    return this.#call("rejected", []) as ReturnType<Calls["rejected"]>;
+    return this.#call("rejected", []) as ReturnType<Methods["rejected"]>;
   }
-  discardRejected(...args: Parameters<Calls["discardRejected"]>) {
-    return this.#call("discardRejected", args) as ReturnType<Calls["discardRejected"]>;
+  discardRejected(...args: Parameters<Methods["discardRejected"]>) {
+    return this.#call("discardRejected", args) as ReturnType<Methods["discardRejected"]>;
   }
   resendRejected(clientSeq: number, changes: Fields, mutationId = this.mintId()) {
-    return this.#call("resendRejected", [clientSeq, changes, mutationId]) as ReturnType<Calls["resendRejected"]>;
+    return this.#call("resendRejected", [clientSeq, changes, mutationId]) as ReturnType<Methods["resendRejected"]>;
   }
   status(): Promise<Status> {
     return this.#call("status", []) as Promise<Status>;
@@ -153,17 +188,19 @@ export class TabClient<Types> implements EntityHost, Calls {
 
   /** A query that stays true while somebody listens, whichever tab leads. */
   live(entity: string, query: Query): LiveQuery {
-    const { filter, limit, ...sent } = query;
+    const { filter } = query;
     const id = this.mintId();
     return new LiveQuery(entity, query, {
       open: (live) => {
         this.#live.set(id, {
           entity,
-          query: sent,
+          query: sentOf(query),
           told: [],
           show: ({ state, rows }) => {
             if (state === "loading") {
               live.clear();
+            } else if (state === "failed") {
+              live.fail();
             } else {
               live.show(rows.filter((row) => filter === undefined || matches({ filter }, row)));
             }
@@ -229,7 +266,13 @@ export class TabClient<Types> implements EntityHost, Calls {
 
   async #lead(): Promise<void> {
     const client = await Client.open<never>(this.#options);
-    const leader = new Leader(client, (message) => this.#say(message));
+    const leader = new Leader(client, {
+      all: (message) => {
+        this.#send(message);
+        this.#hear(message);
+      },
+      to: (to, message) => (to === this.#tab ? this.#onReply(message) : this.#channelTo(to)?.postMessage(message)),
+    });
     this.#leader = leader;
     client.onEvent((event) => {
       this.#tell(event);
@@ -241,8 +284,20 @@ export class TabClient<Types> implements EntityHost, Calls {
         void this.#lose();
       }
     });
-    this.#say({ kind: "leader", tab: this.#tab });
+    this.#send({ kind: "leader", tab: this.#tab });
+    leader.take({ kind: "hello", tab: this.#tab });
+    this.#askAnew();
     await client.start();
+  }
+
+  /** Asks a new leader for what this tab shows and looks at. */
+  #askAnew(): void {
+    for (const live of this.#live.keys()) {
+      this.#openLive(live);
+    }
+    for (const [watcher, { look }] of this.#looking) {
+      this.#say({ kind: "look", tab: this.#tab, watcher, look });
+    }
   }
 
   /** Stops leading, and follows. */
@@ -255,9 +310,8 @@ export class TabClient<Types> implements EntityHost, Calls {
     this.#resign?.();
     await led.close();
     this.#wait();
-    for (const live of this.#live.keys()) {
-      this.#openLive(live);
-    }
+    this.#say({ kind: "hello", tab: this.#tab });
+    this.#askAnew();
   }
 
   /** Holds a lock while `work` runs. */
@@ -290,26 +344,47 @@ export class TabClient<Types> implements EntityHost, Calls {
     return `syncline ${this.#options.name} ${tab}`;
   }
 
-  #onMessage(message: Message): void {
-    this.#leader?.take(message);
+  #onMessage(message: Broadcast | Request): void {
     switch (message.kind) {
       case "leader":
-        for (const live of this.#live.keys()) {
-          this.#openLive(live);
-        }
+        this.#askAnew();
+        return;
+      case "who":
+        this.#hear(message);
+        return;
+      case "event":
+        this.#tell(message.event);
+        return;
+      case "store_failed":
+        this.#tell({ event: "store_failed", error: new StoreError(message.code, message.message) });
         return;
       case "hello":
-        this.#watch(message.tab);
-        return;
       case "call":
       case "open":
+      case "look":
         this.#watch(message.tab);
+        this.#leader?.take(message);
         return;
+      case "still":
+      case "close":
+        this.#leader?.take(message);
+    }
+  }
+
+  #hear(message: Broadcast): void {
+    if (message.kind === "who") {
+      const { isReady, person: credentials } = message;
+      this.#who = { isReady, credentials };
+      this.#tell({ event: "leader_heard" });
+    }
+  }
+
+  #onReply(message: Reply): void {
+    switch (message.kind) {
+      case "taken":
       case "answer":
-        this.#waiting.get(message.call)?.resolve(message.value);
-        return;
       case "failure":
-        this.#waiting.get(message.call)?.reject(new Error(message.message));
+        this.#calls.take(message);
         return;
       case "state":
         this.#show(message.live, message.state);
@@ -317,10 +392,8 @@ export class TabClient<Types> implements EntityHost, Calls {
       case "splice":
         this.#splice(message);
         return;
-      case "event":
-        this.#tell(message.event);
-        return;
-      case "close":
+      case "seen":
+        this.#looking.get(message.watcher)?.tell(message.seen);
     }
   }
 
@@ -333,6 +406,8 @@ export class TabClient<Types> implements EntityHost, Calls {
     this.#watched.add(tab);
     void this.#hold(this.#tabLock(tab), async () => {
       this.#watched.delete(tab);
+      this.#channels.get(tab)?.close();
+      this.#channels.delete(tab);
       led.forget(tab);
     });
   }
@@ -343,9 +418,7 @@ export class TabClient<Types> implements EntityHost, Calls {
         this.#openLive(live);
       }
     }
-    for (const listener of [...this.#listeners]) {
-      listener(event);
-    }
+    callAll(this.#listeners, event);
   }
 
   #openLive(live: string): void {
@@ -355,17 +428,21 @@ export class TabClient<Types> implements EntityHost, Calls {
     }
   }
 
-  /** Sends to the other tabs; to the leader also when it is this one. */
-  #say(message: Message): void {
-    const isOwn = "live" in message && this.#live.has(message.live);
-    if (isOwn && message.kind === "state") {
-      this.#show(message.live, message.state);
-    } else if (isOwn && message.kind === "splice") {
-      this.#splice(message);
+  #look(watcher: string, look: Look | undefined, tell: (seen: Seen) => void): void {
+    if (look === undefined) {
+      this.#looking.delete(watcher);
     } else {
-      // Rows of the leader's own queries stay in it: a copy of them for nobody would cost as much as one for somebody.
-      this.#send(message);
-      this.#leader?.take(message);
+      this.#looking.set(watcher, { look, tell });
+    }
+    this.#say({ kind: "look", tab: this.#tab, watcher, ...(look && { look }) });
+  }
+
+  /** Asks the leader, in whichever tab it is. */
+  #say(request: Request): void {
+    if (this.#leader === undefined) {
+      this.#send(request);
+    } else {
+      this.#leader.take(request);
     }
   }
 
@@ -378,7 +455,7 @@ export class TabClient<Types> implements EntityHost, Calls {
   }
 
   /** Takes in a change; one that does not fit what was told last has everything told anew. */
-  #splice({ live, before, from, removed, rows }: Extract<Message, { kind: "splice" }>): void {
+  #splice({ live, before, from, removed, rows }: Extract<Reply, { kind: "splice" }>): void {
     const remote = this.#live.get(live);
     if (remote === undefined) {
       return;
@@ -392,19 +469,30 @@ export class TabClient<Types> implements EntityHost, Calls {
     }
   }
 
-  #send(message: Message): void {
+  #send(message: Broadcast | Request): void {
     if (!this.#closing.signal.aborted) {
       this.#channel.postMessage(message);
     }
   }
 
-  async #call(method: Method, args: unknown[]): Promise<unknown> {
+  /** The channel of a tab; it is let go when the tab has gone. `undefined`: this tab is closed itself. */
+  #channelTo(tab: string): BroadcastChannel | undefined {
+    if (!this.#closing.signal.aborted && !this.#channels.has(tab)) {
+      this.#channels.set(tab, new BroadcastChannel(this.#tabLock(tab)));
+    }
+    return this.#channels.get(tab);
+  }
+
+  async #call(method: Method | keyof Works, given: unknown[]): Promise<unknown> {
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
+      const named = NAMED_BY[method];
+      // Only what was asked before can have been taken.
+      const args = named === undefined ? given : [...given.slice(0, named + 1), attempt === 1];
       const led = this.#leader;
       const answer =
         led === undefined
-          ? await this.#ask(method, args)
-          : await (led.client[method] as (...args: unknown[]) => Promise<unknown>).apply(led.client, args);
+          ? await this.#calls.ask({ tab: this.#tab, call: this.mintId(), method, args })
+          : await led.run(method, args);
       if (answer !== SILENCE && !isLocked(answer)) {
         return answer;
       }
@@ -414,24 +502,12 @@ export class TabClient<Types> implements EntityHost, Calls {
     }
     throw new Error("no tab of this device answers: look at one of them, or load this page again");
   }
+}
 
-  async #ask(method: Method, args: unknown[]): Promise<unknown> {
-    if (this.#waiting.size >= CALLS_MAX) {
-      throw new Error(`more than ${CALLS_MAX} calls wait for the tab that leads`);
-    }
-    const call = this.mintId();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    try {
-      return await new Promise<unknown>((resolve, reject) => {
-        this.#waiting.set(call, { resolve, reject });
-        timer = setTimeout(() => resolve(SILENCE), this.#options.answerMs ?? ANSWER_MS);
-        this.#send({ kind: "call", tab: this.#tab, call, method, args });
-      });
-    } finally {
-      clearTimeout(timer);
-      this.#waiting.delete(call);
-    }
-  }
+/** What the leader is asked for. A filter is a function, which no channel carries: then it cannot count for this tab. */
+function sentOf({ filter, ...sent }: Query): Query {
+  const { limit: _, ...unlimited } = sent;
+  return filter === undefined ? sent : unlimited;
 }
 
 /** Whether the answer is that of a leader whose store another tab has taken over. */

@@ -1,5 +1,6 @@
 /** Queries whose answer stays true: every step of the replica moves it on by what the step touched. */
 
+import { callAll } from "../client/listeners.ts";
 import { partitionPoint } from "../order.ts";
 import type { Viewed } from "../replica/view.ts";
 import { matches, orderOf, type Query } from "./query.ts";
@@ -9,7 +10,9 @@ import type { RowChange, Table } from "./table.ts";
 export type LiveState =
   /** The local store is being read for the first time. */
   | { readonly state: "loading"; readonly rows: readonly Viewed[] }
-  | { readonly state: "ready"; readonly rows: readonly Viewed[] };
+  | { readonly state: "ready"; readonly rows: readonly Viewed[] }
+  /** The local store cannot be read: the rows are the last that could be. */
+  | { readonly state: "failed"; readonly rows: readonly Viewed[] };
 
 const LOADING: LiveState = { state: "loading", rows: [] };
 
@@ -60,6 +63,13 @@ export class LiveQuery {
     this.#table = undefined;
     this.#matching = [];
     this.#state = LOADING;
+    this.#tell();
+  }
+
+  /** The answer cannot be kept true any more, until it is taken anew. */
+  fail(): void {
+    this.#table = undefined;
+    this.#state = { state: "failed", rows: this.#state.rows };
     this.#tell();
   }
 
@@ -124,8 +134,6 @@ export class LiveQuery {
   }
 
   #tell(): void {
-    for (const listener of [...this.#listeners]) {
-      listener();
-    }
+    callAll(this.#listeners);
   }
 }

@@ -15,13 +15,16 @@ import { type RowChange, Table } from "./table.ts";
 const SCAN_PAGE = 5_000;
 
 export class Views {
-  readonly #replica: Replica;
+  /** Whose tables these are; another one takes its place empty, when its tables are. */
+  replica: Replica;
   readonly #tables = new Map<string, Table>();
   readonly #live = new Map<string, Set<LiveQuery>>();
   #isHidden = false;
+  /** The store could not be read: what is shown may be old. */
+  #hasFailed = false;
 
   constructor(replica: Replica) {
-    this.#replica = replica;
+    this.replica = replica;
   }
 
   /** Records that match now. Part of the replica's sequence of steps. */
@@ -53,21 +56,28 @@ export class Views {
       return;
     }
     this.#isHidden = isHidden;
-    this.#tables.clear();
-    for (const [entity, open] of this.#live) {
-      for (const live of open) {
-        if (isHidden) {
-          live.clear();
-        } else {
-          live.reload(await this.#table(entity));
-        }
-      }
+    for (const live of isHidden ? this.#open() : []) {
+      live.clear();
     }
+    await this.#reloadAll();
+  }
+
+  /** The store cannot be read: live queries say so, and are read anew with the next step that works. */
+  fail(): void {
+    this.#hasFailed = true;
+    this.#tables.clear();
+    for (const live of this.#open()) {
+      live.fail();
+    }
+  }
+
+  #open(): LiveQuery[] {
+    return [...this.#live.values()].flatMap((open) => [...open]);
   }
 
   /** Takes in a step of the replica. */
   async touched({ keys, isWide }: Touched): Promise<void> {
-    if (isWide) {
+    if (isWide || this.#hasFailed) {
       await this.#reloadAll();
       return;
     }
@@ -78,7 +88,7 @@ export class Views {
       return;
     }
     const wanted = [...asked.values()];
-    const views = await viewsOf(this.#replica, wanted);
+    const views = await viewsOf(this.replica, wanted);
     const changes = new Map<string, RowChange[]>();
     for (const [index, [entity, id]] of wanted.entries()) {
       const change = this.#tables.get(entity)?.set(id, views[index]);
@@ -97,31 +107,25 @@ export class Views {
 
   /** Anything may have gone: tables nobody watches are dropped, the others read anew. */
   async #reloadAll(): Promise<void> {
-    const entities = [...this.#tables.keys()];
     this.#tables.clear();
-    for (const entity of entities) {
-      const open = this.#live.get(entity);
-      if (open !== undefined && open.size > 0) {
-        const table = await this.#table(entity);
-        for (const live of open) {
-          live.reload(table);
-        }
-      }
+    for (const live of this.#isHidden ? [] : this.#open()) {
+      live.reload(await this.#table(live.entity));
     }
+    this.#hasFailed = false;
   }
 
   async #table(entity: string): Promise<Table> {
     let table = this.#tables.get(entity);
     if (table === undefined) {
-      table = new Table(this.#replica.schema.entities.get(entity), await this.#read(entity));
+      table = new Table(this.replica.schema.entities.get(entity), await this.#read(entity));
       this.#tables.set(entity, table);
     }
     return table;
   }
 
   async #read(entity: string): Promise<Viewed[]> {
-    const { store } = this.#replica;
-    const pending = await store.pendingIds(entity);
+    const { store } = this.replica;
+    const pending = [...(await this.replica.pendingIds(entity))];
     const rows = new Map<string, Viewed>();
     let after: string | undefined;
     for (;;) {
@@ -135,7 +139,7 @@ export class Views {
       }
     }
     const overlaid = await viewsOf(
-      this.#replica,
+      this.replica,
       pending.map((id) => [entity, id] as const),
     );
     for (const [index, id] of pending.entries()) {

@@ -5,7 +5,9 @@ import { Auth } from "../../src/client/auth.ts";
 import { platformWith } from "../../src/client/platform.ts";
 import { Serial } from "../../src/client/serial.ts";
 import { download } from "../../src/client/snapshot.ts";
+import { StoreError } from "../../src/replica/store.ts";
 import type { Input } from "../../src/session/state.ts";
+import type { MemoryStore } from "../../src/storage/memory.ts";
 import { signedInStore } from "./offline.ts";
 
 const DEVICE = { id: "d", name: "test", mode: "web_app" } as const;
@@ -22,7 +24,9 @@ const TOKENS = {
 type Answer = Response | Error;
 
 /** A server that gives these answers, one after the other, and the requests it was sent. */
-async function served(...answers: (Answer | (() => Answer))[]): Promise<{ auth: Auth; requests: Request[] }> {
+async function served(
+  ...answers: (Answer | (() => Answer))[]
+): Promise<{ auth: Auth; requests: Request[]; store: MemoryStore; again: () => Promise<Auth> }> {
   const requests: Request[] = [];
   const fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
     requests.push(new Request(input, init));
@@ -34,7 +38,9 @@ async function served(...answers: (Answer | (() => Answer))[]): Promise<{ auth: 
     return answer;
   };
   const platform = platformWith({ WebSocket: class {} as unknown as typeof WebSocket, fetch, wallMs: () => 1_000 });
-  return { auth: await Auth.open("https://crm.example.com", platform, await signedInStore()), requests };
+  const store = await signedInStore();
+  const again = () => Auth.open("https://crm.example.com", platform, store);
+  return { auth: await again(), requests, store, again };
 }
 
 function json(body: unknown, status = 200): Response {
@@ -65,6 +71,41 @@ describe("signing in and renewing", () => {
       const signed = await auth.signIn({ email: "a@b.example", password: "p" }, DEVICE);
       expect(signed).toMatchObject({ ok: false, error: { failure: "unreachable" } });
     }
+  });
+
+  it("[AUT-2] a renewed sign-in that the store does not take is used all the same, and kept as soon as it does", async () => {
+    const renewed = { ...TOKENS, access_token: "a2", refresh_token: "r2" };
+    const { auth, requests, store, again } = await served(json({ ...TOKENS, expires_in_s: 1 }), json(renewed));
+    await signedIn(auth);
+    const { write } = store;
+    store.write = () => Promise.reject(new StoreError("storage_full", "no room"));
+    expect(await auth.bearer("if_needed")).toEqual({ ok: true, value: "a2" });
+    expect(await auth.bearer("if_needed")).toEqual({ ok: true, value: "a2" });
+    store.write = write;
+    expect(await auth.bearer("if_needed")).toEqual({ ok: true, value: "a2" });
+    expect(await (await again()).bearer("if_needed"), "also after the next start").toEqual({ ok: true, value: "a2" });
+    expect(requests).toHaveLength(2);
+  });
+
+  it("[AUT-2] who dies between the answer to a renewal and the disk asks for the same answer again", async () => {
+    const renewed = { ...TOKENS, access_token: "a2", refresh_token: "r2" };
+    const { auth, requests, store, again } = await served(
+      json({ ...TOKENS, expires_in_s: 1 }),
+      () => {
+        // From here on nothing reaches the disk: the process is about to die.
+        store.write = () => Promise.reject(new StoreError("corrupt_local", "gone"));
+        return json(renewed);
+      },
+      json(renewed),
+    );
+    await signedIn(auth);
+    const { write } = store;
+    await auth.bearer("if_needed");
+    store.write = write;
+    expect(await (await again()).bearer("if_needed")).toEqual({ ok: true, value: "a2" });
+    const [, first, second] = requests.map((request) => request.headers.get("idempotency-key"));
+    expect(first).toBe(second);
+    expect(first).not.toBeNull();
   });
 
   it("[AUT-2] a lost answer to a renewal is asked for again under the same key, and callers share one renewal", async () => {

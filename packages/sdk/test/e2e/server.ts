@@ -29,12 +29,14 @@ export interface Server {
 export async function startServer(
   data = mkdtempSync(join(tmpdir(), "syncline-sdk-")),
   listen = "127.0.0.1:0",
+  env: Readonly<Record<string, string>> = {},
 ): Promise<Server> {
   if (!existsSync(PROGRAM)) {
     throw new Error(`there is no server at ${PROGRAM}: run \`cargo build\`, or name one in SYNCLINE_BIN`);
   }
   const child = spawn(PROGRAM, ["serve", "--demo", "--data", data, "--listen", listen], {
     stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
   });
   let log = "";
   child.stderr.on("data", (chunk) => {
@@ -46,7 +48,7 @@ export async function startServer(
   });
   return {
     url,
-    restart: (listen) => startServer(data, listen),
+    restart: (listen) => startServer(data, listen, env),
     stop: async (signal = "SIGTERM") => {
       const ended = new Promise((resolve) => child.once("exit", resolve));
       child.kill(signal);

@@ -1,11 +1,12 @@
 // @vitest-environment happy-dom
-import { act, cleanup, render, screen } from "@testing-library/react";
+import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { StrictMode, startTransition, useState } from "react";
 import { afterEach, expect, it, vi } from "vitest";
 import type { CrmEntities } from "../../src/crm/index.ts";
 import type { Client } from "../../src/index.ts";
 import { hooksFor, SynclineProvider, useAuth, useConflicts, useSyncState } from "../../src/react/index.ts";
 import { offlineDevice } from "../client/offline.ts";
+import { App } from "../readme/react.tsx";
 
 const { useClient, useMutation, useQuery, useRecord } = hooksFor<CrmEntities>();
 const NAMES = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
@@ -134,3 +135,21 @@ function Lonely() {
   useClient();
   return null;
 }
+
+it("the code of the README lists people, shows a record and changes it", async () => {
+  const client = await offlineDevice();
+  const made = await client.db.contacts.create({ lastname: "Hopper", tags: ["navy"], job_title: "Captain" });
+  const id = made.ok ? made.value : "";
+  render(<App client={client} id={id} />);
+  await settle();
+  expect(screen.getByLabelText("People").textContent).toBe("Hopper");
+  const input = screen.getByRole("textbox") as HTMLInputElement;
+  expect(input.value).toBe("Captain");
+  await act(async () => {
+    fireEvent.focus(input);
+    fireEvent.change(input, { target: { value: "Admiral" } });
+    await pause(20);
+  });
+  expect(input.value).toBe("Admiral");
+  expect((await client.db.contacts.get(id))?.fields.job_title).toBe("Admiral");
+});

@@ -64,17 +64,17 @@ export class FakeChannel {
   static readonly open = new Set<FakeChannel>();
   onmessage: ((event: { data: unknown }) => void) | null = null;
   isFrozen = false;
-  readonly #name: string;
+  readonly name: string;
   readonly #kept: unknown[] = [];
 
   constructor(name: string) {
-    this.#name = name;
+    this.name = name;
     FakeChannel.open.add(this);
   }
 
   postMessage(message: unknown): void {
     for (const channel of FakeChannel.open) {
-      if (channel !== this && channel.#name === this.#name) {
+      if (channel !== this && channel.name === this.name) {
         const data = structuredClone(message);
         setTimeout(() => channel.#deliver(data), 0);
       }

@@ -1,6 +1,9 @@
 import "fake-indexeddb/auto";
 import { IDBFactory } from "fake-indexeddb";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { loadDraft, saveDraft } from "../../src/client/drafts.ts";
+import { importOnce } from "../../src/client/import.ts";
+import { countMetrics } from "../../src/client/metrics.ts";
 import { type CrmEntities, crm } from "../../src/crm/index.ts";
 import { EMPTY_DIGEST } from "../../src/digest.ts";
 import { readSchema } from "../../src/schema/schema.ts";
@@ -28,6 +31,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await Promise.all(tabs.splice(0).map((tab) => tab.close()));
   FakeChannel.open.clear();
+  vi.restoreAllMocks();
   vi.unstubAllGlobals();
 });
 
@@ -49,14 +53,25 @@ async function tab(options: Partial<TabsOptions> = {}): Promise<TabClient<CrmEnt
   return opened;
 }
 
+/** Sees what tabs say to one another; a message for which `isLost` is true does not arrive. */
+function overhear(isLost: (message: { kind: string }) => boolean): void {
+  const { postMessage } = FakeChannel.prototype;
+  vi.spyOn(FakeChannel.prototype, "postMessage").mockImplementation(function (this: FakeChannel, message) {
+    if (!isLost(message as { kind: string })) {
+      postMessage.call(this, message);
+    }
+  });
+}
+
 /** There is no network in these tests. */
 class DeadSocket {
   addEventListener(): void {}
   close(): void {}
 }
 
+/** The channel on which a tab hears what is said to all. */
 function channelOf(index: number): FakeChannel {
-  const channel = [...FakeChannel.open][index];
+  const channel = [...FakeChannel.open].filter(({ name }) => name === "syncline crm")[index];
   if (channel === undefined) {
     throw new Error(`there is no tab ${index}`);
   }
@@ -101,7 +116,7 @@ it("live queries of a follower follow edits of every tab, and events reach all",
 
 it("a tab is told what changed and not everything, and rows of the leader's own queries stay in it", async () => {
   const [first, second] = [await tab(), await tab()];
-  const told = vi.spyOn(channelOf(0), "postMessage");
+  const told = vi.spyOn(FakeChannel.prototype, "postMessage");
   const own = first.db.contacts.live({ sort: "firstname" });
   own.subscribe(() => undefined);
   const live = second.db.contacts.live({ sort: "firstname" });
@@ -125,6 +140,106 @@ it("a tab is told what changed and not everything, and rows of the leader's own 
   });
   // The empty list, four new ones, one that moved past its neighbour, one that went.
   expect(rows).toEqual([0, 1, 1, 1, 1, 2, 0]);
+});
+
+it("an edit reads nothing of what waits, however much that is", async () => {
+  const [first, second] = [await tab(), await tab()];
+  const ids: string[] = [];
+  for (const firstname of ["a", "b", "c"]) {
+    ids.push(value(await second.db.contacts.create({ firstname })));
+  }
+  // The ids of what is pending are read once.
+  value(await second.db.contacts.update(ids[0] ?? "", { city: "London" }));
+  const { prototype } = IndexedDbStore;
+  const reads = (["pendingIds", "acknowledged", "rejected", "outboxCount"] as const).map((name) =>
+    vi.spyOn(prototype, name),
+  );
+  const outbox = vi.spyOn(prototype, "outbox");
+  for (const tab of [first, second]) {
+    value(await tab.db.contacts.create({ firstname: "d" }));
+    value(await tab.db.contacts.update(ids[1] ?? "", { city: "Paris" }));
+  }
+  for (const read of reads) {
+    expect(read, read.getMockName()).not.toHaveBeenCalled();
+  }
+  expect(outbox.mock.calls.filter(([, limit]) => limit > 100)).toEqual([]);
+  expect((await second.db.contacts.get(ids[1] ?? ""))?.fields.city).toBe("Paris");
+});
+
+it("a call that waits for a network is not taken for a frozen leader", async () => {
+  let answer: () => void = () => undefined;
+  const asked = vi.fn();
+  const fetch = (): Promise<Response> => {
+    asked();
+    return new Promise((resolve) => {
+      answer = () => resolve(new Response("{}", { status: 503 }));
+    });
+  };
+  const platform = { WebSocket: DeadSocket as unknown as typeof WebSocket, fetch };
+  const [first, second] = [await tab({ platform, answerMs: 20 }), await tab({ platform, answerMs: 20 })];
+  const signed = second.signIn({ email: "a@b.example", password: "p" });
+  await until("the server is asked", async () => asked.mock.calls.length > 0);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect([first.isLeader, second.isLeader]).toEqual([true, false]);
+  answer();
+  expect(await signed).toMatchObject({ error: { failure: "unreachable" } });
+  expect(asked).toHaveBeenCalledTimes(1);
+});
+
+it("rows go to the tab that shows them, and no more of them than it shows", async () => {
+  const [first, second, third] = [await tab(), await tab(), await tab()];
+  for (const firstname of ["a", "b", "c"]) {
+    value(await first.db.contacts.create({ firstname }));
+  }
+  const live = second.db.contacts.live({ sort: "firstname", limit: 2 });
+  const told = vi.spyOn(FakeChannel.prototype, "postMessage");
+  live.subscribe(() => undefined);
+  await until("it is loaded", async () => live.snapshot().rows.length === 2);
+  expect(await third.db.contacts.select({ sort: "firstname", limit: 1 })).toHaveLength(1);
+  const rows = told.mock.calls.flatMap(([message], index) => {
+    const { kind, state, value: answer } = message as { kind: string; state?: { rows: object[] }; value?: object[] };
+    const sent = kind === "state" ? state?.rows : kind === "answer" ? answer : undefined;
+    return sent === undefined ? [] : [{ sent: sent.length, to: (told.mock.contexts[index] as FakeChannel).name }];
+  });
+  expect(rows.map(({ sent }) => sent)).toEqual([2, 1]);
+  expect(new Set(rows.map(({ to }) => to)).size).toBe(2);
+  expect(rows.map(({ to }) => to)).not.toContain("syncline crm");
+});
+
+it("drafts, imports and metrics work in every tab", async () => {
+  const [first, second] = [await tab(), await tab()];
+  const metrics = countMetrics(second);
+  value(await saveDraft(second, "contacts 1", { firstname: "A" }));
+  expect(value(await loadDraft(first, "contacts 1"))).toEqual({ firstname: "A" });
+  const edits = Array.from({ length: 250 }, (_, index) => ({
+    edit: "create" as const,
+    entity: "contacts",
+    id: second.mintId(),
+    fields: index === 7 ? { email: "no address" } : { firstname: `${index}` },
+  }));
+  expect(value(await importOnce(second, "legacy", edits))).toMatchObject({ done: 250, refused: [{ edit: edits[7] }] });
+  expect(value(await importOnce(first, "legacy", edits)).done).toBe(250);
+  expect((await second.status()).pending).toBe(249);
+  await until("what the leader did is counted here", async () => (await metrics.read(0)).events.local_change === 249);
+  metrics.stop();
+});
+
+it("any tab pauses syncing and begins again", async () => {
+  const [first, second] = [await tab(), await tab()];
+  await until("it tries to connect", async () => (await first.status()).phase !== "paused");
+  await second.pause();
+  expect((await first.status()).phase).toBe("paused");
+  await second.start();
+  expect((await first.status()).phase).not.toBe("paused");
+});
+
+it("a follower knows whether there is something to show", async () => {
+  const [first, second] = [await tab(), await tab()];
+  const events = vi.fn();
+  second.onEvent(({ event }) => events(event));
+  await until("the leader was heard", async () => second.isReady);
+  expect([first.isReady, first.credentials, second.credentials]).toEqual([true, undefined, undefined]);
+  expect(events).toHaveBeenCalledWith("leader_heard");
 });
 
 it("when the leader goes the next tab leads, with everything that was taken", async () => {
@@ -156,18 +271,9 @@ it("a visible tab takes over from a frozen leader, whose edits are taken once an
 
 it("an edit that was taken although its answer was lost is not taken again", async () => {
   const [first, second] = [await tab(), await tab()];
-  const channel = channelOf(1);
-  const { postMessage } = channelOf(0);
   let lost = 0;
   // The leader takes the edit, and its answer does not arrive.
-  vi.spyOn(channelOf(0), "postMessage").mockImplementation(function (this: FakeChannel, message: unknown) {
-    if ((message as { kind: string }).kind === "answer" && lost === 0) {
-      lost += 1;
-      return;
-    }
-    postMessage.call(channelOf(0), message);
-  });
-  expect(channel.isFrozen).toBe(false);
+  overhear(({ kind }) => kind === "answer" && ++lost === 1);
   const created = await second.db.contacts.create({ firstname: "Ada" });
   expect(lost).toBe(1);
   value(created);
@@ -181,15 +287,11 @@ it("a tab that goes without a word leaves nothing behind in the leader", async (
   live.subscribe(() => undefined);
   await until("it is loaded", async () => live.snapshot().state === "ready");
   const states = vi.fn();
-  const { postMessage } = channelOf(0);
-  vi.spyOn(channelOf(0), "postMessage").mockImplementation(function (this: FakeChannel, message: unknown) {
-    states((message as { kind: string }).kind);
-    postMessage.call(channelOf(0), message);
-  });
+  overhear(({ kind }) => states(kind));
   value(await first.db.contacts.create({ firstname: "a" }));
   expect(states).toHaveBeenCalledWith("splice");
   // What it has still to say is lost, as when a tab is killed.
-  vi.spyOn(channelOf(1), "postMessage").mockImplementation(() => undefined);
+  channelOf(1).postMessage = () => undefined;
   await second.close();
   await until("its lock is free", async () => {
     states.mockClear();

@@ -66,7 +66,7 @@ describe("frames.json", () => {
     const others = cases.filter((about) => about.from === "server" && isLeftAlone(about));
     expect(new Set(others.map(({ frame }) => frame.type))).toEqual(LEFT_ALONE);
     for (const { frame } of others) {
-      expect(decodeFrame(JSON.stringify(frame))).toEqual({ kind: "unknown" });
+      expect(decodeFrame(JSON.stringify(frame))).toEqual({ kind: "aside", frame });
     }
   });
 
@@ -87,9 +87,20 @@ describe("frames.json", () => {
     expect(refused).toBeGreaterThan(100);
   });
 
+  it("[PRE-1] a problem of presence or of a topic is none of the replica's, one of a push or a comparison is", () => {
+    const kindOf = (about: object): string => {
+      const problem = { code: "forbidden", class: "rejected", message: "no", ...about };
+      return decodeFrame(JSON.stringify({ type: "error", problem })).kind;
+    };
+    expect([kindOf({ entity: "leads" }), kindOf({ topic: "deals" })]).toEqual(["aside", "aside"]);
+    expect([kindOf({}), kindOf({ entity: "leads", client_seq: 3 }), kindOf({ entity: "leads", scope: "s" })]).toEqual(
+      Array(3).fill("frame"),
+    );
+  });
+
   it("[ERR-2] unknown types are told apart from damage, and unknown members do no harm", () => {
-    expect(decodeFrame('{"type":"later","x":1}')).toEqual({ kind: "unknown" });
-    expect(decodeFrame('{"type":"constructor"}').kind).toBe("unknown");
+    expect(decodeFrame('{"type":"later","x":1}')).toEqual({ kind: "aside", frame: { type: "later", x: 1 } });
+    expect(decodeFrame('{"type":"constructor"}').kind).toBe("aside");
     expect(decodeFrame('{"type":"heartbeat_ack","server_ms":1,"x":{}}').kind).toBe("frame");
     for (const message of ["", "{", "[]", "null", "7", '{"type":7}']) {
       expect(decodeFrame(message).kind, message).toBe("malformed");
