@@ -1,5 +1,7 @@
 //! Looks at the files of `deploy/` with the programs they are for.
 
+mod image;
+
 use anyhow::{Context as _, Result};
 
 use crate::{services, shell};
@@ -22,6 +24,7 @@ const CHECKS: &[Check] = &[
 /// itself, and metrics' names by one with the server.
 pub fn check() -> Result<Vec<String>> {
     dashboard()?;
+    image::check()?;
     let mut skipped = Vec::new();
     for check in CHECKS {
         if is_here(check.program) || (services::may_install() && services::install(&[check.package]).is_ok()) {

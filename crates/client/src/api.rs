@@ -74,8 +74,7 @@ impl Api {
     pub fn new(dir: PathBuf, credentials: Option<Credentials>) -> Result<Self, ClientError> {
         // Fails when a provider is installed already, which is as good.
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
-        let http = http.map_err(unreachable)?;
+        let http = client().map_err(unreachable)?;
         Ok(Self { http, dir, credentials: Mutex::new(credentials) })
     }
 
@@ -247,6 +246,17 @@ pub(crate) fn refused(problem: Problem) -> ClientError {
         Code::Unauthenticated | Code::MfaRequired => ClientError::SignInNeeded(problem.message),
         _ => ClientError::Refused(Box::new(problem)),
     }
+}
+
+/// Trusts whom the machine trusts, and where it has no list of authorities, those of this build.
+fn client() -> reqwest::Result<reqwest::Client> {
+    let builder = || reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+    builder().build().or_else(|_without_authorities| {
+        let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        builder().tls_backend_preconfigured(config).build()
+    })
 }
 
 fn unreachable(error: reqwest::Error) -> ClientError {

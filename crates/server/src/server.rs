@@ -25,6 +25,7 @@ use crate::hub::{Hub, Publisher};
 use crate::maintenance::Maintenance;
 use crate::nodes::Nodes;
 use crate::observe::Metrics;
+use crate::outbound;
 use crate::presence::Presence;
 use crate::push::RestClients;
 use crate::reports::Reports;
@@ -65,8 +66,8 @@ pub enum ServerError {
     Auth(#[from] AuthError),
     #[error("listening on {address} failed; is another server running there?")]
     Listen { address: SocketAddr, source: std::io::Error },
-    #[error("an HTTP client could not be set up")]
-    Client(#[source] reqwest::Error),
+    #[error("an HTTP client for {purpose} could not be set up")]
+    Client { purpose: &'static str, source: reqwest::Error },
     #[error("a thread could not be started")]
     Thread(#[source] std::io::Error),
     #[error("the first workspace could not be set up: {0}")]
@@ -129,7 +130,7 @@ impl Server {
             reports: Reports::default(),
             rest_clients: RestClients::default(),
             channels: Channels::default(),
-            forwarding: forwarding_client()?,
+            forwarding: outbound::node_client().map_err(client_error("requests between nodes"))?,
             presence: Arc::new(Presence::new(bus.clone())),
             router: Router::start(router).map_err(ServerError::Thread)?,
             started: clock::instant(),
@@ -147,8 +148,8 @@ impl Server {
         let operators = listen_for_operators(&app).await?;
         let nodes = Nodes::start(&app, is_shared);
         let maintenance = Maintenance::start(Arc::clone(&app));
-        let alerts = AlertWatch::start(Arc::clone(&app));
-        let webhooks = Webhooks::start(&app);
+        let alerts = AlertWatch::start(Arc::clone(&app)).map_err(client_error("alerts"))?;
+        let webhooks = Webhooks::start(&app).map_err(client_error("webhooks"))?;
         tracing::info!(event = "started", address = %listening.address, "listening on {}", listening.address);
         Ok(Self {
             app,
@@ -281,10 +282,8 @@ fn lock(data_dir: &Path) -> Result<File, ServerError> {
     }
 }
 
-/// What is meant for another node goes to that node and nowhere else.
-fn forwarding_client() -> Result<reqwest::Client, ServerError> {
-    let builder = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-    builder.build().map_err(ServerError::Client)
+fn client_error(purpose: &'static str) -> impl Fn(reqwest::Error) -> ServerError {
+    move |source| ServerError::Client { purpose, source }
 }
 
 async fn identity(
@@ -294,7 +293,7 @@ async fn identity(
     (bus, audit): (&Bus, &Audit),
     metrics: &Arc<Metrics>,
 ) -> Result<Auth, ServerError> {
-    let supabase = Supabase::new(&config.supabase);
+    let supabase = Supabase::new(&config.supabase).map_err(client_error("the Supabase project"))?;
     let (tokens, db, bus, metrics) = (config.tokens.clone(), db.clone(), bus.clone(), Arc::clone(metrics));
     let audit = audit.clone();
     let made = tokio::task::spawn_blocking(move || {

@@ -12,6 +12,7 @@ mod disk;
 pub mod doctor;
 pub mod export;
 mod formula;
+pub mod health;
 pub mod import;
 pub mod migrate_storage;
 pub mod restored;
@@ -36,6 +37,8 @@ pub enum OpsCommand {
     Config(config::ConfigArgs),
     /// Check the database, the audit chain and the surroundings
     Doctor(doctor::DoctorArgs),
+    /// Ask the running server whether it takes work
+    Health(health::HealthArgs),
     /// Copy the database to one file, while the server runs
     Backup(backup::BackupArgs),
     /// Bring a backup back as a new epoch
@@ -54,6 +57,7 @@ pub fn run(command: &OpsCommand) -> ExitCode {
         OpsCommand::Audit(args) => audit::run(args),
         OpsCommand::Config(args) => config::run(args),
         OpsCommand::Doctor(args) => doctor::run(args),
+        OpsCommand::Health(args) => health::run(args),
         OpsCommand::Backup(args) => backup::run_backup(args),
         OpsCommand::Restore(args) => backup::run_restore(args),
         OpsCommand::Restored(args) => restored::run(args),

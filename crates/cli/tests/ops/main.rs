@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod logs;
 mod migrate;
+mod minimal;
 #[path = "../../../storage/tests/support/postgres.rs"]
 mod postgres;
 mod sample;
@@ -64,8 +65,13 @@ impl Place {
     }
     /// A server on this data, listening by the time this returns.
     pub fn serve(&self) -> Server {
-        let mut command = self.command(["serve", "--listen", "127.0.0.1:0"]);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        self.serve_at("127.0.0.1:0", &[])
+    }
+    /// As [`Place::serve`], at this address and with these variables.
+    pub fn serve_at(&self, address: &str, variables: &[(&str, &str)]) -> Server {
+        let mut command = self.command(["serve", "--listen", address]);
+        let mut child =
+            command.envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap().contains("listens on")), "the server did not start");
         Server(child)

@@ -35,10 +35,10 @@ pub struct AlertWatch {
 }
 
 impl AlertWatch {
-    pub fn start(app: Arc<App>) -> Self {
+    pub fn start(app: Arc<App>) -> reqwest::Result<Self> {
+        let mut watch = Watch::new(app)?;
         let (stop, mut stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
-            let mut watch = Watch::new(app);
             let mut looks = tokio::time::interval(Duration::from_millis(watch.app.config.alerts.every_ms));
             looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
@@ -51,7 +51,7 @@ impl AlertWatch {
                 }
             }
         });
-        Self { stop, task }
+        Ok(Self { stop, task })
     }
 
     /// At once: what was not told yet is told by the next start.
@@ -74,9 +74,9 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(app: Arc<App>) -> Self {
-        let notifier = Notifier::start(&app.config.alerts, &app.bus.node().address);
-        Self { app, alerts: Alerts::default(), notifier, has_own: false, is_leader: false }
+    fn new(app: Arc<App>) -> reqwest::Result<Self> {
+        let notifier = Notifier::start(&app.config.alerts, &app.bus.node().address)?;
+        Ok(Self { app, alerts: Alerts::default(), notifier, has_own: false, is_leader: false })
     }
 
     async fn look(&mut self) -> StoreResult<()> {

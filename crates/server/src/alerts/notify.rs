@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::state::{Change, Severity};
 use crate::config::{AlertFormat, AlertsConfig};
+use crate::outbound;
 
 /// Changes that wait to be sent. More are not sent; the log has them.
 const QUEUE_MAX: usize = 256;
@@ -24,16 +25,17 @@ pub(super) struct Notifier {
 
 impl Notifier {
     /// `node`: what sends them.
-    pub(super) fn start(config: &AlertsConfig, node: &str) -> Self {
-        let Some(url) = config.url() else { return Self { queue: None } };
+    pub(super) fn start(config: &AlertsConfig, node: &str) -> reqwest::Result<Self> {
+        let Some(url) = config.url() else { return Ok(Self { queue: None }) };
         let (queue, mut waiting) = mpsc::channel(QUEUE_MAX);
-        let receiver = Receiver { url, config: config.clone(), node: node.to_owned(), client: client() };
+        let client = outbound::client(|builder| builder.timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()))?;
+        let receiver = Receiver { url, config: config.clone(), node: node.to_owned(), client };
         tokio::spawn(async move {
             while let Some(change) = waiting.recv().await {
                 receiver.deliver(&change).await;
             }
         });
-        Self { queue: Some(queue) }
+        Ok(Self { queue: Some(queue) })
     }
 
     /// Never waits.
@@ -43,11 +45,6 @@ impl Notifier {
             tracing::error!(event = "alert_unsent", "an alert was not sent: too many wait for the receiver");
         }
     }
-}
-
-fn client() -> reqwest::Client {
-    let client = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
-    client.expect("a client without certificates of its own can always be made")
 }
 
 struct Receiver {

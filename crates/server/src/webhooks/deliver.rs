@@ -15,6 +15,7 @@ use super::{pause, signature};
 use crate::app::App;
 use crate::clock;
 use crate::config::WebhooksConfig;
+use crate::outbound;
 
 /// Deliveries that one node has under way at a time.
 const CLAIM_MAX: usize = 16;
@@ -23,42 +24,19 @@ const RETRY_MS_MAX: u64 = 12 * 3_600_000;
 /// Longest error that is kept; characters.
 const ERROR_CHARS_MAX: usize = 300;
 
-pub(super) async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
-    let config = &app.config.webhooks;
-    let deliverer = match deliverer(config) {
-        Ok(client) => Deliverer { app: Arc::clone(&app), client },
-        Err(error) => {
-            tracing::error!(event = "webhooks_off", %error, "webhooks are not delivered: no client could be made");
-            return;
-        }
-    };
-    let every = Duration::from_millis(config.every_ms);
-    loop {
-        let delivered = deliverer.round().await;
-        let done = delivered.unwrap_or_else(|error| {
-            tracing::warn!(event = "webhooks_unread", %error, "deliveries could not be read or stored; it is tried again");
-            0
-        });
-        // A full round has most likely left some.
-        let rest = if done == CLAIM_MAX { Duration::ZERO } else { every };
-        if pause(&mut stopped, rest).await {
-            return;
-        }
-    }
-}
-
 /// Follows no redirect and uses no proxy: both would lead past the check of the address.
-fn deliverer(config: &WebhooksConfig) -> reqwest::Result<Client> {
-    Client::builder()
-        .timeout(Duration::from_millis(config.timeout_ms))
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .dns_resolver(Arc::new(PublicResolver { is_private_allowed: config.is_private_allowed }))
-        .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")))
-        .build()
+fn client(config: &WebhooksConfig) -> reqwest::Result<Client> {
+    outbound::client(|builder| {
+        builder
+            .timeout(Duration::from_millis(config.timeout_ms))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .dns_resolver(Arc::new(PublicResolver { is_private_allowed: config.is_private_allowed }))
+            .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")))
+    })
 }
 
-struct Deliverer {
+pub(super) struct Deliverer {
     app: Arc<App>,
     client: Client,
 }
@@ -73,6 +51,27 @@ struct Attempt {
 }
 
 impl Deliverer {
+    pub fn new(app: Arc<App>) -> reqwest::Result<Self> {
+        let client = client(&app.config.webhooks)?;
+        Ok(Self { app, client })
+    }
+
+    pub async fn run(self, mut stopped: watch::Receiver<bool>) {
+        let every = Duration::from_millis(self.app.config.webhooks.every_ms);
+        loop {
+            let delivered = self.round().await;
+            let done = delivered.unwrap_or_else(|error| {
+                tracing::warn!(event = "webhooks_unread", %error, "deliveries could not be read or stored; it is tried again");
+                0
+            });
+            // A full round has most likely left some.
+            let rest = if done == CLAIM_MAX { Duration::ZERO } else { every };
+            if pause(&mut stopped, rest).await {
+                return;
+            }
+        }
+    }
+
     /// Tries everything that is due, up to a limit; returns how many.
     async fn round(&self) -> StoreResult<usize> {
         let now_ms = clock::now_ms();

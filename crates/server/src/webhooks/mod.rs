@@ -38,11 +38,12 @@ pub struct Webhooks {
 }
 
 impl Webhooks {
-    pub fn start(app: &Arc<App>) -> Self {
+    pub fn start(app: &Arc<App>) -> reqwest::Result<Self> {
+        let deliverer = deliver::Deliverer::new(Arc::clone(app))?;
         let (stop, stopped) = watch::channel(false);
         let filling = tokio::spawn(fill(Arc::clone(app), stopped.clone()));
-        let delivering = tokio::spawn(deliver::run(Arc::clone(app), stopped));
-        Self { stop, tasks: [filling, delivering] }
+        let delivering = tokio::spawn(deliverer.run(stopped));
+        Ok(Self { stop, tasks: [filling, delivering] })
     }
 
     /// Attempts under way are waited for; the caller bounds that. What is not delivered is at the next start.

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::SupabaseConfig;
+use crate::outbound;
 
 /// Largest answer that is read; bytes.
 const ANSWER_BYTES_MAX: usize = 128 * 1024;
@@ -44,12 +45,12 @@ struct Account {
 
 impl Project {
     /// `None`: no project is configured.
-    pub fn new(config: &SupabaseConfig) -> Option<Self> {
-        let issuer = config.issuer()?;
+    pub fn new(config: &SupabaseConfig) -> reqwest::Result<Option<Self>> {
+        let Some(issuer) = config.issuer() else { return Ok(None) };
         let timeout = Duration::from_millis(config.timeout_ms);
         // Where keys come from decides who gets in: nobody redirects that.
-        let client = reqwest::Client::builder().timeout(timeout).redirect(Policy::none()).build();
-        Some(Self { client: client.ok()?, issuer, api_key: config.api_key.clone() })
+        let client = outbound::client(|builder| builder.timeout(timeout).redirect(Policy::none()))?;
+        Ok(Some(Self { client, issuer, api_key: config.api_key.clone() }))
     }
 
     pub async fn keys(&self) -> Result<JwkSet, FetchError> {

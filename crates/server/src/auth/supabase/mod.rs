@@ -59,20 +59,20 @@ struct Claims {
 
 impl Supabase {
     /// `None`: neither project nor secret is configured.
-    pub fn new(config: &SupabaseConfig) -> Option<Self> {
-        let project = Project::new(config);
+    pub fn new(config: &SupabaseConfig) -> reqwest::Result<Option<Self>> {
+        let project = Project::new(config)?;
         let secret = config.jwt_secret.as_ref();
         if project.is_none() && secret.is_none() {
-            return None;
+            return Ok(None);
         }
-        Some(Self {
+        Ok(Some(Self {
             project,
             keys: Keys::default(),
             secret: secret.map(|secret| DecodingKey::from_secret(secret.expose_secret().as_bytes())),
             issuer: config.issuer(),
             audience: config.audience.clone(),
             is_email_trusted: config.is_email_trusted,
-        })
+        }))
     }
 
     /// The account behind a token that the project signed, for us, and that is alive.
