@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use bytes::Bytes;
 use syncline_core::Seq;
 use syncline_core::id::WorkspaceId;
 use syncline_core::messages::Target;
@@ -11,7 +10,6 @@ use syncline_core::messages::Target;
 use super::message::{BusEvent, NodeId, NodeInfo, PresenceEntry, Revoked};
 use super::node::Node;
 use super::rate::{NodeRates, RateDecision, RatePolicy};
-use super::session::NodeSessions;
 use super::{BusError, BusHealth, PRESENCE_ROLL_MAX, Reach, Roll};
 use crate::clock;
 
@@ -25,7 +23,6 @@ pub struct Exchange {
 struct Shared {
     nodes: Mutex<BTreeMap<NodeId, Weak<Node>>>,
     rates: NodeRates,
-    sessions: NodeSessions,
 }
 
 pub(super) struct LocalBus {
@@ -108,16 +105,6 @@ impl LocalBus {
         let is_complete = entries.len() <= PRESENCE_ROLL_MAX;
         entries.truncate(PRESENCE_ROLL_MAX);
         Roll { entries, is_complete, reach: Reach::Deployment }
-    }
-
-    pub fn session_get(&self, key: &str) -> Option<Bytes> {
-        self.exchange.shared.sessions.get(key)
-    }
-    pub fn session_put(&self, key: &str, value: Bytes, ttl_ms: u64) {
-        self.exchange.shared.sessions.put(key, value, ttl_ms);
-    }
-    pub fn session_delete(&self, key: &str) {
-        self.exchange.shared.sessions.delete(key);
     }
 
     pub fn take(&self, key: &str, policy: RatePolicy, cost: u32) -> RateDecision {

@@ -10,6 +10,10 @@
 //! and kept for [`REVOCATIONS_KEPT_MS`], so that a node that was cut off finds it. The server polls the
 //! database beside that: with Redis away for longer than five seconds, that poll is what keeps the promise of AUTH-3.
 //!
+//! **Sessions.** Which connection is whose, in what deployment mode, and on which node is presence: minted with the
+//! connection, in Redis with the life of its node, and what the console shows. Nothing else of a session is shared, since a
+//! client resumes on any node from its cursors (HUB-2, HUB-8).
+//!
 //! **Start reading at** [`Bus`], then `redis/mod.rs`.
 
 mod events;
@@ -19,12 +23,10 @@ mod node;
 mod rate;
 mod redis;
 mod roster;
-mod session;
 
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 pub use events::{MAILBOX_EVENTS_MAX, MAILBOX_HINTS_MAX, REVOCATIONS_KEPT_MS, REVOCATIONS_MAX, Subscription};
 pub use local::Exchange;
 pub use message::{
@@ -32,7 +34,6 @@ pub use message::{
 };
 pub use rate::{RATE_KEYS_MAX, RateDecision, RatePolicy};
 pub use roster::PRESENCE_NODE_MAX;
-pub use session::{SESSION_CACHE_BYTES_MAX, SESSION_KEY_BYTES_MAX, SESSION_TTL_MS_MAX, SESSION_VALUE_BYTES_MAX};
 use syncline_core::Seq;
 use syncline_core::id::WorkspaceId;
 use syncline_core::messages::Target;
@@ -93,10 +94,6 @@ pub struct BusStats {
 pub enum BusError {
     #[error("the setting bus.redis_url is not the address of a Redis: {reason}")]
     Address { reason: String },
-    #[error("a session key has 1 to {SESSION_KEY_BYTES_MAX} bytes, this one {size}")]
-    SessionKey { size: usize },
-    #[error("a session value has at most {SESSION_VALUE_BYTES_MAX} bytes, this one {size}")]
-    SessionValue { size: usize },
     #[error("this node already has {PRESENCE_NODE_MAX} connections in presence")]
     PresenceFull,
 }
@@ -206,39 +203,6 @@ impl Bus {
         match &self.backend {
             Backend::Local(local) => local.presence(workspace_id),
             Backend::Redis(redis) => redis.presence(workspace_id).await,
-        }
-    }
-
-    /// A cached value; `None` when there is none, it has expired, or Redis is away and this node has no own.
-    pub async fn session_get(&self, key: &str) -> Option<Bytes> {
-        match &self.backend {
-            Backend::Local(local) => local.session_get(key),
-            Backend::Redis(redis) => redis.session_get(key).await,
-        }
-    }
-
-    /// Keeps a value for `ttl_ms`, 1 to [`SESSION_TTL_MS_MAX`]. Err: key or value too large.
-    pub async fn session_put(&self, key: &str, value: Bytes, ttl_ms: u64) -> Result<Reach, BusError> {
-        session::check_key(key)?;
-        session::check_value(&value)?;
-        let ttl_ms = ttl_ms.clamp(1, SESSION_TTL_MS_MAX);
-        Ok(match &self.backend {
-            Backend::Local(local) => {
-                local.session_put(key, value, ttl_ms);
-                Reach::Deployment
-            }
-            Backend::Redis(redis) => redis.session_put(key, value, ttl_ms).await,
-        })
-    }
-
-    /// Forgets a value; with Redis away, there as soon as it is back.
-    pub async fn session_delete(&self, key: &str) -> Reach {
-        match &self.backend {
-            Backend::Local(local) => {
-                local.session_delete(key);
-                Reach::Deployment
-            }
-            Backend::Redis(redis) => redis.session_delete(key).await,
         }
     }
 

@@ -9,14 +9,12 @@ use super::events::Events;
 use super::message::NodeInfo;
 use super::rate::NodeRates;
 use super::roster::Roster;
-use super::session::NodeSessions;
 
 pub(super) struct Node {
     pub info: NodeInfo,
     pub events: Events,
     pub roster: Roster,
     pub rates: NodeRates,
-    pub sessions: NodeSessions,
     pub health: watch::Sender<BusHealth>,
     pub counters: Counters,
 }
@@ -52,7 +50,6 @@ impl Node {
             events: Events::default(),
             roster: Roster::default(),
             rates: NodeRates::default(),
-            sessions: NodeSessions::default(),
             health: watch::Sender::new(health),
             counters: Counters::default(),
         }

@@ -3,11 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bytes::Bytes;
 use syncline_core::id::UserId;
-use syncline_server::bus::{
-    Bus, BusError, BusEvent, RatePolicy, Reach, Revocation, SESSION_KEY_BYTES_MAX, SESSION_VALUE_BYTES_MAX,
-};
+use syncline_server::bus::{Bus, BusEvent, RatePolicy, Reach, Revocation};
 use uuid::Uuid;
 
 use crate::support::{World, device, entry, hear, hear_revocation, present, until, workspace};
@@ -32,8 +29,6 @@ contract![
     hub_9_a_dead_node_takes_its_presence_along,
     hub_9_a_node_that_leaves_says_so,
     auth_8_presence_stays_in_its_workspace,
-    hub_2_a_session_is_found_by_every_node_until_it_expires,
-    inv_10_sessions_are_limited_in_size,
     api_6_a_limit_counts_for_all_nodes,
     api_6_an_allowance_comes_back_in_its_time,
     hub_8_nodes_know_each_other,
@@ -227,32 +222,6 @@ async fn auth_8_presence_stays_in_its_workspace(world: World) {
     }
 }
 
-async fn hub_2_a_session_is_found_by_every_node_until_it_expires(world: World) {
-    let (one, two) = (world.node().await, world.node().await);
-    let value = Bytes::from_static(b"{\"a\":1}\x00\xff");
-    assert_eq!(one.session_put("s1", value.clone(), 600_000).await.unwrap(), Reach::Deployment);
-    one.session_put("s2", value.clone(), 100).await.unwrap();
-    assert_eq!(two.session_get("s1").await, Some(value));
-    assert_eq!(two.session_get("s3").await, None);
-    until("the second has expired", async || two.session_get("s2").await.is_none().then_some(())).await;
-    two.session_put("s1", Bytes::new(), 600_000).await.unwrap();
-    assert_eq!(one.session_get("s1").await, Some(Bytes::new()));
-    assert_eq!(two.session_delete("s1").await, Reach::Deployment);
-    assert_eq!(one.session_get("s1").await, None);
-}
-
-async fn inv_10_sessions_are_limited_in_size(world: World) {
-    let one = world.node().await;
-    let large = Bytes::from(vec![0; SESSION_VALUE_BYTES_MAX + 1]);
-    assert!(matches!(one.session_put("a", large, 1_000).await, Err(BusError::SessionValue { .. })));
-    let long = "k".repeat(SESSION_KEY_BYTES_MAX + 1);
-    assert!(matches!(one.session_put(&long, Bytes::new(), 1_000).await, Err(BusError::SessionKey { .. })));
-    assert!(matches!(one.session_put("", Bytes::new(), 1_000).await, Err(BusError::SessionKey { .. })));
-    let most = Bytes::from(vec![0; SESSION_VALUE_BYTES_MAX]);
-    one.session_put("a", most.clone(), 60_000).await.unwrap();
-    assert_eq!(one.session_get("a").await, Some(most));
-}
-
 async fn api_6_a_limit_counts_for_all_nodes(world: World) {
     let (one, two) = (world.node().await, world.node().await);
     let policy = RatePolicy { per_minute: 1, burst: 10 };
@@ -307,12 +276,10 @@ async fn hub_8_deployments_with_other_prefixes_hear_nothing(world: World) {
     one.revoke(&workspace("acme"), device(1)).await;
     one.hint(&workspace("acme"), 1);
     one.enter(&workspace("acme"), entry(1)).unwrap();
-    one.session_put("s", Bytes::from_static(b"x"), 60_000).await.unwrap();
     hear_revocation(&mut at_two, &device(1)).await;
     hear_hint(&mut at_two, "acme").await;
     until("it is there", async || (present(&two, &workspace("acme")).await == [1]).then_some(())).await;
     assert_eq!(present(&stranger, &workspace("acme")).await, []);
-    assert_eq!(stranger.session_get("s").await, None);
     assert_eq!(stranger.nodes().len(), 1);
     stranger.close().await;
     assert_eq!(at_stranger.next().await, None);

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use syncline_server::bus::{Bus, BusEvent, RatePolicy, Reach, Subscription};
 use syncline_server::clock;
 use uuid::Uuid;
@@ -51,14 +50,12 @@ impl Pair {
         }
     }
 
-    /// All of it works between them: hints, revocations, limits, sessions.
+    /// All of it works between them: hints, revocations, limits.
     async fn works(&mut self, number: u128) {
         self.is_whole().await;
         let key = format!("after {number}");
         assert_eq!(self.one.take(&key, POLICY, 3).await.reach, Reach::Deployment);
         assert_eq!(self.two.take(&key, POLICY, 1).await.remaining, 1);
-        self.one.session_put(&key, Bytes::from_static(b"x"), 60_000).await.unwrap();
-        assert_eq!(self.two.session_get(&key).await, Some(Bytes::from_static(b"x")));
         let seq = u64::try_from(number).unwrap();
         self.one.hint(&workspace("acme"), seq);
         let hint = |event| matches!(event, BusEvent::Hint { seq: heard, .. } if heard == seq).then_some(());
@@ -77,9 +74,6 @@ async fn answers_for_itself(bus: &Bus, revoked: u128) {
         assert_eq!(bus.revoke(&acme, device(revoked)).await, Reach::Degraded);
         let roll = bus.presence(&acme).await;
         assert_eq!((roll.reach, roll.entries.len()), (Reach::Degraded, 1), "only its own");
-        assert_eq!(bus.session_put(&key, Bytes::from_static(b"x"), 60_000).await.unwrap(), Reach::Degraded);
-        assert_eq!(bus.session_get(&key).await, Some(Bytes::from_static(b"x")));
-        assert_eq!(bus.session_delete(&key).await, Reach::Degraded);
         let decisions = [bus.take(&key, POLICY, 5).await, bus.take(&key, POLICY, 1).await];
         assert_eq!(decisions.map(|decision| decision.is_allowed), [true, false]);
         assert_eq!(decisions.map(|decision| decision.reach), [Reach::Degraded; 2]);
@@ -269,20 +263,6 @@ async fn inv_13_redis_forgets_everything_and_stays() {
     pair.works(101).await;
     let late = node(&server.url()).await;
     hear_revocation(&mut late.subscribe(), &device(100)).await;
-}
-
-#[tokio::test]
-async fn inv_13_sessions_deleted_during_an_outage_do_not_come_back() {
-    let server = Server::start(&[]);
-    let proxy = Proxy::start(server.port).await;
-    let pair = Pair::start(&server.url(), &proxy.url).await;
-    pair.one.session_put("s", Bytes::from_static(b"old"), 60_000).await.unwrap();
-    proxy.cut();
-    degraded(&pair.two).await;
-    assert_eq!(pair.two.session_delete("s").await, Reach::Degraded);
-    proxy.open();
-    connected(&pair.two).await;
-    assert_eq!(pair.one.session_get("s").await, None);
 }
 
 #[tokio::test]

@@ -64,7 +64,7 @@ impl LastRevocation {
     }
 }
 
-/// Says who we are, hands over and reads the revocations, and takes back what is stale, before anybody asks.
+/// Says who we are, and hands over and reads the revocations, before anybody asks.
 pub(super) async fn resume(shared: &Shared, session: &Session) -> Result<(), Lost> {
     shared.generation.fetch_add(1, Ordering::AcqRel);
     let hello = Body::Hello(shared.announcement());
@@ -76,16 +76,6 @@ pub(super) async fn resume(shared: &Shared, session: &Session) -> Result<(), Los
     let in_stream = read_revocations(shared, session, beat.redis_ms).await?;
     shared.ledger.compare(&in_stream, clock::now_ms());
     publish_waiting(shared, session).await?;
-    let stale = shared.take_stale_sessions();
-    let forget = stale.iter().map(|key| {
-        let mut commands = session.commands.clone();
-        async move { Cmd::del(shared.keys.session(key)).query_async::<()>(&mut commands).await }
-    });
-    if let Err(source) = try_join_all(forget).await {
-        stale.iter().for_each(|key| shared.session_is_stale(key));
-        return Err(Lost::Failed { what: "deleting sessions", source });
-    }
-    shared.node.sessions.clear();
     shared.node.rates.clear();
     within(shared.times.command, "greeting the others", shared.publish(session.commands.clone(), hello)).await
 }

@@ -6,7 +6,7 @@
 //! | revocations | channel `bus` and stream `revocations` | [`super::REVOCATIONS_KEPT_MS`] |
 //! | nodes | `{nodes}:alive` by time of death, `{nodes}:info` | `node_ttl_ms` after the last heartbeat |
 //! | presence | hash `presence:{workspace}`, a field for each connection | with its node, at most [`PRESENCE_KEPT_MS`] |
-//! | sessions, rate limits | `session:…`, `rate:…` | their own time |
+//! | rate limits | `rate:…` | their own time |
 //!
 //! One task ([`supervisor`]) holds the two connections, sends, listens and beats. Calls share its connection for commands;
 //! there is none while Redis is away, so that they answer at once. An answer that does not come in `command_ms` makes the
@@ -20,7 +20,7 @@ mod registry;
 mod supervisor;
 mod wire;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +28,6 @@ use std::time::Duration;
 
 use ::redis::{Cmd, Pipeline, RedisResult, Script, ScriptInvocation};
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use syncline_core::Seq;
 use syncline_core::id::WorkspaceId;
@@ -53,9 +52,6 @@ use crate::config::BusConfig;
 
 /// Life of a workspace's presence after its last change or renewal; 1 hour. Renewed every tenth of it.
 const PRESENCE_KEPT_MS: u64 = 3_600_000;
-/// Sessions written or deleted while Redis was away, whose older values are deleted there afterwards. Beyond: those of
-/// the others stay until their time is over.
-const STALE_SESSIONS_MAX: usize = 10_000;
 /// Bytes of a key of a rate limit in Redis. A longer one is replaced by its hash.
 const RATE_KEY_BYTES_MAX: usize = 200;
 
@@ -79,7 +75,6 @@ struct Shared {
     /// As hints, of messages.
     mail: Hints,
     ledger: Ledger,
-    stale_sessions: Mutex<BTreeSet<String>>,
     /// Something waits to go out.
     outgoing: Notify,
     /// A call got no answer.
@@ -121,7 +116,6 @@ impl RedisBus {
             hints: Hints::default(),
             mail: Hints::default(),
             ledger: Ledger::default(),
-            stale_sessions: Mutex::default(),
             outgoing: Notify::new(),
             suspicion: Notify::new(),
             limit: Script::new(include_str!("limit.lua")),
@@ -206,33 +200,6 @@ impl RedisBus {
         is_complete &= entries.len() <= PRESENCE_ROLL_MAX;
         entries.truncate(PRESENCE_ROLL_MAX);
         Roll { entries, is_complete, reach }
-    }
-
-    pub async fn session_get(&self, key: &str) -> Option<Bytes> {
-        let get = Cmd::get(self.shared.keys.session(key));
-        match self.shared.ask::<Option<Vec<u8>>>(get).await {
-            Some(found) => found.map(Bytes::from),
-            None => self.shared.node.sessions.get(key),
-        }
-    }
-
-    pub async fn session_put(&self, key: &str, value: Bytes, ttl_ms: u64) -> Reach {
-        let put = Cmd::pset_ex(self.shared.keys.session(key), value.as_ref(), ttl_ms);
-        let is_there = self.shared.ask::<()>(put).await.is_some();
-        if !is_there {
-            self.shared.node.sessions.put(key, value, ttl_ms);
-            self.shared.session_is_stale(key);
-        }
-        reach(is_there)
-    }
-
-    pub async fn session_delete(&self, key: &str) -> Reach {
-        self.shared.node.sessions.delete(key);
-        let is_gone = self.shared.ask::<()>(Cmd::del(self.shared.keys.session(key))).await.is_some();
-        if !is_gone {
-            self.shared.session_is_stale(key);
-        }
-        reach(is_gone)
     }
 
     pub async fn take(&self, key: &str, policy: RatePolicy, cost: u32) -> RateDecision {
@@ -345,17 +312,6 @@ impl Shared {
     /// Where a connection of this node stands in its workspace's hash.
     fn presence_field(&self, connection_id: Uuid) -> String {
         format!("{}:{connection_id}", self.node.info.id)
-    }
-
-    fn session_is_stale(&self, key: &str) {
-        let mut stale = self.stale_sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if stale.len() < STALE_SESSIONS_MAX {
-            stale.insert(key.to_owned());
-        }
-    }
-
-    fn take_stale_sessions(&self) -> BTreeSet<String> {
-        std::mem::take(&mut *self.stale_sessions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

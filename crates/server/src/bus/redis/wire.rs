@@ -98,9 +98,6 @@ impl Keys {
     pub fn presence(&self, workspace_id: &WorkspaceId) -> String {
         format!("{}presence:{{{workspace_id}}}", self.prefix)
     }
-    pub fn session(&self, key: &str) -> String {
-        format!("{}session:{key}", self.prefix)
-    }
     pub fn rate(&self, key: &str) -> String {
         format!("{}rate:{key}", self.prefix)
     }
