@@ -13,6 +13,7 @@ mod doors;
 mod drain;
 mod edge;
 mod frames;
+mod first_start;
 mod grants;
 mod hostile;
 mod live;
