@@ -13,6 +13,7 @@ use crate::bus::Bus;
 use crate::config::Config;
 use crate::db::Db;
 use crate::engine::Writer;
+use crate::health::LastHealth;
 use crate::hub::{Encoded, Hub, Reach};
 use crate::observe::Metrics;
 use crate::presence::Presence;
@@ -40,6 +41,7 @@ pub struct App {
     pub reach: Reach,
     pub metrics: Arc<Metrics>,
     pub reports: Reports,
+    pub health: LastHealth,
     pub rest_clients: RestClients,
     /// Snapshots being streamed.
     pub snapshots: Arc<Semaphore>,

@@ -2,8 +2,10 @@
 //! disk is `degraded`: the node still serves. Only what makes its work impossible is `failing`.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 use crate::app::App;
 use crate::bus::BusHealth;
@@ -140,9 +142,31 @@ pub struct Service {
     response_p99_ms: Option<u64>,
 }
 
+/// Time for which a measurement answers everybody who asks.
+const FRESH: Duration = Duration::from_millis(500);
+
+/// The last measurement. Whoever asks while one is under way waits for it, so that many who ask cost what one does.
+#[derive(Default)]
+pub struct LastHealth(Mutex<Option<(Instant, Arc<Health>)>>);
+
+impl LastHealth {
+    /// How the node is, or was half a second ago.
+    pub async fn get(&self, app: &Arc<App>) -> Arc<Health> {
+        let mut last = self.0.lock().await;
+        match last.as_ref().filter(|(at, _)| clock::instant().saturating_duration_since(*at) < FRESH) {
+            Some((_, health)) => Arc::clone(health),
+            None => {
+                let health = Arc::new(Health::measure(app).await);
+                *last = Some((clock::instant(), Arc::clone(&health)));
+                health
+            }
+        }
+    }
+}
+
 impl Health {
     /// Asks every component. Costs one small query.
-    pub async fn measure(app: &Arc<App>) -> Self {
+    async fn measure(app: &Arc<App>) -> Self {
         let database = Self::database_of(app).await;
         let recent = app.metrics.windows.node.last(clock::now_ms(), RECENT_MINUTES);
         let is_draining = app.hub.is_draining();
@@ -174,7 +198,7 @@ impl Health {
     }
 
     /// Whether the database answers, and how fast.
-    pub async fn database_of(app: &App) -> Database {
+    async fn database_of(app: &App) -> Database {
         let started = clock::instant();
         let db = app.db.clone();
         let answered = tokio::task::spawn_blocking(move || db.workspaces()).await;
@@ -201,9 +225,10 @@ impl BusComponent {
 
 impl System {
     async fn measure(app: &App) -> Self {
-        // Another file system than the process's own may be slow to answer.
+        // Another file system than the process's own may be slow to answer, and so may a list of many open files.
         let data_dir = app.config.store.data_dir.clone();
-        let disk = tokio::task::spawn_blocking(move || machine::disk_bytes(&data_dir)).await.ok().flatten();
+        let asked = tokio::task::spawn_blocking(move || (machine::disk_bytes(&data_dir), machine::open_files()));
+        let (disk, open_files) = asked.await.unwrap_or_default();
         let memory = machine::memory_bytes();
         let cpu_load = machine::load_per_cpu();
         Self {
@@ -215,7 +240,7 @@ impl System {
             memory_total_bytes: memory.map(|(_, all)| all),
             disk_free_bytes: disk.map(|(free, _)| free),
             disk_total_bytes: disk.map(|(_, all)| all),
-            open_files: machine::open_files(),
+            open_files,
             open_files_max: machine::open_files_max(),
         }
     }

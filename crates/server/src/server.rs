@@ -21,6 +21,7 @@ use crate::config::{Config, ConfigError, HttpConfig};
 use crate::db::Db;
 use crate::engine::{Writer, WriterParts};
 use crate::http::{self, Listening};
+use crate::health::LastHealth;
 use crate::hub::{Hub, Publisher};
 use crate::maintenance::Maintenance;
 use crate::nodes::Nodes;
@@ -128,6 +129,7 @@ impl Server {
             catch_ups: Arc::new(Semaphore::new(CATCH_UPS_MAX)),
             catch_up_kib: Arc::new(Semaphore::new(CATCH_UP_KIB_MAX as usize)),
             reports: Reports::default(),
+            health: LastHealth::default(),
             rest_clients: RestClients::default(),
             channels: Channels::default(),
             forwarding: outbound::node_client().map_err(client_error("requests between nodes"))?,

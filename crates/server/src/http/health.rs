@@ -43,7 +43,7 @@ pub async fn live() -> Json<Brief> {
 )]
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let is_draining = app.hub.is_draining();
-    if !is_draining && Health::database_of(&app).await.is_ok {
+    if !is_draining && app.health.get(&app).await.components.database.is_ok {
         return Json(Brief { status: "ready" }).into_response();
     }
     let message = if is_draining { "This node is going away." } else { "The store does not answer." };
@@ -60,13 +60,13 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
 )]
 pub async fn health(State(app): State<Arc<App>>, request: Request) -> Response {
     let is_operator = app.config.metrics.is_on_main_port || is_admin(&app, request).await;
-    let health = Health::measure(&app).await;
+    let health = app.health.get(&app).await;
     answer(&app, &health, is_operator)
 }
 
 /// `GET /health` on the metrics port: everything.
 pub async fn details(State(app): State<Arc<App>>) -> Response {
-    let health = Health::measure(&app).await;
+    let health = app.health.get(&app).await;
     answer(&app, &health, true)
 }
 

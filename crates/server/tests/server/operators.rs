@@ -36,6 +36,15 @@ async fn ops_2_everybody_gets_the_verdict_and_operators_the_details() {
 }
 
 #[tokio::test]
+async fn ops_2_many_who_ask_for_health_share_one_measurement() {
+    let world = World::start().await;
+    let app = world.server.app();
+    let (one, two) = tokio::join!(app.health.get(app), app.health.get(app));
+    assert!(std::sync::Arc::ptr_eq(&one, &two), "each measures for itself");
+    eventually(|| async { (!std::sync::Arc::ptr_eq(&one, &app.health.get(app).await)).then_some(()) }).await;
+}
+
+#[tokio::test]
 async fn ops_1_metrics_that_are_switched_off_are_nowhere() {
     let world = World::start_with(|config| config.metrics.is_enabled = false).await;
     assert_eq!(world.server.metrics_address(), None);
