@@ -1,10 +1,13 @@
 //! Identity on either database.
 
+use std::collections::BTreeMap;
+
 use syncline_core::id::{DeviceId, UserId, WorkspaceId};
 use syncline_core::storage::StoreResult;
 use syncline_core::{Seq, TimestampMs};
 use uuid::Uuid;
 
+use crate::analytics::{AnalyticsBatch, CallCounts, ConnectionRow, ConnectionsPage, Day, UsagePage, UsageRow};
 use crate::postgres::PostgresAuth;
 use crate::sqlite::{
     AlertRow, AuditEntry, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, Claim, ClientStatus,
@@ -126,6 +129,17 @@ hand_on! {
     fn retry_delivery(workspace: &WorkspaceId, id: Uuid, now: TimestampMs) -> bool;
     /// Forgets deliveries that ended before `before`; returns how many.
     fn purge_deliveries(before: TimestampMs) -> usize;
+    /// Adds what has been counted to what is stored, all or nothing. A connection that is there already stays.
+    fn add_analytics(batch: &AnalyticsBatch) -> ();
+    /// A page of a workspace's connections that have ended, last closed first.
+    fn connections_page(workspace: &WorkspaceId, page: &ConnectionsPage) -> Vec<ConnectionRow>;
+    /// A page of sums over the days from one on, in the order of their keys.
+    fn usage_page(workspace: &WorkspaceId, page: &UsagePage) -> Vec<UsageRow>;
+    /// How long calls took over the days from one on, by operation.
+    fn call_counts(workspace: &WorkspaceId, from_day: Day) -> BTreeMap<String, CallCounts>;
+    /// Forgets sums of days before that of `before`, and connections closed before it, of which at most `rows_max`;
+    /// returns how many connections.
+    fn prune_analytics(workspace: &WorkspaceId, before: TimestampMs, rows_max: usize) -> usize;
     fn kv_get(workspace: Option<&WorkspaceId>, key: &str) -> Option<Vec<u8>>;
     fn kv_put(workspace: Option<&WorkspaceId>, key: &str, value: &[u8]) -> ();
     /// Stores `value` unless there is one, and returns what is stored then.

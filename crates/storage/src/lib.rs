@@ -4,6 +4,7 @@
 //! Start reading at [`Database`], [`sqlite::SqliteStore`] and [`postgres::PostgresStore`]. Every adapter passes
 //! `syncline_core::storage::contract` (invariant 11).
 
+pub mod analytics;
 mod database;
 mod database_auth;
 pub mod messages;

@@ -5,6 +5,7 @@
 //! COMMIT was not answered is done again: what it returns may then say that there was nothing left to do, and a wrong password
 //! may count twice.
 
+mod analytics;
 mod audit;
 mod credentials;
 mod devices;

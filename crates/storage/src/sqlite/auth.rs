@@ -3,6 +3,7 @@
 //! Secrets arrive here already hashed (passwords as PHC strings, tokens as SHA-256). Writes are durable when they return
 //! and take turns with the sync writer; one costs about one fsync. Reads never wait for a write.
 
+mod analytics;
 mod audit;
 mod credentials;
 mod devices;

@@ -138,7 +138,9 @@ impl Tables {
                 .plain("deployment_mode", Plain)
                 .all(Integer, &["opened_ms", "closed_ms"])
                 .plain("reason", Plain)
-                .all(Integer, &["bytes_in", "bytes_out", "mutations"]),
+                .all(Integer, &["bytes_in", "bytes_out", "mutations"])
+                .plain("transport", Plain)
+                .all(Integer, &["close_code", "frames_in"]),
             identity("analytics_devices").plain("day", Integer).all(IdText, &["device_id", "user_id"]).all(
                 Integer,
                 &["connections", "connected_ms", "bytes_in", "bytes_out", "mutations", "sync_ok", "sync_failed"],
