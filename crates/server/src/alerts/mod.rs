@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use look::Look;
 use notify::Notifier;
-use state::{Alerts, Change, Rule, Subject};
+use state::{Alerts, Change, Patience, Rule, Subject};
 
 use crate::app::App;
 use crate::clock;
@@ -76,7 +76,9 @@ struct Watch {
 impl Watch {
     fn new(app: Arc<App>) -> reqwest::Result<Self> {
         let notifier = Notifier::start(&app.config.alerts, &app.bus.node().address)?;
-        Ok(Self { app, alerts: Alerts::default(), notifier, has_own: false, is_leader: false })
+        let rates =
+            Patience { pending_ms: app.config.alerts.rates_pending_ms, clear_ms: app.config.alerts.rates_clear_ms };
+        Ok(Self { app, alerts: Alerts::new(rates), notifier, has_own: false, is_leader: false })
     }
 
     async fn look(&mut self) -> StoreResult<()> {

@@ -67,13 +67,14 @@ impl Rule {
         }
     }
 
-    /// What has counted to three, or has been stuck for an hour, has waited enough; rates may be a moment's.
-    pub fn patience(self) -> Patience {
+    /// What has counted to three, or has been stuck for an hour, has waited enough; rates may be a moment's, so there is patience
+    /// with them.
+    fn patience(self, rates: Patience) -> Patience {
         match self {
             Rule::SyncFailing | Rule::DigestMismatch => Patience { pending_ms: 0, clear_ms: 60_000 },
             // Only a report of the device changes it.
             Rule::OutboxStuck => Patience { pending_ms: 0, clear_ms: 2_000 },
-            Rule::ConflictRate | Rule::ErrorBudget => Patience { pending_ms: 120_000, clear_ms: 300_000 },
+            Rule::ConflictRate | Rule::ErrorBudget => rates,
         }
     }
 }
@@ -135,17 +136,23 @@ enum State {
 const ALERTS_MAX: usize = 10_000;
 
 /// The alerts of one evaluator.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Alerts {
+    rates: Patience,
     states: BTreeMap<Subject, State>,
 }
 
 impl Alerts {
+    /// `rates`: the patience with shares.
+    pub fn new(rates: Patience) -> Self {
+        Self { rates, states: BTreeMap::new() }
+    }
+
     /// Takes everything that is wrong now, with a sentence about each, and returns what begins and what ends.
     pub fn evaluate(&mut self, now: TimestampMs, wrong: &BTreeMap<Subject, String>) -> Vec<Change> {
         let mut changes = Vec::new();
         for (subject, summary) in wrong {
-            let patience = subject.rule.patience();
+            let patience = subject.rule.patience(self.rates);
             let state = match self.states.get(subject) {
                 None if self.states.len() >= ALERTS_MAX => continue,
                 None => State::Pending { since_ms: now },
@@ -161,7 +168,11 @@ impl Alerts {
             };
             self.states.insert(subject.clone(), state);
         }
-        self.states.retain(|subject, state| wrong.contains_key(subject) || fade(subject, state, now, &mut changes));
+        let rates = self.rates;
+        self.states.retain(|subject, state| {
+            let clear_ms = subject.rule.patience(rates).clear_ms;
+            wrong.contains_key(subject) || fade(subject, state, (now, clear_ms), &mut changes)
+        });
         changes
     }
 
@@ -177,7 +188,7 @@ impl Alerts {
 }
 
 /// What becomes of an alert whose condition is gone. False: it is over.
-fn fade(subject: &Subject, state: &mut State, now: TimestampMs, changes: &mut Vec<Change>) -> bool {
+fn fade(subject: &Subject, state: &mut State, (now, clear_ms): (TimestampMs, u64), changes: &mut Vec<Change>) -> bool {
     match state {
         State::Pending { .. } => false,
         State::Firing { summary } => {
@@ -185,7 +196,7 @@ fn fade(subject: &Subject, state: &mut State, now: TimestampMs, changes: &mut Ve
             true
         }
         State::Clearing { since_ms, summary } => {
-            let is_over = now >= since_ms.saturating_add(subject.rule.patience().clear_ms);
+            let is_over = now >= since_ms.saturating_add(clear_ms);
             if is_over {
                 changes.push(change(subject, false, summary, now));
             }
@@ -206,6 +217,10 @@ mod tests {
         Subject { rule, workspace_id: WorkspaceId::new("acme").ok(), part: "p".to_owned() }
     }
 
+    fn alerts() -> Alerts {
+        Alerts::new(Patience { pending_ms: 120_000, clear_ms: 300_000 })
+    }
+
     fn told(changes: &[Change]) -> Vec<bool> {
         changes.iter().map(|change| change.is_firing).collect()
     }
@@ -214,7 +229,7 @@ mod tests {
     fn ops_6_a_rate_has_to_hold_and_to_be_gone_for_a_while() {
         let wrong = BTreeMap::from([(subject(Rule::ConflictRate), "2 %".to_owned())]);
         let nothing = BTreeMap::new();
-        let mut alerts = Alerts::default();
+        let mut alerts = alerts();
         let steps: [(u64, bool, &[bool]); 10] = [
             (0, true, &[]),
             (60_000, false, &[]),
@@ -239,7 +254,7 @@ mod tests {
 
     #[test]
     fn ops_6_what_has_counted_by_itself_fires_at_once_and_each_subject_by_itself() {
-        let mut alerts = Alerts::default();
+        let mut alerts = alerts();
         let (one, other) = (subject(Rule::SyncFailing), Subject { part: "q".to_owned(), ..subject(Rule::SyncFailing) });
         let changes = alerts.evaluate(5, &BTreeMap::from([(one.clone(), "a".to_owned())]));
         assert_eq!(changes, [change(&one, true, "a", 5)]);
@@ -250,7 +265,7 @@ mod tests {
 
     #[test]
     fn ops_6_what_is_taken_over_can_end_and_is_not_told_again() {
-        let (mut alerts, stuck) = (Alerts::default(), subject(Rule::OutboxStuck));
+        let (mut alerts, stuck) = (alerts(), subject(Rule::OutboxStuck));
         alerts.adopt(stuck.clone(), "a".to_owned());
         assert_eq!(alerts.evaluate(0, &BTreeMap::from([(stuck.clone(), "a".to_owned())])), []);
         assert_eq!(alerts.evaluate(10, &BTreeMap::new()), []);
@@ -267,7 +282,7 @@ mod tests {
             let subject = Subject { part: n.to_string(), ..subject(Rule::SyncFailing) };
             (subject, String::new())
         });
-        let mut alerts = Alerts::default();
+        let mut alerts = alerts();
         assert_eq!(alerts.evaluate(0, &many.collect()).len(), ALERTS_MAX);
     }
 }

@@ -15,6 +15,11 @@ pub struct AlertsConfig {
     /// Age of a device's oldest waiting edit from which its outbox counts as stuck; milliseconds, default 3,600,000,
     /// 1,000..=604,800,000.
     pub outbox_stuck_ms: u64,
+    /// How long the share of conflicts or of failed requests must be too high until that is told; milliseconds, default 120,000,
+    /// 0..=3,600,000.
+    pub rates_pending_ms: u64,
+    /// How long it must be good again until that is told; milliseconds, default 300,000, 0..=3,600,000.
+    pub rates_clear_ms: u64,
     /// Where alerts are posted when they begin and end: `https://…`. Default: nowhere, they are in the log and the console;
     /// with `pagerduty`, PagerDuty's own address. `ALERTS_WEBHOOK_URL`.
     #[serde(serialize_with = "redact")]
@@ -41,6 +46,8 @@ impl Default for AlertsConfig {
         Self {
             every_ms: 10_000,
             outbox_stuck_ms: 3_600_000,
+            rates_pending_ms: 120_000,
+            rates_clear_ms: 300_000,
             webhook_url: None,
             format: AlertFormat::Json,
             pagerduty_key: None,
@@ -80,6 +87,9 @@ impl AlertsConfig {
         bound((100..=600_000).contains(&self.every_ms), section, "every_ms", "100 to 600000")?;
         let is_age = (1_000..=604_800_000).contains(&self.outbox_stuck_ms);
         bound(is_age, section, "outbox_stuck_ms", "1000 to 604800000")?;
+        for (key, time_ms) in [("rates_pending_ms", self.rates_pending_ms), ("rates_clear_ms", self.rates_clear_ms)] {
+            bound(time_ms <= 3_600_000, section, key, "0 to 3600000")?;
+        }
         let is_url =
             |url: &str| Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let is_address = self.webhook_url.as_ref().is_none_or(|url| is_url(url.expose_secret()));

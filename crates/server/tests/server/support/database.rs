@@ -33,11 +33,20 @@ impl TestDatabase {
         format!("{server}/{}", self.name)
     }
 
-    fn run(&self, sql: &str) -> bool {
-        let psql = Command::new("psql").args([&self.server, "--quiet", "--command", sql]).output();
-        let output = psql.expect("psql is missing: apt-get install postgresql-client");
-        output.status.success()
+    /// Runs a statement in it, past the server under test.
+    pub fn sql(&self, sql: &str) {
+        assert!(psql(&self.url(), sql), "{sql}");
     }
+
+    fn run(&self, sql: &str) -> bool {
+        psql(&self.server, sql)
+    }
+}
+
+fn psql(database: &str, sql: &str) -> bool {
+    let psql = Command::new("psql").args([database, "--quiet", "--command", sql]).output();
+    let output = psql.expect("psql is missing: apt-get install postgresql-client");
+    output.status.success()
 }
 
 impl Drop for TestDatabase {

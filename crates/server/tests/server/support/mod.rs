@@ -78,6 +78,18 @@ impl World {
         }
     }
 
+    /// Runs a statement in the server's database, past the server.
+    pub fn sql(&self, sql: &str) {
+        match &self.database {
+            Some(database) => database.sql(sql),
+            None => {
+                let file = rusqlite::Connection::open(self.data.path().join(syncline_server::DATABASE_FILE)).unwrap();
+                file.busy_timeout(PATIENCE).unwrap();
+                file.execute_batch(sql).unwrap();
+            }
+        }
+    }
+
     pub fn http(&self) -> Http {
         Http::new(self.server.address())
     }
