@@ -1,4 +1,4 @@
-//! `POST /api/hooks/{id}`: what another service tells, signed as Standard Webhooks has it, becomes a mutation.
+//! `POST /api/hooks/{id}`: what another service tells, signed as Standard Webhooks has it, becomes a mutation or a message.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use syncline_core::change::{Op, Outcome};
 use syncline_core::id::{ClientId, DeviceId};
+use syncline_core::messages::Origin;
 use syncline_core::protocol::Code;
 use syncline_storage::sqlite::Webhook;
 use uuid::Uuid;
@@ -22,7 +23,9 @@ use crate::app::App;
 use crate::clock;
 use crate::json;
 use crate::push::{Author, Idempotency, Write};
-use crate::webhooks::incoming::Mapping;
+use crate::router::{Planned, outcome_problem};
+use crate::webhooks::incoming::RecordMapping;
+use crate::webhooks::mapping::{Mapping, MessageMapping};
 use crate::webhooks::signature::{self, Signed};
 
 /// Longest `webhook-id`; bytes.
@@ -31,10 +34,13 @@ const ID_BYTES_MAX: usize = 200;
 /// What became of a message.
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Taken {
+    /// That of the mutation, or `stored` for a message.
     outcome: &'static str,
-    entity: String,
-    #[schema(value_type = String, format = Uuid)]
-    id: syncline_core::id::RecordId,
+    /// Of the record that was written; absent where it became a message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity: Option<String>,
+    /// Of the record, or of the message.
+    id: Uuid,
 }
 
 /// A message that comes again under the same id changes nothing and is answered as before.
@@ -59,11 +65,39 @@ pub async fn receive(
     let message: Value = json::parse(&payload).map_err(body::json_error)?;
     let mapping: Mapping =
         hook.mapping.as_deref().and_then(|text| serde_json::from_str(text).ok()).ok_or_else(ApiError::internal)?;
-    let op = plan(&app, &hook, &mapping, (&message_id, message)).await?;
-    let (entity, record_id) = op.target();
-    let (entity, record_id) = (entity.to_owned(), record_id);
-    let outcome = accepted(write(&app, &hook, &message_id, op).await?, &entity)?;
-    Ok((StatusCode::OK, Answer(Taken { outcome: kind_text(outcome.outcome), entity, id: record_id })))
+    let taken = match mapping {
+        Mapping::Record(mapping) => record(&app, &hook, &mapping, (&message_id, message)).await?,
+        Mapping::Message(mapping) => send(&app, &hook, &mapping, (&message_id, message)).await?,
+    };
+    Ok((StatusCode::OK, Answer(taken)))
+}
+
+async fn record(app: &App, hook: &Webhook, mapping: &RecordMapping, told: (&str, Value)) -> ApiResult<Taken> {
+    let message_id = told.0;
+    let op = plan(app, hook, mapping, told).await?;
+    let (entity, id) = op.target();
+    let (entity, id) = (entity.to_owned(), id.0);
+    let outcome = accepted(write(app, hook, message_id, op).await?, &entity)?;
+    Ok(Taken { outcome: kind_text(outcome.outcome), entity: Some(entity), id })
+}
+
+/// Sends a message as whoever made the webhook, with what they may do at this moment.
+async fn send(app: &App, hook: &Webhook, mapping: &MessageMapping, (id, told): (&str, Value)) -> ApiResult<Taken> {
+    let access = app.auth.access(&hook.workspace_id, hook.created_by).await?;
+    let gone = || ApiError::new(Code::Forbidden, "Whoever made this webhook is no member of the workspace any more.");
+    let access = access.ok_or_else(gone)?;
+    let from = Origin { user_id: hook.created_by, device_id: DeviceId(hook.id) };
+    let draft = mapping.draft(hook, id, &told);
+    let id = draft.id.0;
+    let Planned::Store(message) = app.router.plan(&hook.workspace_id, from, &access, draft).await? else {
+        return Err(ApiError::internal());
+    };
+    let outcomes = app.router.send(hook.workspace_id.clone(), vec![message]).await?;
+    match outcomes.first().copied().and_then(outcome_problem) {
+        None if outcomes.is_empty() => Err(ApiError::internal()),
+        None => Ok(Taken { outcome: "stored", entity: None, id }),
+        Some(problem) => Err(problem.into()),
+    }
 }
 
 /// Not there, switched off and outgoing are told apart by nobody.
@@ -94,7 +128,7 @@ fn check(hook: &Webhook, headers: &HeaderMap, payload: &Bytes) -> ApiResult<Stri
     Ok(id.to_owned())
 }
 
-async fn plan(app: &App, hook: &Webhook, mapping: &Mapping, (id, message): (&str, Value)) -> ApiResult<Op> {
+async fn plan(app: &App, hook: &Webhook, mapping: &RecordMapping, (id, message): (&str, Value)) -> ApiResult<Op> {
     let (hook, mapping, id) = (hook.clone(), mapping.clone(), id.to_owned());
     let workspace = hook.workspace_id.clone();
     let planned = app.db.read(&workspace, move |read| mapping.op(read, &hook, &id, &message)).await?;

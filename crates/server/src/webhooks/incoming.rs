@@ -1,4 +1,4 @@
-//! What other services tell becomes a mutation: a mapping says which entity, and where in the message each field is found. The
+//! What other services tell, as a mutation: a mapping says which entity, and where in the message each field is found. The
 //! author is whoever made the webhook, with the permissions they have at that moment.
 
 use std::collections::BTreeMap;
@@ -13,14 +13,14 @@ use syncline_core::{Fields, Name};
 use syncline_storage::sqlite::Webhook;
 
 /// Fields of one mapping.
-const FIELDS_MAX: usize = 100;
+pub(super) const FIELDS_MAX: usize = 100;
 /// Longest JSON pointer; bytes.
 const POINTER_BYTES_MAX: usize = 256;
 
-/// What a message becomes.
+/// What becomes a mutation, and of which entity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Mapping {
+pub struct RecordMapping {
     pub entity: String,
     pub action: Action,
     /// By which field of the entity a record is found, and where its value is in the message.
@@ -66,11 +66,19 @@ pub enum MappingError {
     NoRecord(String),
     #[error("Several records have this value of `{0}`.")]
     ManyRecords(String),
+    #[error("There is no message type `{0}`; see `GET /api/messages/types`.")]
+    MessageType(String),
+    #[error(
+        "Messages of type `{0}` are not stored, and what is told twice would be sent twice: name a type that is stored."
+    )]
+    Live(String),
+    #[error("Messages of type `{0}` do not go to such a target; see `GET /api/messages/types`.")]
+    Target(String),
     #[error("The field `{0}` has no index, so records cannot be found by it.")]
     Unindexed(String),
 }
 
-impl Mapping {
+impl RecordMapping {
     /// Refuses what the schema does not know.
     pub fn check(&self, schema: &Schema) -> Result<(), MappingError> {
         let entity = schema.entity(&self.entity).ok_or_else(|| MappingError::Entity(shown(&self.entity)))?;
@@ -83,9 +91,7 @@ impl Mapping {
         let matched = self.matching.iter().map(|matching| (&matching.field, &matching.pointer));
         for (field, pointer) in self.fields.iter().chain(matched) {
             check_field(entity, field)?;
-            if !pointer.starts_with('/') || pointer.len() > POINTER_BYTES_MAX {
-                return Err(MappingError::Pointer(shown(pointer)));
-            }
+            check_pointer(pointer)?;
         }
         match &self.matching {
             Some(matching) if syncline_core::storage::require_index(schema, &self.entity, &matching.field).is_err() => {
@@ -156,6 +162,11 @@ fn check_field(entity: &Entity, field: &str) -> Result<(), MappingError> {
     }
 }
 
-fn shown(text: &str) -> String {
+pub(super) fn check_pointer(pointer: &str) -> Result<(), MappingError> {
+    let is_pointer = pointer.starts_with('/') && pointer.len() <= POINTER_BYTES_MAX;
+    if is_pointer { Ok(()) } else { Err(MappingError::Pointer(shown(pointer))) }
+}
+
+pub(super) fn shown(text: &str) -> String {
     text.chars().take(64).collect()
 }

@@ -1,12 +1,13 @@
 //! Webhooks. Outgoing ones are told of changes: a webhook is a position in the change log, so nothing is missed however long
 //! its receiver is away. One node at a time turns log entries into deliveries; all nodes deliver, each what it has claimed.
-//! A receiver gets each message at least once, under one id. Incoming ones become mutations, see [`incoming`].
+//! A receiver gets each message at least once, under one id. Incoming ones become mutations or messages, see [`mapping`].
 //!
 //! Start reading at [`Webhooks`], then `outgoing.rs` for what is told and `deliver.rs` for how.
 
 pub mod address;
 mod deliver;
 pub mod incoming;
+pub mod mapping;
 mod outgoing;
 pub mod signature;
 

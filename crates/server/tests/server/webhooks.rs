@@ -279,3 +279,47 @@ async fn api_7_what_is_not_signed_or_does_not_fit_is_refused() {
         owner.post("/api/admin/webhooks", &new).await.expect_problem(422, "validation");
     }
 }
+
+#[tokio::test]
+async fn api_7_what_others_tell_becomes_a_message_once() {
+    let world = World::start().await;
+    let (owner, ann, bob) = (world.user("owner").await, world.user("ann").await, world.user("bob").await);
+    let mapping = json!({"message_type": "note", "to": {"user": ann.user_id}, "priority": "normal",
+        "payload": {"text": "/alert/title", "count": "/alert/count", "absent": "/nothing"}});
+    let new = json!({"direction": "incoming", "name": "Monitoring", "mapping": mapping});
+    let hook = owner.post("/api/admin/webhooks", &new).await.expect(201);
+    assert_eq!(hook["mapping"], mapping, "as it was given");
+    let secret = text(&hook, "secret");
+    let told = json!({"alert": {"title": "The printer is on fire", "count": 3}});
+    let first = tell(&world, &hook, ("msg_1", secret), &told).await.expect(200);
+    assert_eq!((text(&first, "outcome"), first.get("entity")), ("stored", None));
+    assert_eq!(tell(&world, &hook, ("msg_1", secret), &told).await.expect(200), first, "told again, sent once");
+    let received = ann.get("/api/messages").await.expect(200);
+    let [message] = &received["items"].as_array().unwrap()[..] else { panic!("{received}") };
+    assert_eq!(
+        (&message["id"], &message["payload"]),
+        (&first["id"], &json!({"text": "The printer is on fire", "count": 3}))
+    );
+    assert_eq!(message["from"]["user_id"], *owner.user_id, "whoever made the webhook speaks");
+    assert_eq!(bob.get("/api/messages").await.expect(200)["items"], json!([]));
+    tell(&world, &hook, ("msg_2", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), &told)
+        .await
+        .expect_problem(401, "unauthenticated");
+
+    // It may do no more than its maker may now.
+    let nobody =
+        json!({"mapping": {"message_type": "note", "to": {"user": uuid_v7()}, "payload": {"text": "/alert/title"}}});
+    let path = format!("/api/admin/webhooks/{}", text(&hook, "id"));
+    owner.patch(&path, &nobody).await.expect(200);
+    tell(&world, &hook, ("msg_3", secret), &told).await.expect_problem(422, "ref_missing");
+    for wrong in [
+        json!({"message_type": "nothing", "to": {"workspace": true}, "payload": {"text": "/a"}}),
+        json!({"message_type": "note", "to": {"topic": "a"}, "payload": {"text": "/a"}}),
+        json!({"message_type": "note", "to": {"user": ann.user_id}, "payload": {}}),
+        json!({"message_type": "note", "to": {"user": ann.user_id}, "payload": {"text": "a"}}),
+        json!({"message_type": "note", "to": {}, "payload": {"text": "/a"}}),
+        json!({"message_type": "note", "to": {"user": ann.user_id}, "payload": {"text": "/a"}, "entity": "contacts"}),
+    ] {
+        owner.patch(&path, &json!({"mapping": wrong})).await.expect_problem(422, "validation");
+    }
+}

@@ -20,7 +20,7 @@ use crate::http::caller::Caller;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::sync::take_limit;
 use crate::webhooks::address::check_url;
-use crate::webhooks::incoming::Mapping;
+use crate::webhooks::mapping::Mapping;
 use crate::webhooks::{WEBHOOKS_MAX, is_event_pattern, signature};
 
 /// Events that one webhook may name.
@@ -393,7 +393,7 @@ impl Wanted<'_> {
                 let mapping = self.mapping;
                 let mapping =
                     mapping.ok_or_else(|| invalid("mapping", "An incoming webhook needs a `mapping`.".to_owned()))?;
-                mapping.check(&schema).map_err(|error| invalid("mapping", error.to_string()))
+                mapping.check(&schema, &app.router.types).map_err(|error| invalid("mapping", error.to_string()))
             }
         }
     }
