@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 
 use syncline_core::id::{DeviceId, UserId, WorkspaceId};
+use syncline_core::principal::DeploymentMode;
 
 /// One request, from the outermost layer to the last handler.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub struct RequestPrincipal {
     pub workspace_id: WorkspaceId,
     pub user_id: UserId,
     pub device_id: DeviceId,
+    /// Where its token tells.
+    pub deployment_mode: Option<DeploymentMode>,
 }
 
 tokio::task_local! {

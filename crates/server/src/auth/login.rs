@@ -86,7 +86,7 @@ impl Auth {
         let device_id = device.device_id;
         let owner = RefreshOwner { family_id: crate::random::uuid_v7(), workspace_id, user_id, device_id };
         let refresh_token = self.first_refresh_token(&owner).await?;
-        self.signed_in(owner, refresh_token, access)
+        self.signed_in((owner, Some(device.deployment_mode)), refresh_token, access)
     }
 
     /// The one credential that address and password fit, with failures counted and locks respected.
@@ -196,7 +196,7 @@ impl Auth {
 
     pub(super) fn signed_in(
         &self,
-        owner: RefreshOwner,
+        (owner, deployment_mode): (RefreshOwner, Option<DeploymentMode>),
         refresh_token: String,
         access: Access,
     ) -> Result<SignedIn, AuthError> {
@@ -207,6 +207,7 @@ impl Auth {
             workspace_id: workspace_id.clone(),
             device_id,
             sid: family_id,
+            deployment_mode,
         })?;
         let expires_in_s = self.config.access_ttl_s;
         Ok(SignedIn { access_token, refresh_token, expires_in_s, workspace_id, user_id, device_id, access })

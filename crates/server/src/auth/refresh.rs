@@ -41,11 +41,20 @@ impl Auth {
             expires_ms: now.saturating_add(self.config.refresh_ttl_s.saturating_mul(1_000)),
             grace_ms: if may_retry { RETRY_GRACE_MS } else { 0 },
         };
-        match self.with_store(move |store| store.rotate_refresh(&rotate)).await? {
+        let rotated = self.with_store(move |store| {
+            let rotation = store.rotate_refresh(&rotate)?;
+            let device = match &rotation {
+                Rotation::Rotated(owner) => store.device(&owner.workspace_id, owner.device_id)?,
+                Rotation::Reused(_) | Rotation::Revoked(_) | Rotation::Unknown | Rotation::Expired => None,
+            };
+            Ok((rotation, device.map(|device| device.deployment_mode)))
+        });
+        let (rotation, mode) = rotated.await?;
+        match rotation {
             Rotation::Rotated(owner) => {
                 let access = self.access(&owner.workspace_id, owner.user_id).await?;
                 match access {
-                    Some(access) => self.signed_in(owner, text, access),
+                    Some(access) => self.signed_in((owner, mode), text, access),
                     None => Err(self.deposit_only(owner)),
                 }
             }
@@ -68,7 +77,14 @@ impl Auth {
     /// The answer to a revoked device or member: a token that is good for the deposit only.
     fn deposit_only(&self, owner: RefreshOwner) -> AuthError {
         let RefreshOwner { family_id, workspace_id, user_id, device_id } = owner;
-        let subject = TokenSubject { kind: TokenKind::Deposit, user_id, workspace_id, device_id, sid: family_id };
+        let subject = TokenSubject {
+            kind: TokenKind::Deposit,
+            user_id,
+            workspace_id,
+            device_id,
+            sid: family_id,
+            deployment_mode: None,
+        };
         match self.signer.sign(subject, DEPOSIT_TTL_S) {
             Ok(deposit_token) => AuthError::DepositOnly { deposit_token },
             Err(error) => error,

@@ -5,6 +5,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use syncline_core::id::{DeviceId, UserId, WorkspaceId};
+use syncline_core::principal::DeploymentMode;
 use uuid::Uuid;
 
 use super::AuthError;
@@ -42,6 +43,9 @@ pub struct Claims {
     pub device_id: DeviceId,
     /// The sign-in this descends from: the family of its refresh tokens.
     pub sid: Uuid,
+    /// As the device had it when the token was issued: for the log, and for nothing that is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_mode: Option<DeploymentMode>,
 }
 
 impl Claims {
@@ -60,6 +64,8 @@ pub struct TokenSubject {
     pub workspace_id: WorkspaceId,
     pub device_id: DeviceId,
     pub sid: Uuid,
+    /// Of the device, where it is known.
+    pub deployment_mode: Option<DeploymentMode>,
 }
 
 /// Signs and verifies tokens with one HS256 key.
@@ -99,6 +105,7 @@ impl TokenSigner {
             workspace_id: subject.workspace_id,
             device_id: subject.device_id,
             sid: subject.sid,
+            deployment_mode: subject.deployment_mode,
         };
         jsonwebtoken::encode(&header(), &claims, &self.encoding).map_err(AuthError::Sign)
     }
@@ -145,7 +152,7 @@ mod tests {
     fn subject(kind: TokenKind) -> TokenSubject {
         let workspace_id = WorkspaceId::new("demo").unwrap();
         let (user_id, device_id) = (UserId::from_u128(1), DeviceId::from_u128(2));
-        TokenSubject { kind, user_id, workspace_id, device_id, sid: Uuid::from_u128(3) }
+        TokenSubject { kind, user_id, workspace_id, device_id, sid: Uuid::from_u128(3), deployment_mode: None }
     }
 
     fn claims() -> Value {

@@ -61,6 +61,7 @@ fn note_principal(claims: &Claims) {
         workspace_id: claims.workspace_id.clone(),
         user_id: claims.sub,
         device_id: claims.device_id,
+        deployment_mode: claims.deployment_mode,
     };
     current_request(|request| request.principal.replace(Some(principal)));
 }

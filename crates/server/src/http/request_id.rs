@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use std::sync::Arc;
+use syncline_core::principal::DeploymentMode;
 use tracing::Instrument as _;
 
 use crate::app::App;
@@ -34,10 +35,20 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Ne
     let (mut response, context) = with_request(context, answering).await;
     let elapsed = started.elapsed();
     let status = response.status().as_u16();
-    let user_id = context.principal.borrow().as_ref().map(|principal| principal.user_id.to_string());
+    let (user_id, deployment_mode) = match context.principal.borrow().as_ref() {
+        Some(principal) => (Some(principal.user_id.to_string()), principal.deployment_mode.map(DeploymentMode::as_str)),
+        None => (None, None),
+    };
     span.in_scope(|| {
         let elapsed_ms = elapsed.as_millis() as u64;
-        tracing::debug!(event = "http_request", user_id, status, elapsed_ms, "{method} {path} {status}");
+        tracing::debug!(
+            event = "http_request",
+            user_id,
+            deployment_mode,
+            status,
+            elapsed_ms,
+            "{method} {path} {status}"
+        );
     });
     note_access(&app, context, Access { method, route: &path, path: &uri_path, status }).await;
     app.metrics.observe_request(HttpLabels { method, path, status }, elapsed.as_secs_f64());

@@ -109,14 +109,13 @@ where
     }
 }
 
-/// Whose request it is, once that is proven.
+/// Whose request it is and from what kind of device, once that is proven. What an event says itself stays.
 fn add_principal(fields: &mut Map<String, Value>) {
-    if fields.contains_key("user_id") {
-        return;
-    }
     let principal = current_request(|request| request.principal.borrow().clone()).flatten();
-    if let Some(principal) = principal {
-        fields.insert("user_id".to_owned(), Value::from(principal.user_id.to_string()));
+    let Some(principal) = principal else { return };
+    fields.entry("user_id").or_insert_with(|| Value::from(principal.user_id.to_string()));
+    if let Some(mode) = principal.deployment_mode {
+        fields.entry("deployment_mode").or_insert_with(|| Value::from(mode.as_str()));
     }
 }
 
@@ -167,8 +166,11 @@ impl Visit for Collect {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use syncline_core::id::{DeviceId, UserId, WorkspaceId};
+    use syncline_core::principal::DeploymentMode;
 
     use super::*;
+    use crate::audit::{RequestContext, RequestPrincipal, with_request};
 
     #[test]
     fn ops_3_a_line_has_the_documented_members() {
@@ -180,6 +182,30 @@ mod tests {
             r#""request_id":"r1","event":"login","message":"signed in","context":{"elapsed_ms":3}}"#
         );
         assert_eq!(line, expected);
+    }
+
+    #[tokio::test]
+    async fn ops_3_a_line_of_a_request_tells_whose_it_is_and_from_what_kind_of_device() {
+        let principal = RequestPrincipal {
+            workspace_id: WorkspaceId::new("acme").unwrap(),
+            user_id: UserId::NIL,
+            device_id: DeviceId::NIL,
+            deployment_mode: Some(DeploymentMode::MobileApp),
+        };
+        let context = RequestContext { principal: Some(principal).into(), ..RequestContext::default() };
+        let said = json!({"deployment_mode": "web_app"});
+        let Value::Object(said) = said else { unreachable!() };
+        let (lines, _) = with_request(context, async {
+            [Map::new(), said].map(|mut fields| {
+                add_principal(&mut fields);
+                line(0, "INFO", "x", fields)
+            })
+        })
+        .await;
+        let user = UserId::NIL;
+        let ends = |mode: &str| format!(r#""user_id":"{user}","deployment_mode":"{mode}"}}"#);
+        assert!(lines[0].ends_with(&ends("mobile_app")), "{}", lines[0]);
+        assert!(lines[1].ends_with(&ends("web_app")), "what an event says itself stays: {}", lines[1]);
     }
 
     #[test]
