@@ -2,7 +2,10 @@
 
 mod image;
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
 
 use crate::{services, shell};
 
@@ -43,7 +46,15 @@ fn is_here(program: &str) -> bool {
 fn prometheus() -> Result<()> {
     let promtool = |args: &[&str]| shell::program("promtool".as_ref()).args(args).run();
     promtool(&["check", "config", "deploy/prometheus/prometheus.yml"])?;
-    promtool(&["test", "rules", "deploy/prometheus/alerts.test.yml"])
+    promtool(&["test", "rules", "deploy/prometheus/alerts.test.yml"])?;
+    // What the dashboard asks for, as rules, for promtool reads no dashboards.
+    let queries = dashboard()?.into_iter().enumerate();
+    let rules: Vec<_> =
+        queries.map(|(number, query)| json!({"record": format!("panel:{number}"), "expr": query})).collect();
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("dashboard.yml");
+    std::fs::write(&path, json!({"groups": [{"name": "dashboard", "rules": rules}]}).to_string())?;
+    shell::program("promtool".as_ref()).args(["check", "rules"]).args([&path]).run()
 }
 
 fn systemd() -> Result<()> {
@@ -62,10 +73,25 @@ fn compose() -> Result<()> {
     secrets.into_iter().fold(compose, |compose, name| compose.env(name, "secret")).run()
 }
 
-fn dashboard() -> Result<()> {
+/// The queries of the dashboard, after a look at its panels.
+fn dashboard() -> Result<Vec<String>> {
     let path = shell::root().join("deploy/grafana/dashboards/syncline.json");
-    let dashboard: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
     let panels = dashboard["panels"].as_array().context("the dashboard has panels")?;
     anyhow::ensure!(!panels.is_empty(), "the dashboard shows nothing");
-    Ok(())
+    let (mut ids, mut places, mut queries) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    for panel in panels {
+        let title = &panel["title"];
+        anyhow::ensure!(ids.insert(panel["id"].as_u64()), "two panels of the dashboard have the id of {title}");
+        let side = |name: &str| panel["gridPos"][name].as_u64().with_context(|| format!("{title} has no {name}"));
+        let (x, y, w, h) = (side("x")?, side("y")?, side("w")?, side("h")?);
+        for place in (x..x + w).flat_map(|column| (y..y + h).map(move |row| (column, row))) {
+            anyhow::ensure!(x + w <= 24 && places.insert(place), "{title} lies over another panel, or beside the page");
+        }
+        let targets = panel["targets"].as_array().filter(|targets| !targets.is_empty());
+        for target in targets.with_context(|| format!("{title} asks for nothing"))? {
+            queries.push(target["expr"].as_str().with_context(|| format!("a query of {title}"))?.to_owned());
+        }
+    }
+    Ok(queries)
 }

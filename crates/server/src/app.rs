@@ -7,6 +7,7 @@ use syncline_core::schema::Schema;
 use syncline_storage::Database;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::analytics::Analytics;
 use crate::audit::Audit;
 use crate::auth::Auth;
 use crate::bus::Bus;
@@ -42,6 +43,7 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     pub reports: Reports,
     pub health: LastHealth,
+    pub analytics: Analytics,
     pub rest_clients: RestClients,
     /// Snapshots being streamed.
     pub snapshots: Arc<Semaphore>,

@@ -4,6 +4,7 @@
 //! commit → the answer, and at the same time → [`hub`] → everybody else who may see it. Start reading at [`server`].
 
 mod alerts;
+pub mod analytics;
 pub mod app;
 pub mod audit;
 pub mod auth;

@@ -16,6 +16,8 @@ use crate::clock;
 use crate::node_notes::{self, NodeNote};
 
 const REPORTS_EVERY: Duration = Duration::from_secs(5);
+/// How often sums of analytics are written.
+const ANALYTICS_EVERY: Duration = Duration::from_secs(15);
 /// How often lag, outboxes and the bus are looked at for the metrics.
 const GAUGES_EVERY: Duration = Duration::from_secs(15);
 /// Clients not heard of for longer count no more; milliseconds.
@@ -56,6 +58,7 @@ async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING_EVERY);
     let mut gauges = tokio::time::interval(GAUGES_EVERY);
     let mut messages = tokio::time::interval(MESSAGES_EVERY);
+    let mut analytics = tokio::time::interval(ANALYTICS_EVERY);
     loop {
         let is_last = tokio::select! {
             _ = reports.tick() => false,
@@ -73,14 +76,24 @@ async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
                 logged("message gauges", app.router.gauge().await);
                 false
             }
+            _ = analytics.tick() => {
+                logged("analytics", write_analytics(&app).await);
+                false
+            }
             () = stop_asked(&mut stopped) => true,
         };
         let shared = Arc::clone(&app);
         logged("reports", app.auth.with_store(move |store| shared.reports.flush(store)).await);
         if is_last {
+            logged("analytics", write_analytics(&app).await);
             return;
         }
     }
+}
+
+async fn write_analytics(app: &Arc<App>) -> StoreResult<()> {
+    let shared = Arc::clone(app);
+    app.auth.with_store(move |store| shared.analytics.flush(store)).await
 }
 
 async fn stop_asked(stopped: &mut watch::Receiver<bool>) {
@@ -134,6 +147,7 @@ async fn housekeep(app: &App) -> StoreResult<()> {
     let workspaces = tokio::task::spawn_blocking(move || db.workspaces()).await;
     let workspaces = workspaces.unwrap_or_else(|_| Ok(Vec::new()))?;
     prune_audit(app, &workspaces, now).await?;
+    prune_analytics(app, &workspaces, now).await?;
     let ended_before = now.saturating_sub(app.config.webhooks.retention_days * 86_400_000);
     app.auth.with_store(move |store| store.purge_deliveries(ended_before)).await?;
     app.auth.with_store(move |store| store.purge_alerts(now.saturating_sub(ALERTS_MS))).await?;
@@ -145,7 +159,7 @@ async fn housekeep(app: &App) -> StoreResult<()> {
 
 /// How long resolved alerts are listed; milliseconds (7 days).
 const ALERTS_MS: u64 = 7 * 86_400_000;
-/// Entries of an audit log that one transaction forgets.
+/// Entries of an audit log, or archived connections, that one transaction forgets.
 const PRUNE_STEP: usize = 5_000;
 
 async fn prune_audit(app: &App, workspaces: &[WorkspaceId], now: TimestampMs) -> StoreResult<()> {
@@ -155,6 +169,19 @@ async fn prune_audit(app: &App, workspaces: &[WorkspaceId], now: TimestampMs) ->
         while pruned == PRUNE_STEP {
             let workspace = workspace.clone();
             let prune = move |store: &DatabaseAuth| store.prune_audit(workspace.as_ref(), before, PRUNE_STEP);
+            pruned = app.auth.with_store(prune).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn prune_analytics(app: &App, workspaces: &[WorkspaceId], now: TimestampMs) -> StoreResult<()> {
+    let before = now.saturating_sub(app.config.analytics.retention_days * 86_400_000);
+    for workspace in workspaces {
+        let mut pruned = PRUNE_STEP;
+        while pruned == PRUNE_STEP {
+            let workspace = workspace.clone();
+            let prune = move |store: &DatabaseAuth| store.prune_analytics(&workspace, before, PRUNE_STEP);
             pruned = app.auth.with_store(prune).await?;
         }
     }
@@ -175,7 +202,7 @@ async fn compact(app: &App, workspace_id: &WorkspaceId, horizon: TimestampMs) ->
 }
 
 /// The last seq that was committed before `horizon`, by bisection; commit times do not go back within a log.
-fn last_before(read: &dyn Read, horizon: TimestampMs) -> StoreResult<Seq> {
+pub fn last_before(read: &dyn Read, horizon: TimestampMs) -> StoreResult<Seq> {
     let head = read.head()?;
     let (mut low, mut high) = (head.min_seq, head.seq);
     while low < high {

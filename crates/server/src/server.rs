@@ -12,6 +12,7 @@ use syncline_storage::{Database, DatabaseAuth, DatabaseOptions, DatabaseUrl, Pos
 use tokio::sync::Semaphore;
 
 use crate::alerts::AlertWatch;
+use crate::analytics::Analytics;
 use crate::app::{App, CATCH_UP_KIB_MAX};
 use crate::audit::{Audit, AuditWriter};
 use crate::auth::{Auth, AuthError, AuthParts, Revocations, Supabase};
@@ -20,8 +21,8 @@ use crate::clock;
 use crate::config::{Config, ConfigError, HttpConfig};
 use crate::db::Db;
 use crate::engine::{Writer, WriterParts};
-use crate::http::{self, Listening};
 use crate::health::LastHealth;
+use crate::http::{self, Listening};
 use crate::hub::{Hub, Publisher};
 use crate::maintenance::Maintenance;
 use crate::nodes::Nodes;
@@ -130,6 +131,7 @@ impl Server {
             catch_up_kib: Arc::new(Semaphore::new(CATCH_UP_KIB_MAX as usize)),
             reports: Reports::default(),
             health: LastHealth::default(),
+            analytics: Analytics::new(metrics.analytics_dropped.clone()),
             rest_clients: RestClients::default(),
             channels: Channels::default(),
             forwarding: outbound::node_client().map_err(client_error("requests between nodes"))?,

@@ -2,6 +2,7 @@
 //! down typed. A file gives the sections by name; environment variables with the documented names override it.
 
 mod alerts;
+mod analytics;
 mod audit;
 mod bus;
 mod deployment;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use syncline_storage::DatabaseUrl;
 
 pub use alerts::{AlertFormat, AlertsConfig};
+pub use analytics::AnalyticsConfig;
 pub use audit::AuditConfig;
 pub use bus::BusConfig;
 pub use deployment::{DeploymentConfig, Stage};
@@ -56,6 +58,7 @@ pub struct Config {
     pub messages: MessagesConfig,
     pub metrics: MetricsConfig,
     pub audit: AuditConfig,
+    pub analytics: AnalyticsConfig,
     pub alerts: AlertsConfig,
     pub webhooks: WebhooksConfig,
     pub log: LogConfig,
@@ -102,6 +105,7 @@ impl Config {
         self.supabase.check()?;
         self.bus.check()?;
         self.audit.check()?;
+        self.analytics.check()?;
         self.alerts.check()?;
         self.webhooks.check()?;
         self.messages.check()?;

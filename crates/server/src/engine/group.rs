@@ -203,10 +203,11 @@ fn count<S: Store>(lane: &Lane<S>, workspace_id: &WorkspaceId, group: &Group, pl
             if outcome.outcome == OutcomeKind::InReview {
                 metrics.conflicts_open.inc();
             }
-            metrics.conflicts.inc_by(outcome.conflict_ids.len() as u64);
             sample.outcomes += 1;
             sample.conflicts += outcome.conflict_ids.len() as u64;
         }
     }
+    let changes = plan.entries.iter().flat_map(|entry| &entry.changes);
+    changes.for_each(|change| lane.metrics.count_conflict(change));
     lane.metrics.windows.record(workspace_id, clock::now_ms(), &sample);
 }

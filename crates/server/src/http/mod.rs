@@ -2,6 +2,7 @@
 
 mod accept;
 mod admin;
+mod analytics;
 mod auth;
 mod body;
 mod caller;
@@ -53,6 +54,7 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(auth_routes())
         .merge(admin_routes())
         .merge(sync_routes())
+        .merge(analytics_routes())
         .route("/api/presence", get(presence::connected))
         .route("/api/presence/{entity}/{id}", get(presence::viewers))
         .merge(message_routes())
@@ -140,6 +142,15 @@ fn sync_routes() -> Router<Arc<App>> {
         .route("/api/sync/trigger", post(sync::trigger))
         .route("/api/sync/history/{entity}/{id}", get(sync::history))
         .route("/api/sync/rejected", get(sync::rejected))
+}
+
+fn analytics_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/analytics/usage", get(analytics::usage))
+        .route("/api/analytics/sync", get(analytics::sync))
+        .route("/api/analytics/connections", get(analytics::connections))
+        .route("/api/analytics/conflicts", get(analytics::conflicts))
+        .route("/api/analytics/calls", get(analytics::calls).post(analytics::report))
 }
 
 fn message_routes() -> Router<Arc<App>> {

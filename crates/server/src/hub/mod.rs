@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use connections::{Admission, Connections};
 pub use encoded::{Encoded, Packing};
-pub use outlet::{Outlet, OutletStream, Wire};
+pub use outlet::{Outlet, OutletStream, Traffic, Wire};
 pub use publish::{Publisher, Reach};
 pub use ring::{Frame, Taken};
 pub use seat::Seat;

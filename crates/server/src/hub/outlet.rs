@@ -5,6 +5,7 @@
 
 use std::io::{ErrorKind, IoSlice, Result};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -22,6 +23,9 @@ pub struct Outlet {
     packing: Packing,
     /// The tail of a frame whose beginning is out; at most one frame.
     rest: Mutex<Vec<u8>>,
+    /// What the system took, and what it gave.
+    bytes_out: AtomicU64,
+    bytes_in: AtomicU64,
 }
 
 /// What carries a session: the peer's connection, or a pair of sockets within this process whose other end speaks HTTP
@@ -40,6 +44,13 @@ macro_rules! on_wire {
     };
 }
 
+/// Bytes on the wire of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Traffic {
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+}
+
 /// How much of what was offered is on its way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Offered {
@@ -50,7 +61,7 @@ pub enum Offered {
 
 impl Outlet {
     pub fn new(wire: Wire, packing: Packing) -> Self {
-        Self { wire, packing, rest: Mutex::default() }
+        Self { wire, packing, rest: Mutex::default(), bytes_out: AtomicU64::new(0), bytes_in: AtomicU64::new(0) }
     }
 
     /// How the peer takes messages.
@@ -59,11 +70,21 @@ impl Outlet {
     }
 
     fn try_write(&self, bytes: &[u8]) -> Result<usize> {
-        on_wire!(&self.wire, stream => stream.try_write(bytes))
+        on_wire!(&self.wire, stream => stream.try_write(bytes)).inspect(|written| self.count_out(*written))
     }
 
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> Result<usize> {
-        on_wire!(&self.wire, stream => stream.try_write_vectored(slices))
+        on_wire!(&self.wire, stream => stream.try_write_vectored(slices)).inspect(|written| self.count_out(*written))
+    }
+
+    fn count_out(&self, bytes: usize) {
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes that came and went on the wire so far, whoever wrote them.
+    pub fn traffic(&self) -> Traffic {
+        let [bytes_in, bytes_out] = [&self.bytes_in, &self.bytes_out].map(|bytes| bytes.load(Ordering::Relaxed));
+        Traffic { bytes_in, bytes_out }
     }
 
     async fn writable(&self) -> Result<()> {
@@ -159,6 +180,7 @@ impl AsyncRead for OutletStream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<Result<()>> {
         if !self.unread.is_empty() {
             let count = self.unread.len().min(buffer.remaining());
+            self.outlet.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
             buffer.put_slice(&self.unread.split_to(count));
             return Poll::Ready(Ok(()));
         }
@@ -167,6 +189,7 @@ impl AsyncRead for OutletStream {
             match on_wire!(&self.outlet.wire, stream => stream.try_read(buffer.initialize_unfilled())) {
                 Ok(read) => {
                     buffer.advance(read);
+                    self.outlet.bytes_in.fetch_add(read as u64, Ordering::Relaxed);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -250,6 +273,7 @@ mod tests {
         outlet.write_all(&[Bytes::from_static(&[2; 7])]).await.unwrap();
         let all = reading.await.unwrap();
         assert!(all[..sent].iter().all(|byte| *byte == 1) && all[sent..] == [2; 7]);
+        assert_eq!(outlet.traffic().bytes_out, sent as u64 + 7, "each byte counts once");
     }
 
     #[tokio::test]

@@ -30,6 +30,7 @@ use uuid::Uuid;
 
 use super::session::run;
 use super::socket::Socket;
+use super::tally::Transport;
 use super::upgrade::Asked;
 use crate::app::App;
 use crate::bus::NodeId;
@@ -132,10 +133,19 @@ enum Kind {
     Poll,
 }
 
+impl Kind {
+    fn transport(self) -> Transport {
+        match self {
+            Self::Stream => Transport::EventStream,
+            Self::Poll => Transport::LongPoll,
+        }
+    }
+}
+
 type Opening = (String, Option<mpsc::Receiver<Down>>);
 
 async fn open(app: &Arc<App>, path: (&str, &str), headers: &HeaderMap, kind: Kind) -> ApiResult<Opening> {
-    let opened = Asked::read(app, path, headers)?.admit(app)?;
+    let opened = Asked::read(app, path, headers)?.admit(app, kind.transport())?;
     if app.channels.lock().len() >= app.config.sockets.connections_max {
         let message = "As many sessions without a WebSocket are open as may be. Try again in a minute.";
         return Err(ApiError::new(Code::Overloaded, message));

@@ -52,6 +52,7 @@ impl Session {
     pub(super) async fn end_deposit(&mut self) -> Result<(), End> {
         while !self.pushes.is_empty() {
             let answered = self.pushes.next().await;
+            self.note_push(&answered);
             for frame in &answered.frames {
                 self.socket.send(frame).await?;
             }

@@ -1,6 +1,7 @@
 //! `hello` → `welcome`, stored outcomes, catch-up (spec §9), and the smaller requests of a replica.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use syncline_core::change::{Mutation, Outcome};
 use syncline_core::engine::PushRequest;
@@ -49,6 +50,7 @@ struct Held {
 
 impl Session {
     pub(super) async fn hello(&mut self, hello: Hello) -> Result<(), End> {
+        let started = clock::instant();
         if self.deposit.is_some() {
             return self.hello_in_deposit(hello.pending_count).await;
         }
@@ -64,7 +66,7 @@ impl Session {
         let hello = Arc::new(hello);
         let held = match self.plan(&hello).await {
             Ok(held) => held,
-            Err(error) => return self.plan_failed(&error).await,
+            Err(error) => return self.plan_failed(&error, started).await,
         };
         let planned = &held.planned;
         if planned.is_foreign {
@@ -80,7 +82,7 @@ impl Session {
             self.socket.send(&ServerFrame::Error { problem: Problem::new(Code::BackendMismatch, message) }).await?;
             return Err(End::Close(CloseCode::BackendMismatch, "another backend"));
         }
-        self.count_sync(SyncOperation::Hello, Status::Ok);
+        self.count_sync(SyncOperation::Hello, Status::Ok, started.elapsed());
         self.report(&hello, planned);
         let is_compared = |scope: &&ScopePlan| matches!(scope.plan, SyncPlan::Reconcile { .. });
         self.compared = planned.plan.scopes.iter().filter(is_compared).map(|scope| scope.id.clone()).collect();
@@ -149,8 +151,8 @@ impl Session {
         }
     }
 
-    async fn plan_failed(&mut self, error: &StoreError) -> Result<(), End> {
-        self.count_sync(SyncOperation::Hello, Status::Failed);
+    async fn plan_failed(&mut self, error: &StoreError, started: Instant) -> Result<(), End> {
+        self.count_sync(SyncOperation::Hello, Status::Failed, started.elapsed());
         tracing::warn!(event = "hello_failed", %error, "a hello could not be planned");
         if let Some(identity) = &mut self.identity {
             identity.registered.unjoin();
@@ -186,15 +188,16 @@ impl Session {
             frames.push(Encoded::new(&ServerFrame::Outcomes { outcomes: outcomes.to_vec() }));
         }
         self.socket.send_all(&frames).await?;
-        if !planned.catch_up.is_empty() {
-            self.count_sync(SyncOperation::CatchUp, Status::Ok);
-        }
+        let (started, has_catch_up) = (clock::instant(), !planned.catch_up.is_empty());
         // Flushed one by one, so that a slow peer is noticed by its frame and not by its whole catch-up.
         for frame in planned.catch_up {
             if self.is_cut_off() {
                 return Ok(());
             }
             self.socket.send_all(&[frame]).await?;
+        }
+        if has_catch_up {
+            self.count_sync(SyncOperation::CatchUp, Status::Ok, started.elapsed());
         }
         self.access = Some(access);
         if let Some(identity) = &self.identity {
@@ -258,7 +261,7 @@ impl Session {
             let text = format!("A verify asks about at most {} ranges.", limits::VERIFY_RANGES_MAX);
             return self.malformed(malformed(&text)).await;
         }
-        let asked = scope.clone();
+        let (asked, started) = (scope.clone(), clock::instant());
         let is_first = ranges.len() == 1 && ranges[0].lo == RecordId::NIL;
         let answer = self.read_in_scope(&scope, move |read| verify(read, &asked, &ranges)).await;
         if let Ok(Some(reply)) = &answer
@@ -267,7 +270,8 @@ impl Session {
         {
             self.count_mismatch(&scope);
         }
-        self.reply(SyncOperation::Verify, &scope, answer.map(|reply| reply.map(ServerFrame::VerifyReply))).await
+        self.reply((SyncOperation::Verify, started), &scope, answer.map(|reply| reply.map(ServerFrame::VerifyReply)))
+            .await
     }
 
     pub(super) async fn fetch(&mut self, scope: ScopeId, records: Vec<(Name, RecordId)>) -> Result<(), End> {
@@ -275,12 +279,12 @@ impl Session {
             let text = format!("A fetch names at most {} records.", limits::FETCH_RECORDS_MAX);
             return self.malformed(malformed(&text)).await;
         }
-        let asked = scope.clone();
+        let (asked, started) = (scope.clone(), clock::instant());
         let answer = self.read_in_scope(&scope, move |read| fetch(read, &asked, &records)).await;
         if let Ok(Some(ServerFrame::Records { records, .. })) = &answer {
             self.app.metrics.sync.repaired_records.inc_by(records.len() as u64);
         }
-        self.reply(SyncOperation::Fetch, &scope, answer).await
+        self.reply((SyncOperation::Fetch, started), &scope, answer).await
     }
 
     /// The replica disagrees with the server about a scope. Where the plan was to compare, that is no surprise.
@@ -317,7 +321,7 @@ impl Session {
 
     async fn reply(
         &mut self,
-        operation: SyncOperation,
+        (operation, started): (SyncOperation, Instant),
         scope: &ScopeId,
         answer: StoreResult<Option<ServerFrame>>,
     ) -> Result<(), End> {
@@ -334,7 +338,7 @@ impl Session {
                 (Status::Failed, ServerFrame::Error { problem: about(unavailable()) })
             }
         };
-        self.count_sync(operation, status);
+        self.count_sync(operation, status, started.elapsed());
         Ok(self.socket.send(&frame).await?)
     }
 }

@@ -16,6 +16,7 @@ use syncline_core::session::server::{catch_up, needs_whole, render_batch};
 use syncline_core::storage::{Read, StoreResult};
 
 use super::session::{End, Session};
+use crate::clock;
 use crate::hub::{Encoded, Taken, TopicTaken};
 use crate::observe::{Status, SyncOperation};
 
@@ -99,6 +100,7 @@ impl Session {
     /// Brings the session from its cursor to the head under `access`, then back onto the ring.
     async fn catch_up_from_store(&mut self, access: &Access) -> Result<(), End> {
         let Some(identity) = &self.identity else { return Ok(()) };
+        let started = clock::instant();
         let workspace_id = identity.principal.workspace_id.clone();
         let (schema, workspace, user) = (self.app.schema(), workspace_id.clone(), identity.principal.user_id);
         let (cursor, expected) = (identity.registered.seat.cursor(), access.clone());
@@ -128,12 +130,13 @@ impl Session {
                     identity.registered.resume(to);
                     identity.registered.want(to);
                 }
-                self.count_sync(SyncOperation::CatchUp, Status::Ok);
+                self.count_sync(SyncOperation::CatchUp, Status::Ok, started.elapsed());
                 Ok(())
             }
             Ok(Missed::OtherAccess) => self.regrant().await,
             Ok(Missed::Resync) => Err(End::Close(CloseCode::Resync, "too far behind")),
             Err(error) => {
+                self.count_sync(SyncOperation::CatchUp, Status::Failed, started.elapsed());
                 tracing::warn!(event = "catch_up_failed", %error, "a session could not be caught up");
                 Err(End::Close(CloseCode::Resync, "the store is not available"))
             }

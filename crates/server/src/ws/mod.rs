@@ -13,6 +13,7 @@ mod messages;
 mod pushes;
 mod session;
 mod socket;
+mod tally;
 mod topics;
 mod upgrade;
 

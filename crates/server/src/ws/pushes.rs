@@ -1,6 +1,7 @@
 //! The push window: frames on their way through the writer, answered in the order they came (spec PSH-1).
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use syncline_core::Seq;
 use syncline_core::change::Outcome;
@@ -9,6 +10,7 @@ use syncline_core::protocol::limits::PUSH_WINDOW;
 use syncline_core::protocol::{Code, Problem, ServerFrame};
 use tokio::sync::oneshot;
 
+use crate::clock;
 use crate::engine::Decision;
 use crate::observe::Status;
 
@@ -19,7 +21,8 @@ pub struct Pushes {
 }
 
 enum Waiting {
-    Decision(oneshot::Receiver<Decision>),
+    /// Since when.
+    Decision(oneshot::Receiver<Decision>, Instant),
     /// The writer's queue was full.
     SlowDown(u64),
 }
@@ -32,6 +35,8 @@ pub struct Answered {
     /// Seq up to which the author must be brought to see the effects.
     pub seq: Seq,
     pub status: Status,
+    /// From the push to this answer.
+    pub took: Duration,
 }
 
 impl Pushes {
@@ -42,7 +47,7 @@ impl Pushes {
         self.waiting.is_empty()
     }
     pub fn wait_for(&mut self, decision: oneshot::Receiver<Decision>) {
-        self.waiting.push_back(Waiting::Decision(decision));
+        self.waiting.push_back(Waiting::Decision(decision, clock::instant()));
     }
     pub fn slow_down(&mut self, retry_ms: u64) {
         self.waiting.push_back(Waiting::SlowDown(retry_ms));
@@ -53,7 +58,10 @@ impl Pushes {
         let Some(first) = self.waiting.front_mut() else { return std::future::pending().await };
         let answered = match first {
             Waiting::SlowDown(retry_ms) => refused(ServerFrame::SlowDown { retry_ms: *retry_ms }),
-            Waiting::Decision(decision) => answer(decision.await),
+            Waiting::Decision(decision, since) => {
+                let answered = answer(decision.await);
+                Answered { took: clock::instant().saturating_duration_since(*since), ..answered }
+            }
         };
         self.waiting.pop_front();
         answered
@@ -84,11 +92,11 @@ fn decided(outcomes: Vec<Outcome>, gap: Option<u64>) -> Answered {
     }
     frames.extend(gap.map(|expected| ServerFrame::OutOfOrder { expected }));
     let status = if gap.is_none() { Status::Ok } else { Status::Refused };
-    Answered { frames, decided, seq, status }
+    Answered { frames, decided, seq, status, took: Duration::ZERO }
 }
 
 fn refused(frame: ServerFrame) -> Answered {
-    Answered { frames: vec![frame], decided: 0, seq: 0, status: Status::Refused }
+    Answered { frames: vec![frame], decided: 0, seq: 0, status: Status::Refused, took: Duration::ZERO }
 }
 
 fn failed(problem: Problem) -> Answered {

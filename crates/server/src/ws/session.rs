@@ -16,6 +16,8 @@ use super::frames::{Allowance, kind_of, malformed, parse};
 use super::messages::{Mail, Stored, can_read, next_stored};
 use super::pushes::{Answered, Pushes};
 use super::socket::{Gone, Received, Socket};
+use super::tally::{Tally, Transport};
+use crate::analytics::Whose;
 use crate::app::App;
 use crate::auth::{AuthError, Claims, Verified};
 use crate::bus::PresenceEntry;
@@ -27,6 +29,7 @@ use crate::presence::Present;
 /// What the upgrade knew.
 pub struct Opened {
     pub mode: DeploymentMode,
+    pub transport: Transport,
     pub client_id: ClientId,
     /// The upgrade carried a credential.
     pub verified: Option<Verified>,
@@ -72,7 +75,8 @@ pub struct Session {
     /// Scopes that the last `welcome` asked to compare by ranges.
     pub(super) compared: BTreeSet<ScopeId>,
     allowance: Allowance,
-    opened: Instant,
+    pub(super) tally: Tally,
+    pub(super) opened: Instant,
     heard: Instant,
 }
 
@@ -107,6 +111,7 @@ pub async fn run(app: Arc<App>, socket: Socket, opened: Opened) {
         report: None,
         compared: BTreeSet::new(),
         allowance: Allowance::new(app.config.sockets.frames_per_second_max, now),
+        tally: Tally::new(opened.transport),
         opened: now,
         heard: now,
         app,
@@ -225,6 +230,7 @@ impl Session {
 
     async fn received(&mut self, received: Received) -> Result<(), End> {
         self.heard = clock::instant();
+        self.tell_usage(self.heard);
         if !self.allowance.take_frame(self.heard) {
             let mut problem = Problem::new(Code::RateLimited, "Too many frames. Come back slower.");
             problem.retry_ms = Some(crate::random::between(5_000, 15_000));
@@ -242,6 +248,7 @@ impl Session {
     }
 
     async fn frame(&mut self, text: &str) -> Result<(), End> {
+        self.tally.frames_in += 1;
         let frame = match parse(text) {
             Ok(frame) => frame,
             Err(message) => return self.malformed(malformed(&message)).await,
@@ -382,7 +389,7 @@ impl Session {
     }
 
     async fn answered(&mut self, answered: Answered) -> Result<(), End> {
-        self.count_sync(SyncOperation::Push, answered.status);
+        self.note_push(&answered);
         for frame in &answered.frames {
             self.socket.send(frame).await?;
         }
@@ -394,13 +401,19 @@ impl Session {
         self.deposited(answered.decided).await
     }
 
+    pub(super) fn note_push(&mut self, answered: &Answered) {
+        self.tally.mutations += answered.decided;
+        self.count_sync(SyncOperation::Push, answered.status, answered.took);
+    }
+
     /// Counts an operation, for the metrics and for this device.
-    pub(super) fn count_sync(&self, operation: SyncOperation, status: Status) {
-        self.app.metrics.count_sync(operation, status);
+    pub(super) fn count_sync(&self, operation: SyncOperation, status: Status, took: Duration) {
+        self.app.metrics.count_sync(operation, status, took);
         if let Some(identity) = &self.identity {
-            let principal = &identity.principal;
+            let (principal, now) = (&identity.principal, clock::now_ms());
             let failures = &self.app.metrics.sync_failures;
-            failures.note(&principal.workspace_id, principal.device_id, status, clock::now_ms());
+            failures.note(&principal.workspace_id, principal.device_id, status, now);
+            self.app.analytics.sync(Whose::from(principal), now, (operation, status, took));
         }
     }
 
@@ -446,6 +459,7 @@ impl Session {
     async fn drain(&mut self, retry_ms: u64) -> Result<(), End> {
         while !self.pushes.is_empty() {
             let answered = self.pushes.next().await;
+            self.note_push(&answered);
             for frame in &answered.frames {
                 self.socket.send(frame).await?;
             }
@@ -456,7 +470,8 @@ impl Session {
         Err(End::Close(CloseCode::Draining, "draining"))
     }
 
-    async fn finish(self, end: End) {
+    async fn finish(mut self, end: End) {
+        let (last_words, outlet) = (self.last_words(&end), self.socket.outlet());
         match end {
             End::Gone => {}
             End::Left => self.socket.leave().await,
@@ -465,6 +480,9 @@ impl Session {
                 self.socket.close(code, reason).await;
             }
             End::TooBig => self.socket.close_too_big().await,
+        }
+        if let Some(last_words) = last_words {
+            last_words.say(&self.app.analytics, outlet.traffic());
         }
     }
 }

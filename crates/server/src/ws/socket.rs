@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::deflate::Inflating;
-use crate::hub::{Encoded, Outlet, OutletStream, Packing, SignalsReceiver, Wire};
+use crate::hub::{Encoded, Outlet, OutletStream, Packing, SignalsReceiver, Traffic, Wire};
 
 /// The peer is gone, or does not take what it is sent.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +83,11 @@ impl Socket {
     /// The writing half, for the hub.
     pub fn outlet(&self) -> Arc<Outlet> {
         Arc::clone(&self.outlet)
+    }
+
+    /// Bytes on the wire so far.
+    pub fn traffic(&self) -> Traffic {
+        self.outlet.traffic()
     }
 
     /// From now on a write ends soon after the session is cut off.

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body
 use super::deflate::agree;
 use super::session::{Opened, run};
 use super::socket::Socket;
+use super::tally::Transport;
 use crate::app::App;
 use crate::auth::{AuthError, Verified};
 use crate::http::{ApiError, bearer, check_origin};
@@ -30,7 +31,7 @@ pub async fn upgrade(
         let error = ApiError::new(Code::Malformed, message).with_status(StatusCode::UPGRADE_REQUIRED);
         error.with_header(header::UPGRADE, HeaderValue::from_static("websocket"))
     })?;
-    let opened = asked.admit(&app)?;
+    let opened = asked.admit(&app, Transport::WebSocket)?;
     let agreed = app.config.sockets.is_deflated.then(|| agree(request.headers())).flatten();
     let packing = if agreed.is_some() { Packing::Deflated } else { Packing::Plain };
     if let Some(agreed) = agreed {
@@ -75,7 +76,7 @@ impl Asked {
     }
 
     /// Takes a place among the connections of its deployment mode (HUB-4).
-    pub fn admit(self, app: &App) -> Result<Opened, ApiError> {
+    pub fn admit(self, app: &App, transport: Transport) -> Result<Opened, ApiError> {
         if app.hub.is_draining() {
             return Err(busy(Code::Unavailable, "This node is going away. Connect again in a moment."));
         }
@@ -83,7 +84,7 @@ impl Asked {
             busy(Code::Overloaded, "As many connections of this deployment mode are open as may be. Try again later.")
         })?;
         let Self { mode, client_id, verified } = self;
-        Ok(Opened { mode, client_id, verified, admission })
+        Ok(Opened { mode, transport, client_id, verified, admission })
     }
 }
 

@@ -83,6 +83,22 @@ fn doors() -> Vec<Door> {
         door("GET", "/api/admin/clients", "/api/admin/clients", none(), admins),
         door("GET", "/api/admin/audit", "/api/admin/audit", none(), admins),
         door("GET", "/api/admin/alerts", "/api/admin/alerts", none(), admins),
+        // Everybody may see what they did themselves.
+        door("GET", "/api/analytics/usage", "/api/analytics/usage?by=device", none(), members),
+        door("GET", "/api/analytics/usage", "/api/analytics/usage?user_id={user}", none(), admins),
+        door("GET", "/api/analytics/sync", "/api/analytics/sync", none(), members),
+        door("GET", "/api/analytics/sync", "/api/analytics/sync?by=user&user_id={user}", none(), admins),
+        door("GET", "/api/analytics/connections", "/api/analytics/connections", none(), members),
+        door("GET", "/api/analytics/connections", "/api/analytics/connections?user_id={user}", none(), admins),
+        door("GET", "/api/analytics/conflicts", "/api/analytics/conflicts?by=record", none(), admins),
+        door("GET", "/api/analytics/calls", "/api/analytics/calls", none(), admins),
+        door(
+            "POST",
+            "/api/analytics/calls",
+            "/api/analytics/calls",
+            json!({"calls": [{"operation": "leads.list", "milliseconds": 12, "ok": true}]}),
+            [401, 204, 204, 204, 204],
+        ),
         door("GET", "/api/config/stats", "/api/config/stats", none(), admins),
         door("GET", "/api/sync/status", "/api/sync/status", none(), members),
         door(

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
 
 mod alerts;
+mod analytics;
 mod audit;
 mod auth;
 mod calls;
@@ -12,8 +13,8 @@ mod deflate;
 mod doors;
 mod drain;
 mod edge;
-mod frames;
 mod first_start;
+mod frames;
 mod grants;
 mod hostile;
 mod live;

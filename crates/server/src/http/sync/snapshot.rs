@@ -2,7 +2,8 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
@@ -16,10 +17,13 @@ use syncline_core::protocol::limits::SNAPSHOT_PAGE_ROWS;
 use syncline_core::protocol::{Code, Problem, WireOp};
 use syncline_core::session::server::snapshot_page;
 use syncline_core::storage::{Read, StoreError};
+use syncline_storage::analytics::DeviceCounts;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::encoder::{Encoder, Encoding};
+use crate::analytics::Whose;
 use crate::app::App;
+use crate::clock;
 use crate::http::caller::Caller;
 use crate::http::problem::{ApiError, ApiResult};
 use crate::http::query::{Query, invalid};
@@ -67,7 +71,8 @@ pub async fn snapshot(
     };
     let permit = Arc::clone(&app.snapshots).try_acquire_owned().map_err(|_| busy())?;
     let encoding = Encoding::negotiate(&headers);
-    let producer = Producer { app: Arc::clone(&app), caller, scope, seq };
+    let started = clock::instant();
+    let producer = Producer { app: Arc::clone(&app), caller, scope, seq, started, sent: AtomicU64::new(0) };
     let first = producer.first_page(resume).await?;
     let (chunks, receiver) = mpsc::channel(CHUNKS_MAX);
     tokio::task::spawn_blocking(move || producer.run(encoding, first, &chunks, permit));
@@ -91,6 +96,9 @@ struct Producer {
     caller: Caller,
     scope: ScopeId,
     seq: Seq,
+    started: Instant,
+    /// Bytes handed over.
+    sent: AtomicU64,
 }
 
 /// One page, read under the access of that moment.
@@ -170,8 +178,24 @@ impl Producer {
                 Status::Failed
             }
         };
-        self.app.metrics.count_sync(SyncOperation::Snapshot, status);
+        self.note(status);
         drop(permit);
+    }
+
+    /// Counts it, for the metrics and for the device.
+    fn note(&self, status: Status) {
+        let (app, caller, took) = (&self.app, &self.caller, self.started.elapsed());
+        app.metrics.count_sync(SyncOperation::Snapshot, status, took);
+        let (workspace_id, user_id, device_id) = (caller.workspace_id(), caller.user_id(), caller.device_id());
+        let (whose, now) = (Whose { workspace_id, user_id, device_id }, clock::now_ms());
+        app.analytics.sync(whose, now, (SyncOperation::Snapshot, status, took));
+        let bytes_out = self.sent.load(Ordering::Relaxed);
+        app.analytics.device(whose, now, &DeviceCounts { bytes_out, ..DeviceCounts::default() });
+    }
+
+    fn send(&self, chunks: &Chunks, chunk: Bytes) -> Result<(), Cut> {
+        self.sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        send(chunks, chunk)
     }
 
     fn stream(&self, encoding: Encoding, first: (Vec<WireOp>, Option<String>), chunks: &Chunks) -> Result<(), Cut> {
@@ -182,17 +206,17 @@ impl Producer {
                 serde_json::to_writer(&mut encoder, row)?;
                 encoder.write_all(b"\n")?;
                 if encoder.ready() >= CHUNK_BYTES {
-                    send(chunks, encoder.take())?;
+                    self.send(chunks, encoder.take())?;
                 }
             }
             let Some(token) = resume else { break };
             writeln!(encoder, "{}", serde_json::json!({ "resume": token }))?;
             encoder.flush()?;
-            send(chunks, encoder.take())?;
+            self.send(chunks, encoder.take())?;
             (rows, resume) = self.next_page(token)?;
         }
         writeln!(encoder, "{}", serde_json::json!({ "end": true, "seq": self.seq }))?;
-        send(chunks, encoder.finish()?)
+        self.send(chunks, encoder.finish()?)
     }
 
     fn next_page(&self, token: String) -> Result<(Vec<WireOp>, Option<String>), Cut> {

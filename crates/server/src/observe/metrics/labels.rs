@@ -1,8 +1,9 @@
 //! Labels: each has a bounded set of lower-case values.
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
-use syncline_core::change::OutcomeKind;
+use syncline_core::change::{CONFLICTS, Change, ChangeKind, OutcomeKind};
 use syncline_core::principal::DeploymentMode;
+use syncline_core::{Name, Value};
 
 /// A label's values by name, as they stand in metrics, dashboards and alerts.
 macro_rules! label_values {
@@ -95,6 +96,33 @@ pub(super) struct ModeLabels {
 pub(super) struct SyncLabels {
     pub(super) operation: SyncOperation,
     pub(super) status: Status,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OperationLabels {
+    pub(super) operation: SyncOperation,
+}
+
+/// An entity of the schema, a strategy of the engine, and whether the conflict was decided (`resolved`) or waits for a
+/// person (`review`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ConflictLabels {
+    entity: String,
+    strategy: String,
+    outcome: &'static str,
+}
+
+impl ConflictLabels {
+    /// `None`: the change is no conflict that has just come about. The engine made the record, so that its entity and its
+    /// strategy are none that a caller could make up.
+    pub(super) fn of(change: &Change) -> Option<Self> {
+        if change.entity != CONFLICTS || change.kind != ChangeKind::Put || change.prev_rv != 0 {
+            return None;
+        }
+        let text = |field: &str| change.fields.get(&Name::new(field)).and_then(Value::as_str).unwrap_or("");
+        let outcome = if text("state") == "open" { "review" } else { "resolved" };
+        Some(Self { entity: text("entity").to_owned(), strategy: text("strategy").to_owned(), outcome })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

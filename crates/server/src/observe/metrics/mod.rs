@@ -3,15 +3,19 @@
 mod labels;
 mod process;
 
+use std::time::Duration;
+
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use syncline_core::change::OutcomeKind;
+use syncline_core::change::{Change, OutcomeKind};
 use syncline_core::principal::DeploymentMode;
 
-use labels::{AuthLabels, ModeLabels, OutcomeLabels, RouteLabels, SyncLabels, outcome_text};
+use labels::{
+    AuthLabels, ConflictLabels, ModeLabels, OperationLabels, OutcomeLabels, RouteLabels, SyncLabels, outcome_text,
+};
 pub use labels::{AuthOperation, HttpLabels, RoutingLabels, RoutingStep, Status, SyncOperation, mode_text};
 use process::ProcessCollector;
 
@@ -26,9 +30,11 @@ pub struct Metrics {
     http_seconds: Family<RouteLabels, Histogram, fn() -> Histogram>,
     websockets: Family<ModeLabels, Gauge>,
     sync_operations: Family<SyncLabels, Counter>,
+    sync_seconds: Family<OperationLabels, Histogram, fn() -> Histogram>,
     auth_operations: Family<AuthLabels, Counter>,
     message_routing: Family<RoutingLabels, Counter>,
     outcomes: Family<OutcomeLabels, Counter>,
+    conflicts: Family<ConflictLabels, Counter>,
     pub writer: WriterMetrics,
     pub hub: HubMetrics,
     pub sync: SyncMetrics,
@@ -40,6 +46,8 @@ pub struct Metrics {
     pub sync_failures: SyncFailures,
     /// Alerts that fire, as this node sees them.
     pub alerts_firing: Gauge,
+    /// Figures of analytics that there was no room for.
+    pub analytics_dropped: Counter,
 }
 
 /// The writer's queue and commits.
@@ -48,7 +56,6 @@ pub struct WriterMetrics {
     pub queue_depth: Gauge,
     pub group_mutations: Histogram,
     pub commit_seconds: Histogram,
-    pub conflicts: Counter,
     pub conflicts_open: Counter,
 }
 
@@ -112,14 +119,15 @@ impl Default for Metrics {
             http_seconds,
             websockets: Family::default(),
             sync_operations: Family::default(),
+            sync_seconds: Family::new_with_constructor(request_histogram as fn() -> Histogram),
             auth_operations: Family::default(),
             message_routing: Family::default(),
             outcomes: Family::default(),
+            conflicts: Family::default(),
             writer: WriterMetrics {
                 queue_depth: Gauge::default(),
                 group_mutations: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
                 commit_seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
-                conflicts: Counter::default(),
                 conflicts_open: Counter::default(),
             },
             hub: HubMetrics::default(),
@@ -129,6 +137,7 @@ impl Default for Metrics {
             windows: Windows::default(),
             sync_failures: SyncFailures::default(),
             alerts_firing: Gauge::default(),
+            analytics_dropped: Counter::default(),
             registry: Registry::default(),
         };
         metrics.register(&mut registry);
@@ -152,6 +161,8 @@ impl Metrics {
         let help = "Open sockets by deployment mode";
         registry.register("websocket_connections_active", help, self.websockets.clone());
         registry.register("data_sync_operations", "Sync operations", self.sync_operations.clone());
+        let help = "Time from a sync operation to its answer";
+        registry.register_with_unit("sync_operation_duration", help, Unit::Seconds, self.sync_seconds.clone());
         registry.register("auth_operations", "Authentication operations", self.auth_operations.clone());
         registry.register("message_routing", "Steps of routing messages", self.message_routing.clone());
         let messages = &self.messages;
@@ -187,7 +198,7 @@ impl Metrics {
         registry.register("group_commit_mutations", "Mutations of a group", writer.group_mutations.clone());
         let help = "Time to plan and commit a group";
         registry.register_with_unit("group_commit_duration", help, Unit::Seconds, writer.commit_seconds.clone());
-        registry.register("conflicts", "Conflicts recorded", writer.conflicts.clone());
+        registry.register("conflicts", "Conflicts recorded", self.conflicts.clone());
         registry.register("conflicts_in_review", "Mutations sent to review", writer.conflicts_open.clone());
         let hub = &self.hub;
         registry.register("hub_audiences", "Distinct sets of grants online", hub.audiences.clone());
@@ -207,6 +218,8 @@ impl Metrics {
         let help = "Calls this node answered for itself because Redis did not";
         registry.register("bus_fallbacks", help, bus.fallbacks.clone());
         registry.register("alerts_firing", "Alerts that fire, as this node sees them", self.alerts_firing.clone());
+        let help = "Figures of analytics that there was no room for";
+        registry.register("analytics_dropped", help, self.analytics_dropped.clone());
     }
 
     /// The registry as OpenMetrics text.
@@ -232,8 +245,12 @@ impl Metrics {
         self.websockets.get_or_create(&ModeLabels { deployment_mode: mode_text(mode) }).dec();
     }
 
-    pub fn count_sync(&self, operation: SyncOperation, status: Status) {
+    /// `took`: from what was asked to its answer. What is refused takes no time worth knowing.
+    pub fn count_sync(&self, operation: SyncOperation, status: Status, took: Duration) {
         self.windows.node.record(crate::clock::now_ms(), &Sample::sync(status));
+        if status != Status::Refused {
+            self.sync_seconds.get_or_create(&OperationLabels { operation }).observe(took.as_secs_f64());
+        }
         self.sync_operations.get_or_create(&SyncLabels { operation, status }).inc();
     }
 
@@ -250,6 +267,13 @@ impl Metrics {
 
     pub fn count_outcome(&self, kind: OutcomeKind) {
         self.outcomes.get_or_create(&OutcomeLabels { outcome: outcome_text(kind) }).inc();
+    }
+
+    /// Counts the conflict that a change is, if it is one that has just come about.
+    pub fn count_conflict(&self, change: &Change) {
+        if let Some(labels) = ConflictLabels::of(change) {
+            self.conflicts.get_or_create(&labels).inc();
+        }
     }
 }
 

@@ -4,7 +4,7 @@ fn one_of_each() -> Metrics {
     let metrics = Metrics::default();
     metrics.observe_request(HttpLabels { method: "GET", path: "/health".to_owned(), status: 200 }, 0.002);
     metrics.websocket_opened(DeploymentMode::WebApp);
-    metrics.count_sync(SyncOperation::Push, Status::Failed);
+    metrics.count_sync(SyncOperation::Push, Status::Failed, Duration::from_millis(3));
     metrics.count_auth(AuthOperation::Login, Status::Refused);
     metrics.count_outcome(OutcomeKind::Applied);
     let step = RoutingStep::DeadLettered;
