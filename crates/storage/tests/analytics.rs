@@ -77,7 +77,7 @@ fn ops_5_connections_are_archived_once_and_read_in_pages(place: NewPlace) {
     let strange = ConnectionRow { workspace_id: other(), ..connection(9, 1, 10, 350) };
     let batch = |rows: &[ConnectionRow]| AnalyticsBatch { connections: rows.to_vec(), ..AnalyticsBatch::default() };
     auth.add_analytics(&batch(&rows[..2])).unwrap();
-    auth.add_analytics(&batch(&[&rows[..], &[strange.clone()]].concat())).unwrap();
+    auth.add_analytics(&batch(&[&rows[..], std::slice::from_ref(&strange)].concat())).unwrap();
     let [first, second, third, fourth] = rows;
     let all = [fourth, second, third, first];
     assert_eq!(auth.connections_page(&acme(), &page(10)).unwrap(), all);

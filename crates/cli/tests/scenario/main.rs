@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
 
 mod crash;
+#[allow(dead_code, reason = "the server's own tests use more of it")]
 #[path = "../../../server/tests/server/support/database.rs"]
 mod database;
 mod hostile;

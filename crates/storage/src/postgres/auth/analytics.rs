@@ -1,3 +1,4 @@
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use syncline_core::TimestampMs;
@@ -194,17 +195,16 @@ fn add_calls(wire: &Wire<'_>, calls: &BTreeMap<(WorkspaceId, Day, String), CallC
     // What falls together under one name is one row of the statement.
     let mut kept: BTreeMap<(&WorkspaceId, Day, &str), CallCounts> = BTreeMap::new();
     for ((workspace, day, operation), counts) in calls {
-        if !known.contains_key(&(workspace, *day)) {
-            let sql = "SELECT operation FROM analytics_calls
-                WHERE workspace_id = $1 AND day = $2 AND NOT starts_with(operation, 'sync/')";
-            let rows = wire.query(sql, vec![text(workspace.as_str()), integer(int(*day))])?;
-            let names = rows.iter().map(|row| get(row, "operation")).collect::<StoreResult<_>>()?;
-            known.insert((workspace, *day), names);
-        }
-        let operation = match known.get_mut(&(workspace, *day)) {
-            Some(known) => kept_operation(known, operation),
-            None => operation,
+        let known = match known.entry((workspace, *day)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unread) => {
+                let sql = "SELECT operation FROM analytics_calls
+                    WHERE workspace_id = $1 AND day = $2 AND NOT starts_with(operation, 'sync/')";
+                let rows = wire.query(sql, vec![text(workspace.as_str()), integer(int(*day))])?;
+                unread.insert(rows.iter().map(|row| get(row, "operation")).collect::<StoreResult<_>>()?)
+            }
         };
+        let operation = kept_operation(known, operation);
         kept.entry((workspace, *day, operation)).or_default().add(counts);
     }
     for ((workspace, day, operation), counts) in kept {
