@@ -96,7 +96,7 @@ it("[CONF-4] [CONF-5] many are decided in one step, offline, and taken back in o
   await context.setOffline(true);
   await go(page, "/conflicts");
   await view(page, "Open").getByText("2").waitFor();
-  await page.getByRole("checkbox", { name: "All" }).check();
+  await page.getByRole("checkbox", { name: "All", exact: true }).check();
   await page.getByText("2 chosen").waitFor();
   await page.getByRole("button", { name: "Use the other side" }).click();
   await page.getByText("2 conflicts decided").waitFor();

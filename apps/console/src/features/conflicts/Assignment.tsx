@@ -51,6 +51,10 @@ export function Assignment({ conflict }: { conflict: Row<"conflicts"> }) {
           className="control w-auto"
           value={inputText("conflicts", "due_at", due_at)}
           onChange={({ target }) => {
+            // A date that is half typed reads as none.
+            if (target.value === "" && due_at === undefined) {
+              return;
+            }
             const due = typedValue("conflicts", "due_at", target.value) as string | null;
             attempt(client.db.conflicts.update(conflict.id, { due_at: due }));
           }}
