@@ -43,6 +43,12 @@ describe("[SYNC-8] one indicator", () => {
       true,
       "sign_in_needed",
     ],
+    [
+      "nothing can be kept here, which comes before all",
+      status({ storeFailure: "storage_full" }),
+      true,
+      "store_failed",
+    ],
     ["it ended for good", status({ phase: "stopped" }), true, "stopped"],
   ];
   it.each(cases)("%s", (_, given, isOnline, kind) => {

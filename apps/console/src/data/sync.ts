@@ -11,6 +11,8 @@ export type SyncView =
   /** The store is being read. */
   | { readonly kind: "starting" }
   | { readonly kind: "sign_in_needed"; readonly pending: number }
+  /** What is done here cannot be kept on this device; the code says why. */
+  | { readonly kind: "store_failed"; readonly code: string; readonly pending: number }
   /** Sync has ended for good; the code says why. */
   | { readonly kind: "stopped"; readonly code: string }
   /** `rejected`: wait for the person, whatever else holds. */
@@ -31,7 +33,10 @@ export function syncView(status: Status | undefined, isOnline: boolean, isChosen
   if (status === undefined) {
     return { kind: "starting" };
   }
-  const { phase, pending, rejected, meta } = status;
+  const { phase, pending, rejected, meta, storeFailure } = status;
+  if (storeFailure !== undefined) {
+    return { kind: "store_failed", code: storeFailure, pending };
+  }
   if (phase === "signed_out") {
     return { kind: "sign_in_needed", pending };
   }

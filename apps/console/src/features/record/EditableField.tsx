@@ -11,6 +11,7 @@ import { type EntityName, useClient, useLive } from "../../data/live.ts";
 import { entityOf, fieldOf, isEditable, labelOf } from "../../data/schema.ts";
 import { FieldInput } from "./FieldInput.tsx";
 import { foreseen } from "./foreseen.ts";
+import { EditingWarning } from "./presence.tsx";
 import { useTitleOf } from "./useTitleOf.ts";
 import { inputText, isMoney, shownValue, typedValue, valueError } from "./value.ts";
 
@@ -189,6 +190,7 @@ function FieldEditor({ entity, id, name, value, current, label, beside, onDone }
           {error}
         </p>
       )}
+      <EditingWarning />
       <div className="flex gap-1.5">
         {!isOneChoice && (
           <Button tone="primary" disabled={isBusy} onClick={() => once(() => save(text))}>

@@ -17,6 +17,7 @@ import { nounOf } from "../../data/schema.ts";
 import { ago } from "../../format/value.ts";
 import type { HistoryItem } from "../history/versions.ts";
 import { PendingMark } from "../leads/columns.tsx";
+import { OthersHere, Presence } from "./presence.tsx";
 
 interface RecordPageProps {
   readonly entity: EntityName;
@@ -57,51 +58,56 @@ export function RecordPage({
     });
   };
   return (
-    <div className="h-full overflow-y-auto">
-      <div className="mx-auto max-w-6xl px-4 pt-3 pb-10 sm:px-6">
-        <div className="flex items-center justify-between">
-          <Link to={backTo} className={buttonClass("quiet")}>
-            <ArrowLeft aria-hidden="true" className="size-4" />
-            Back
-          </Link>
-          <Menu
-            trigger={<Button tone="quiet" aria-label={`More about ${name}`} icon={<Ellipsis className="size-4" />} />}
-            entries={[
-              {
-                label: `Delete ${nounOf(entity)}`,
-                icon: <Trash2 className="size-4" />,
-                isDanger: true,
-                onSelect: () => setIsDeleting(true),
-              },
-            ]}
-          />
-        </div>
-        <header className="mt-1 mb-4 flex flex-wrap items-center gap-x-4 gap-y-3">
-          <Avatar name={name} isLarge />
-          <div className="min-w-0 flex-1 basis-52">
-            <h1 className="flex items-center gap-2 text-xl font-semibold tracking-tight">
-              <span className="truncate">{name}</span>
-              {isPending && <PendingMark />}
-            </h1>
-            <div className="truncate text-ink-2">{subtitle}</div>
+    <Presence entity={entity} id={id}>
+      <div className="h-full overflow-y-auto">
+        <div className="mx-auto max-w-6xl px-4 pt-3 pb-10 sm:px-6">
+          <div className="flex items-center justify-between">
+            <Link to={backTo} className={buttonClass("quiet")}>
+              <ArrowLeft aria-hidden="true" className="size-4" />
+              Back
+            </Link>
+            <Menu
+              trigger={<Button tone="quiet" aria-label={`More about ${name}`} icon={<Ellipsis className="size-4" />} />}
+              entries={[
+                {
+                  label: `Delete ${nounOf(entity)}`,
+                  icon: <Trash2 className="size-4" />,
+                  isDanger: true,
+                  onSelect: () => setIsDeleting(true),
+                },
+              ]}
+            />
           </div>
-          {highlights}
-        </header>
-        <div className="grid grid-cols-1 items-start gap-4 lg:grid-cols-[minmax(0,1fr)_23rem]">
-          <div className="flex min-w-0 flex-col gap-4 max-lg:order-2">{children}</div>
-          <aside className="flex min-w-0 flex-col gap-4">{side}</aside>
+          <header className="mt-1 mb-4 flex flex-wrap items-center gap-x-4 gap-y-3">
+            <Avatar name={name} isLarge />
+            <div className="min-w-0 flex-1 basis-52">
+              <h1 className="flex items-center gap-2 text-xl font-semibold tracking-tight">
+                <span className="truncate">{name}</span>
+                {isPending && <PendingMark />}
+              </h1>
+              <div className="truncate text-ink-2">{subtitle}</div>
+            </div>
+            {highlights}
+          </header>
+          <div className="grid grid-cols-1 items-start gap-4 lg:grid-cols-[minmax(0,1fr)_23rem]">
+            <div className="flex min-w-0 flex-col gap-4 max-lg:order-2">
+              <OthersHere />
+              {children}
+            </div>
+            <aside className="flex min-w-0 flex-col gap-4">{side}</aside>
+          </div>
         </div>
+        <Confirm
+          isOpen={isDeleting}
+          onClose={() => setIsDeleting(false)}
+          title={`Delete ${name}?`}
+          deed="Delete"
+          onConfirm={() => attempt(remove())}
+        >
+          It goes from every device. You can take it back right after.
+        </Confirm>
       </div>
-      <Confirm
-        isOpen={isDeleting}
-        onClose={() => setIsDeleting(false)}
-        title={`Delete ${name}?`}
-        deed="Delete"
-        onConfirm={() => attempt(remove())}
-      >
-        It goes from every device. You can take it back right after.
-      </Confirm>
-    </div>
+    </Presence>
   );
 }
 

@@ -3,6 +3,7 @@
 import { CloudOff } from "lucide-react";
 import { Loading, Notice } from "../../components/States.tsx";
 import { useStatus, useSyncView } from "../../data/sync.ts";
+import { number } from "../../format/text.ts";
 
 /** Whether the server has not told this device everything once. */
 export function useIsFirst(): boolean {
@@ -12,12 +13,20 @@ export function useIsFirst(): boolean {
 
 export function FirstCopy({ what }: { what: string }) {
   const { kind } = useSyncView();
+  const loading = useStatus()?.loading;
   return kind === "offline" || kind === "stopped" ? (
     <Notice icon={<CloudOff className="size-5" />} title="Not loaded yet">
       This device has not had its first copy from the server. It comes by itself when the network is back; what you add
       until then is kept.
     </Notice>
   ) : (
-    <Loading what={what} />
+    <div className="flex flex-1 flex-col items-center">
+      <Loading what={what} />
+      {loading !== undefined && (
+        <p role="status" className="num -mt-10 text-ink-3">
+          {number(Math.min(loading.done, loading.total))} of {number(loading.total)} records
+        </p>
+      )}
+    </div>
   );
 }

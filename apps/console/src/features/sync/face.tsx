@@ -82,6 +82,13 @@ export function faceOf(view: SyncView, nowMs: number): Face {
         label: "Sign in again",
         detail: `Your sign-in has ended. ${view.pending > 0 ? `${changes(view.pending)} wait on this device.` : "Nothing is lost."}`,
       };
+    case "store_failed":
+      return {
+        tone: "text-bad",
+        icon: <CircleAlert aria-hidden="true" className="size-4" />,
+        label: "Cannot save here",
+        detail: STORE_FAILED[view.code] ?? "The store of this device does not answer. Load the page again.",
+      };
     case "stopped":
       return {
         tone: "text-bad",
@@ -91,6 +98,13 @@ export function faceOf(view: SyncView, nowMs: number): Face {
       };
   }
 }
+
+const STORE_FAILED: Readonly<Record<string, string>> = {
+  storage_full: "This device has no room left. Make some, then go on: what was saved is kept.",
+  storage_locked: "Another tab of an older version holds the store. Close it and load this page again.",
+  storage_evicted: "The browser has deleted the copy on this device. Load the page again and sign in.",
+  corrupt_local: "The copy on this device cannot be read. Sign out and in again to load it anew.",
+};
 
 const STOPPED: Readonly<Record<string, string>> = {
   proto_unsupported: "This page is too old for the server. Load it again.",
