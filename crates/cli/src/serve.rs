@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use syncline_core::schema::Schema;
 use syncline_server::bootstrap::FirstOwner;
+use syncline_server::observe::machine;
 use syncline_server::{Config, Server, demo};
 
 #[derive(Args)]
@@ -39,6 +40,7 @@ pub struct ServeArgs {
 pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = configure(&args)?;
     syncline_server::observe::init_logging(&config.log)?;
+    machine::raise_open_files_max();
     let schema = Arc::new(schema(args.schema.as_deref())?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
     runtime.block_on(serve(args, config, schema))
@@ -112,7 +114,7 @@ fn write_greeting(
     first: Option<&FirstOwner>,
 ) -> std::io::Result<()> {
     let paint = Paint { is_colored: std::io::stdout().is_terminal() };
-    let url = format!("http://{}", server.address());
+    let url = server.url();
     writeln!(text, "{} {}", paint.bold("Syncline listens on"), paint.green(&url))?;
     if let Some(owner) = first {
         writeln!(text)?;

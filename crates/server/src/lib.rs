@@ -32,6 +32,7 @@ pub mod random;
 mod reports;
 pub mod router;
 pub mod server;
+pub mod tls;
 mod webhooks;
 mod ws;
 

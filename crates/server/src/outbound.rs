@@ -21,9 +21,15 @@ pub fn client(configure: impl Fn(ClientBuilder) -> ClientBuilder) -> reqwest::Re
     })
 }
 
-/// What is meant for another node goes to that node and nowhere else.
-pub fn node_client() -> reqwest::Result<Client> {
-    client(|builder| builder.no_proxy().redirect(reqwest::redirect::Policy::none()))
+/// What is meant for another node goes to that node and nowhere else; over TLS, `tls` tells it apart from others.
+pub fn node_client(tls: Option<ClientConfig>) -> reqwest::Result<Client> {
+    client(|builder| {
+        let builder = builder.no_proxy().redirect(reqwest::redirect::Policy::none());
+        match &tls {
+            Some(tls) => builder.tls_backend_preconfigured(tls.clone()),
+            None => builder,
+        }
+    })
 }
 
 fn built_in() -> ClientConfig {

@@ -1,10 +1,12 @@
 //! Asking a running server whether it takes work, as its container's health check does.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
 use crate::outbound;
+use crate::tls::{Identity, TlsError, sibling_config};
 
 /// Time a server has to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -14,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub enum NotReady {
     #[error("a server on port 0 listens somewhere else: name SERVER_PORT")]
     AnyPort,
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("{address} cannot be asked")]
     Unreachable { address: SocketAddr, source: reqwest::Error },
     #[error("{address} answered {status}")]
@@ -26,9 +30,11 @@ pub async fn ready(config: &Config) -> Result<(), NotReady> {
     if address.port() == 0 {
         return Err(NotReady::AnyPort);
     }
+    let tls = &config.tls;
+    let siblings = if tls.is_on() { Some(sibling_config(Arc::new(Identity::load(tls)?))?) } else { None };
     let asked = async {
-        let client = outbound::node_client()?;
-        client.get(format!("http://{address}/health/ready")).timeout(PATIENCE).send().await
+        let client = outbound::node_client(siblings)?;
+        client.get(format!("{}://{address}/health/ready", tls.scheme())).timeout(PATIENCE).send().await
     };
     let answer = asked.await.map_err(|source| NotReady::Unreachable { address, source })?;
     let status = answer.status();

@@ -10,6 +10,7 @@ use syncline_core::schema::Schema;
 use syncline_core::storage::StoreError;
 use syncline_storage::{Database, DatabaseAuth, DatabaseOptions, DatabaseUrl, PostgresOptions, SqliteOptions};
 use tokio::sync::Semaphore;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::alerts::AlertWatch;
 use crate::analytics::Analytics;
@@ -27,11 +28,13 @@ use crate::hub::{Hub, Publisher};
 use crate::maintenance::Maintenance;
 use crate::nodes::Nodes;
 use crate::observe::Metrics;
+use crate::observe::machine;
 use crate::outbound;
 use crate::presence::Presence;
 use crate::push::RestClients;
 use crate::reports::Reports;
 use crate::router::{Router, RouterParts};
+use crate::tls::{Tls, TlsError, sibling_config};
 use crate::webhooks::Webhooks;
 use crate::ws::Channels;
 
@@ -47,6 +50,8 @@ pub struct Server {
     audit: AuditWriter,
     alerts: AlertWatch,
     webhooks: Webhooks,
+    /// Looks whether there is a new one.
+    certificate: Option<AbortOnDropHandle<()>>,
     lock: Option<File>,
 }
 
@@ -60,6 +65,8 @@ pub enum ServerError {
     InUse(PathBuf),
     #[error("the database {database} cannot be opened")]
     Open { database: String, source: StoreError },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Bus(#[from] BusError),
     #[error("reading the store failed")]
@@ -92,6 +99,11 @@ impl Server {
         let opened = tokio::task::spawn_blocking(move || open(&opening, schema)).await;
         let Opened { stores, schema, lock } =
             opened.map_err(|error| ServerError::Thread(std::io::Error::other(error)))??;
+        warn_of_few_files(&config);
+        let loading = config.tls.clone();
+        let tls = tokio::task::spawn_blocking(move || Tls::load(&loading)).await;
+        let tls = tls.map_err(|error| ServerError::Thread(std::io::Error::other(error)))??;
+        let siblings = tls.as_ref().map(|tls| sibling_config(tls.identity())).transpose()?;
         let store = &stores[0];
         let is_shared = store.is_shared();
         let metrics = Arc::new(Metrics::default());
@@ -134,7 +146,7 @@ impl Server {
             analytics: Analytics::new(metrics.analytics_dropped.clone()),
             rest_clients: RestClients::default(),
             channels: Channels::default(),
-            forwarding: outbound::node_client().map_err(client_error("requests between nodes"))?,
+            forwarding: outbound::node_client(siblings).map_err(client_error("requests between nodes"))?,
             presence: Arc::new(Presence::new(bus.clone())),
             router: Router::start(router).map_err(ServerError::Thread)?,
             started: clock::instant(),
@@ -146,9 +158,10 @@ impl Server {
             bus,
             metrics,
         });
-        let listening = http::listen(&app.config.http, http::router(Arc::clone(&app))).await;
+        let listening = http::listen(&app.config.http, http::router(Arc::clone(&app)), tls.clone()).await;
         let address = app.config.http.listen();
         let listening = listening.map_err(|source| ServerError::Listen { address, source })?;
+        let certificate = tls.map(|tls| tls.watch(app.config.tls.clone()));
         let operators = listen_for_operators(&app).await?;
         let nodes = Nodes::start(&app, is_shared);
         let maintenance = Maintenance::start(Arc::clone(&app));
@@ -165,6 +178,7 @@ impl Server {
             audit: audit_writer,
             alerts,
             webhooks,
+            certificate,
             lock,
         })
     }
@@ -172,6 +186,11 @@ impl Server {
     /// Where it listens; with port 0 the port that was free.
     pub fn address(&self) -> SocketAddr {
         self.listening.address
+    }
+
+    /// As people write it.
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.app.config.tls.scheme(), self.address())
     }
 
     /// Where metrics are served when they have a port of their own.
@@ -186,7 +205,19 @@ impl Server {
     /// Drains and stops, within `http.drain_ms` and a moment: no new connections; sessions finish their pushes and are
     /// told when to come back; requests under way finish; what was pushed is decided; the store is closed.
     pub async fn stop(self) {
-        let Self { app, listening, operators, publisher, nodes, maintenance, audit, alerts, webhooks, lock } = self;
+        let Self {
+            app,
+            listening,
+            operators,
+            publisher,
+            nodes,
+            maintenance,
+            audit,
+            alerts,
+            webhooks,
+            certificate,
+            lock,
+        } = self;
         tracing::info!(event = "stopping", "draining");
         listening.stop_accepting();
         let bound = Duration::from_millis(app.config.http.drain_ms);
@@ -207,6 +238,7 @@ impl Server {
         maintenance.stop().await;
         audit.stop().await;
         nodes.stop();
+        drop(certificate);
         app.bus.close().await;
         let closing = tokio::task::spawn_blocking(move || {
             app.writer.stop();
@@ -230,7 +262,7 @@ async fn listen_for_operators(app: &Arc<App>) -> Result<Option<Listening>, Serve
     let http = app.config.http.clone();
     let config =
         HttpConfig { host: address.ip(), port: address.port(), connections_max: OPERATOR_CONNECTIONS_MAX, ..http };
-    match http::listen(&config, http::operator_router(Arc::clone(app))).await {
+    match http::listen(&config, http::operator_router(Arc::clone(app)), None).await {
         Ok(listening) => {
             tracing::info!(event = "metrics_served", address = %listening.address, "metrics are at {}", listening.address);
             Ok(Some(listening))
@@ -283,6 +315,19 @@ fn lock(data_dir: &Path) -> Result<File, ServerError> {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(ServerError::InUse(data_dir.to_owned())),
         Err(TryLockError::Error(source)) => Err(data_dir_error(source)),
+    }
+}
+
+/// Whoever runs it should hear of it before a peer does.
+fn warn_of_few_files(config: &Config) {
+    let needed = config.files_max();
+    if let Some(max) = machine::open_files_max().filter(|max| *max < needed) {
+        tracing::warn!(
+            event = "few_files",
+            max,
+            needed,
+            "this process may have {max} files open, its limits of connections need {needed}"
+        );
     }
 }
 

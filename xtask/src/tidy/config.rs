@@ -9,6 +9,7 @@ const FOLDER: &str = "crates/server/src/config/";
 const SECTIONS: &[&str] = &[
     "deployment",
     "http",
+    "tls",
     "edge",
     "rates",
     "store",

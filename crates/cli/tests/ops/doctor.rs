@@ -4,7 +4,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::sample::leads_csv;
-use crate::{Place, answer};
+use crate::{Place, answer, path};
 
 fn problems(report: &Value) -> Vec<String> {
     let findings = report["findings"].as_array().unwrap_or_else(|| panic!("{report}")).iter();
@@ -85,6 +85,40 @@ fn auth_3_doctor_finds_nodes_that_sign_with_different_keys() {
     renew(note("10.0.0.2:8000", b"another-secret-another-secret-32"));
     let found = problems_with(&place, &[]);
     assert!(found.len() == 1 && found[0].contains("signing keys"), "{found:?}");
+}
+
+#[test]
+fn auth_7_doctor_finds_a_certificate_that_clients_would_refuse() {
+    let place = Place::with_workspace();
+    let write = |name: &str, change: fn(&mut rcgen::CertificateParams)| {
+        let mut params = rcgen::CertificateParams::new(vec!["crm.example.com".to_owned()]).unwrap();
+        change(&mut params);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let path = |kind: &str| path(&place.dir.path().join(format!("{name}.{kind}"))).to_owned();
+        std::fs::write(path("cert"), certificate.pem()).unwrap();
+        std::fs::write(path("key"), key.serialize_pem()).unwrap();
+        (path("cert"), path("key"))
+    };
+    let found =
+        |certificate: &str, key: &str| problems_with(&place, &[("TLS_CERT_FILE", certificate), ("TLS_KEY_FILE", key)]);
+    let good = write("good", |_| {});
+    assert_eq!(found(&good.0, &good.1), Vec::<String>::new());
+    let expired = write("expired", |params| params.not_after = rcgen::date_time_ymd(2020, 1, 1));
+    let early = write("early", |params| params.not_before = rcgen::date_time_ymd(4000, 1, 1));
+    let nameless = write("nameless", |params| params.subject_alt_names.clear());
+    let cases = [
+        (&good.0, &expired.1, "is not that of the certificate"),
+        (&good.1, &good.1, "holds no certificate"),
+        (&good.0, &"/nowhere.pem".to_owned(), "cannot be read"),
+        (&expired.0, &expired.1, "expired at 2020-01-01"),
+        (&early.0, &early.1, "is not valid yet"),
+        (&nameless.0, &nameless.1, "names no host"),
+    ];
+    for (certificate, key, expected) in cases {
+        let found = found(certificate, key);
+        assert!(found.len() == 1 && found[0].contains(expected), "{expected}: {found:?}");
+    }
 }
 
 #[test]

@@ -29,6 +29,11 @@ pub struct EdgeConfig {
     /// The header in which those proxies name the client: `x-forwarded-for` (default) or `forwarded`. The other one is
     /// not read, since a proxy passes on what a client wrote there. `TRUSTED_PROXY_HEADER`.
     pub proxy_header: ProxyHeader,
+    /// Names by which a server that listens on this machine alone may be asked for, beside `localhost`, addresses and the hosts of
+    /// `allowed_origins`; default none, at most 100. Others: 421, since a page could have its own name lead here. What comes
+    /// from a trusted proxy may have any name, and so may everything where the server listens for other machines.
+    /// `ALLOWED_HOSTS`.
+    pub allowed_hosts: Vec<Token>,
     /// Client addresses or networks that are served; default all, at most 1,000. Others: 403. Remember those of load
     /// balancers and of Prometheus, which ask for health and metrics. `ALLOWED_ADDRESSES`.
     pub allowed_addresses: Vec<Network>,
@@ -54,6 +59,7 @@ impl Default for EdgeConfig {
             ]),
             trusted_proxies: Vec::new(),
             proxy_header: ProxyHeader::XForwardedFor,
+            allowed_hosts: Vec::new(),
             allowed_addresses: Vec::new(),
             denied_addresses: Vec::new(),
         }
@@ -98,6 +104,15 @@ const NETWORKS_MAX: usize = 1_000;
 impl Origin {
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Without scheme and port.
+    pub fn host(&self) -> &str {
+        let authority = self.0.split_once("://").map_or("", |(_, authority)| authority);
+        match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            Some(_) | None => authority,
+        }
     }
 }
 
@@ -181,6 +196,7 @@ impl EdgeConfig {
         replace(&mut self.allowed_methods, environment, "ALLOWED_METHODS", token)?;
         replace(&mut self.allowed_headers, environment, "ALLOWED_HEADERS", token)?;
         replace(&mut self.trusted_proxies, environment, "TRUSTED_PROXIES", str::parse)?;
+        replace(&mut self.allowed_hosts, environment, "ALLOWED_HOSTS", token)?;
         replace(&mut self.allowed_addresses, environment, "ALLOWED_ADDRESSES", str::parse)?;
         replace(&mut self.denied_addresses, environment, "DENIED_ADDRESSES", str::parse)?;
         if let Some(text) = environment.text("TRUSTED_PROXY_HEADER") {
@@ -214,6 +230,10 @@ impl EdgeConfig {
         let are_headers = headers.len() <= NAMES_MAX && headers.iter().all(is_header);
         bound(are_headers, section, "allowed_headers", "at most 100 names of headers, no wildcard")?;
         bound(self.trusted_proxies.len() <= NETWORKS_MAX, section, "trusted_proxies", "at most 1000")?;
+        let hosts = &self.allowed_hosts;
+        let is_host = |token: &Token| !token.0.is_empty() && !token.0.contains(['*', ':', '/', '@']);
+        let are_hosts = hosts.len() <= NAMES_MAX && hosts.iter().all(is_host);
+        bound(are_hosts, section, "allowed_hosts", "at most 100 host names without port or wildcard")?;
         bound(self.allowed_addresses.len() <= NETWORKS_MAX, section, "allowed_addresses", "at most 1000")?;
         bound(self.denied_addresses.len() <= NETWORKS_MAX, section, "denied_addresses", "at most 1000")
     }

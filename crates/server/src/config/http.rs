@@ -28,7 +28,7 @@ pub struct HttpConfig {
     pub headers_max: usize,
     /// Bytes of a request body; default 1 MiB, 1 KiB..=16 MiB. More: 413 `too_large`.
     pub body_bytes_max: usize,
-    /// Open TCP connections; default 24,000, 16..=1,000,000. More: not accepted until one closes.
+    /// Open TCP connections, those of WebSockets among them; default 24,000, 16..=1,000,000. More: not accepted until one closes.
     pub connections_max: usize,
     /// Snapshots streamed at a time; default 4, 1..=256. More: 503 `overloaded` with a retry hint.
     pub snapshots_max: usize,

@@ -17,6 +17,7 @@ mod report;
 mod sockets;
 mod store;
 mod supabase;
+mod tls;
 mod tokens;
 mod webhooks;
 
@@ -39,6 +40,7 @@ pub use report::{Loaded, REDACTED, Setting, Source, VARIABLES};
 pub use sockets::SocketsConfig;
 pub use store::StoreConfig;
 pub use supabase::SupabaseConfig;
+pub use tls::TlsConfig;
 pub use tokens::TokensConfig;
 pub use webhooks::WebhooksConfig;
 
@@ -48,6 +50,7 @@ pub use webhooks::WebhooksConfig;
 pub struct Config {
     pub deployment: DeploymentConfig,
     pub http: HttpConfig,
+    pub tls: TlsConfig,
     pub edge: EdgeConfig,
     pub rates: RatesConfig,
     pub store: StoreConfig,
@@ -81,6 +84,7 @@ impl Config {
     pub fn apply_environment(&mut self, environment: &Environment) -> Result<(), ConfigError> {
         self.deployment.apply_environment(environment)?;
         self.http.apply_environment(environment)?;
+        self.tls.apply_environment(environment)?;
         self.edge.apply_environment(environment)?;
         self.rates.apply_environment(environment)?;
         self.store.apply_environment(environment)?;
@@ -97,6 +101,7 @@ impl Config {
     /// Refuses values out of their bounds, naming section, key and bound.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.http.check()?;
+        self.tls.check()?;
         self.edge.check()?;
         self.rates.check()?;
         self.store.check()?;
@@ -109,7 +114,30 @@ impl Config {
         self.alerts.check()?;
         self.webhooks.check()?;
         self.messages.check()?;
+        self.check_sockets()?;
         if self.deployment.is_production() { self.check_production() } else { Ok(()) }
+    }
+
+    /// Refuses limits of sockets that contradict one another.
+    fn check_sockets(&self) -> Result<(), ConfigError> {
+        let sockets = &self.sockets;
+        let of_node = sockets.node_connections_max;
+        bound(
+            sockets.connections_max <= of_node,
+            "sockets",
+            "connections_max",
+            "at most sockets.node_connections_max",
+        )?;
+        let most = self.http.connections_max.saturating_sub(sockets.unauthenticated_max);
+        let expected = "less than http.connections_max without sockets.unauthenticated_max, so that requests find room";
+        bound(of_node < most, "sockets", "node_connections_max", expected)
+    }
+
+    /// Files the server may have open at a time when every limit is reached.
+    pub fn files_max(&self) -> u64 {
+        // A session without a WebSocket, and one over TLS, also has a pair of sockets within the process.
+        let pairs = self.sockets.channels_max + if self.tls.is_on() { self.sockets.node_connections_max } else { 0 };
+        (self.http.connections_max + 2 * pairs) as u64 + FILES_SPARE
     }
 
     /// Refuses what is only safe for trying things out.
@@ -122,6 +150,9 @@ impl Config {
         Ok(())
     }
 }
+
+/// Files beside connections: databases, logs, Redis, listeners.
+const FILES_SPARE: u64 = 128;
 
 /// `Err(Bounds)` unless `is_valid`.
 fn bound(is_valid: bool, section: &'static str, key: &'static str, expected: &str) -> Result<(), ConfigError> {
@@ -145,6 +176,7 @@ mod tests {
             ("WS_HEARTBEAT_INTERVAL", "15"),
             ("WS_CONNECTION_TIMEOUT", "60"),
             ("WS_MAX_CONNECTIONS", "5"),
+            ("WS_NODE_MAX_CONNECTIONS", "7"),
             ("METRICS_ENABLED", "false"),
             ("LOG_LEVEL", "DEBUG"),
             ("JWT_SECRET_KEY", "0123456789abcdef0123456789abcdef"),
@@ -155,10 +187,42 @@ mod tests {
         assert_eq!(config.http.listen().to_string(), "0.0.0.0:9123");
         assert_eq!(config.sockets.heartbeat_ms, 15_000);
         assert_eq!(config.sockets.connection_timeout_ms, 60_000);
-        assert_eq!(config.sockets.connections_max, 5);
+        assert_eq!((config.sockets.connections_max, config.sockets.node_connections_max), (5, 7));
         assert!(!config.metrics.is_enabled);
         assert_eq!(config.log.level, "debug");
         assert_eq!(config.tokens.access_ttl_s, 7_200);
+    }
+
+    #[test]
+    fn hub_4_limits_of_sockets_agree_with_one_another() {
+        let with = |of_mode: usize, of_node: usize, of_http: usize| {
+            let mut config = Config::default();
+            (config.sockets.connections_max, config.sockets.node_connections_max) = (of_mode, of_node);
+            config.http.connections_max = of_http;
+            config.check()
+        };
+        assert_eq!(Config::default().check(), Ok(()));
+        assert_eq!(with(5, 5, 1_006), Ok(()));
+        for (of_mode, of_node, of_http, named) in [
+            (6, 5, 24_000, "sockets.connections_max"),
+            (5, 24_000, 24_000, "sockets.node_connections_max"),
+            (5, 5, 1_005, "sockets.node_connections_max"),
+        ] {
+            let error = with(of_mode, of_node, of_http).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn auth_7_a_certificate_needs_its_key() {
+        let named = |pairs: &[(&str, &str)]| {
+            let mut config = Config::default();
+            config.apply_environment(&environment(pairs)).and_then(|()| config.check())
+        };
+        assert_eq!(named(&[("TLS_CERT_FILE", "/a"), ("TLS_KEY_FILE", "/b")]), Ok(()));
+        for one in ["TLS_CERT_FILE", "TLS_KEY_FILE"] {
+            assert!(named(&[(one, "/a")]).unwrap_err().to_string().contains("tls.key_file"));
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("ALERTS_WEBHOOK_URL", "alerts.webhook_url"),
     ("ALLOWED_ADDRESSES", "edge.allowed_addresses"),
     ("ALLOWED_HEADERS", "edge.allowed_headers"),
+    ("ALLOWED_HOSTS", "edge.allowed_hosts"),
     ("ALLOWED_METHODS", "edge.allowed_methods"),
     ("ALLOWED_ORIGINS", "edge.allowed_origins"),
     ("DATABASE_URL", "store.database_url"),
@@ -47,15 +48,19 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("SUPABASE_JWT_SECRET", "supabase.jwt_secret"),
     ("SUPABASE_SERVICE_KEY", "supabase.api_key"),
     ("SUPABASE_URL", "supabase.url"),
+    ("TLS_CERT_FILE", "tls.cert_file"),
+    ("TLS_KEY_FILE", "tls.key_file"),
     ("TRUSTED_PROXIES", "edge.trusted_proxies"),
     ("TRUSTED_PROXY_HEADER", "edge.proxy_header"),
     ("WS_CONNECTION_TIMEOUT", "sockets.connection_timeout_ms"),
     ("WS_HEARTBEAT_INTERVAL", "sockets.heartbeat_ms"),
     ("WS_MAX_CONNECTIONS", "sockets.connections_max"),
+    ("WS_NODE_MAX_CONNECTIONS", "sockets.node_connections_max"),
 ];
 
 /// Beginnings of names that are ours: a variable with one that nothing reads is most likely misspelt.
-const PREFIXES: &[&str] = &["ALERTS_", "ALLOWED_", "JWT_", "METRICS_", "RATE_LIMIT_", "SUPABASE_", "SYNCLINE_", "WS_"];
+const PREFIXES: &[&str] =
+    &["ALERTS_", "ALLOWED_", "JWT_", "METRICS_", "RATE_LIMIT_", "SUPABASE_", "SYNCLINE_", "TLS_", "WS_"];
 
 /// Variables with such a beginning that other commands read.
 const ELSEWHERE: &[&str] = &["SYNCLINE_PASSWORD", "SYNCLINE_BIN", "SYNCLINE_TEST_"];

@@ -24,6 +24,10 @@ pub struct Peer(pub IpAddr);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClientAddress(pub IpAddr);
 
+/// Marks a request that came by a listener which only programs of this machine reach.
+#[derive(Clone, Copy)]
+pub struct LocalOnly;
+
 /// Headers of answers that pages of other origins may read.
 const EXPOSED: [&str; 10] = [
     "etag",
@@ -50,6 +54,11 @@ pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next
         return ApiError::new(Code::TooLarge, message).with_status(StatusCode::URI_TOO_LONG).into_response();
     }
     if let Some(Peer(peer)) = request.extensions().get().copied() {
+        if request.extensions().get::<LocalOnly>().is_some()
+            && let Err(error) = check_host(&app.config.edge, peer, request.headers())
+        {
+            return error.into_response();
+        }
         let client = client_address(&app.config.edge, peer, request.headers());
         if !is_served(&app.config.edge, client) {
             let message =
@@ -80,6 +89,35 @@ pub fn check_origin(edge: &EdgeConfig, headers: &HeaderMap) -> Result<(), ApiErr
     }
     let message = "Pages of this origin may not connect. Its administrator can list it in `edge.allowed_origins`.";
     Err(ApiError::new(Code::RefusedHere, message).with_field("Origin"))
+}
+
+/// Refuses a name that is not this machine's, when only this machine is served: a page of another site may have its own
+/// name lead to 127.0.0.1, and to the browser it is then of the same origin (DNS rebinding). Programs need send no name.
+fn check_host(edge: &EdgeConfig, peer: IpAddr, headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(host) = headers.get(header::HOST) else { return Ok(()) };
+    let name = host.to_str().map(host_name).unwrap_or_default();
+    let is_local = name == "localhost" || name.ends_with(".localhost") || name.parse::<IpAddr>().is_ok();
+    let is_listed = || edge.allowed_hosts.iter().any(|allowed| allowed.as_str().eq_ignore_ascii_case(&name));
+    let is_of_a_page = || edge.allowed_origins.iter().any(|origin| origin.host() == name);
+    if is_local || is_trusted(edge, peer.to_canonical()) || is_listed() || is_of_a_page() {
+        return Ok(());
+    }
+    let message = "This server listens for its own machine and is not known by that name. If it is its name, list it in \
+                   `edge.allowed_hosts` (ALLOWED_HOSTS), or the proxy before it in `edge.trusted_proxies`.";
+    Err(ApiError::new(Code::RefusedHere, message).with_status(StatusCode::MISDIRECTED_REQUEST).with_field("Host"))
+}
+
+/// The host of a `Host` header in lower case, an IPv6 address without its brackets.
+fn host_name(host: &str) -> String {
+    let bare = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or("", |(address, _)| address),
+        None => host.split_once(':').map_or(host, |(name, _)| name),
+    };
+    bare.trim_end_matches('.').to_ascii_lowercase()
+}
+
+fn is_trusted(edge: &EdgeConfig, address: IpAddr) -> bool {
+    edge.trusted_proxies.iter().any(|proxy| proxy.contains(address))
 }
 
 fn is_allowed(edge: &EdgeConfig, headers: &HeaderMap, origin: &str) -> bool {
@@ -114,9 +152,8 @@ fn is_served(edge: &EdgeConfig, client: IpAddr) -> bool {
 /// Follows the proxies' header from its end, as long as who speaks is trusted: the first address that is not a trusted
 /// proxy's is the client's. What a client wrote there itself lies further left and is never reached.
 fn client_address(edge: &EdgeConfig, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-    let is_trusted = |address: IpAddr| edge.trusted_proxies.iter().any(|proxy| proxy.contains(address));
     let mut client = peer.to_canonical();
-    if !is_trusted(client) {
+    if !is_trusted(edge, client) {
         return client;
     }
     let name = match edge.proxy_header {
@@ -132,7 +169,7 @@ fn client_address(edge: &EdgeConfig, peer: IpAddr, headers: &HeaderMap) -> IpAdd
             };
             let Some(address) = address else { return client };
             client = address;
-            if !is_trusted(client) {
+            if !is_trusted(edge, client) {
                 return client;
             }
         }
@@ -173,6 +210,31 @@ mod tests {
             map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
         client_address(edge, peer.parse().unwrap(), &map).to_string()
+    }
+
+    #[test]
+    fn auth_7_a_server_of_this_machine_alone_answers_to_its_own_names() {
+        let mut edge = edge(&["10.0.0.1"], ProxyHeader::XForwardedFor);
+        edge.allowed_hosts = vec![serde_json::from_str("\"crm.intern\"").unwrap()];
+        edge.allowed_origins = vec!["https://crm.example.com:8443".parse().unwrap()];
+        let is_served = |peer: &str, host: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.extend(host.map(|host| (header::HOST, HeaderValue::from_str(host).unwrap())));
+            check_host(&edge, peer.parse().unwrap(), &headers).is_ok()
+        };
+        let own =
+            ["localhost", "LOCALHOST:8000", "app.localhost:1", "localhost.", "127.0.0.1:8000", "[::1]:8000", "::1"];
+        for host in own.into_iter().chain(["crm.intern:8000", "CRM.intern", "crm.example.com"]) {
+            assert!(is_served("127.0.0.1", Some(host)), "{host}");
+        }
+        assert!(is_served("127.0.0.1", None), "a program of HTTP/1.0");
+        for host in
+            ["evil.example", "localhost.evil.example", "evillocalhost", "127.0.0.1.evil.example:8000", "", "[::1"]
+        {
+            assert!(!is_served("127.0.0.1", Some(host)), "{host}");
+        }
+        assert!(is_served("10.0.0.1", Some("whatever.example")), "the proxy has looked");
+        assert!(is_served("::ffff:10.0.0.1", Some("whatever.example")));
     }
 
     #[test]

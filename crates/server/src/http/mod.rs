@@ -31,7 +31,7 @@ use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 
-pub use accept::{Listening, listen};
+pub use accept::{Listening, Slot, listen};
 pub use body::Json;
 pub use caller::bearer;
 pub use edge::check_origin;
@@ -39,6 +39,7 @@ pub use problem::{ApiError, ApiResult};
 pub use query::{Query, invalid};
 
 use crate::app::App;
+use crate::config::TlsConfig;
 
 /// Every route. `/api/{entity}` serves all entities of the schema; the fixed names beside it are no entities.
 pub fn router(app: Arc<App>) -> Router {
@@ -81,11 +82,12 @@ pub fn operator_router(app: Arc<App>) -> Router {
 
 /// The layers every request passes.
 fn finish(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
+    let hsts = hsts(&app.config.tls);
     routes
         .fallback(|| async { axum::http::StatusCode::NOT_FOUND })
         .layer(from_fn_with_state(Arc::clone(&app), limit::limit))
         .layer(from_fn_with_state(Arc::clone(&app), edge::admit))
-        .layer(map_response(secure))
+        .layer(map_response(move |response| secure(response, hsts.clone())))
         .layer(from_fn(problem::render))
         .layer(edge::cors(&app.config.edge))
         .layer(from_fn_with_state(Arc::clone(&app), request_id::observe))
@@ -177,9 +179,18 @@ fn entity_routes(base: &str) -> Router<Arc<App>> {
         .route(&format!("{base}/{{id}}"), get(entities::get).patch(entities::update).delete(entities::delete))
 }
 
+/// Where the server itself speaks TLS, browsers are told to use nothing else. Behind a proxy that is the proxy's to say.
+fn hsts(tls: &TlsConfig) -> Option<HeaderValue> {
+    let is_told = tls.is_on() && tls.hsts_s > 0;
+    is_told.then(|| HeaderValue::from_str(&format!("max-age={}", tls.hsts_s)).ok()).flatten()
+}
+
 /// Headers that cost nothing and close doors: answers are data, never pages, and are not kept by caches between us.
-async fn secure(mut response: Response) -> Response {
+async fn secure(mut response: Response, hsts: Option<HeaderValue>) -> Response {
     let headers = response.headers_mut();
+    if let Some(hsts) = hsts {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, hsts);
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

@@ -14,13 +14,14 @@ mod seat;
 mod signals;
 mod topic;
 mod topics;
+mod unauthenticated;
 mod workspace;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use connections::{Admission, Connections};
+pub use connections::{Admission, Connections, Full};
 pub use encoded::{Encoded, Packing};
 pub use outlet::{Outlet, OutletStream, Traffic, Wire};
 pub use publish::{Publisher, Reach};
@@ -50,7 +51,7 @@ impl Hub {
     pub fn new(config: &SocketsConfig, metrics: Arc<Metrics>) -> Self {
         Self {
             workspaces: Mutex::default(),
-            connections: Connections::new(config.connections_max, Arc::clone(&metrics)),
+            connections: Connections::new(config, Arc::clone(&metrics)),
             is_draining: AtomicBool::new(false),
             limits: log::RingLimits { frames_max: config.ring_frames_max, bytes_max: config.ring_bytes_max },
             metrics,

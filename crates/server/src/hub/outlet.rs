@@ -5,11 +5,12 @@
 
 use std::io::{ErrorKind, IoSlice, Result};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use syncline_core::protocol::limits::FRAME_BYTES_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -26,10 +27,12 @@ pub struct Outlet {
     /// What the system took, and what it gave.
     bytes_out: AtomicU64,
     bytes_in: AtomicU64,
+    /// Bytes read since the last whole message.
+    unfinished: AtomicUsize,
 }
 
 /// What carries a session: the peer's connection, or a pair of sockets within this process whose other end speaks HTTP
-/// with the peer.
+/// with the peer, or TLS.
 pub enum Wire {
     Tcp(TcpStream),
     Pair(UnixStream),
@@ -61,7 +64,19 @@ pub enum Offered {
 
 impl Outlet {
     pub fn new(wire: Wire, packing: Packing) -> Self {
-        Self { wire, packing, rest: Mutex::default(), bytes_out: AtomicU64::new(0), bytes_in: AtomicU64::new(0) }
+        Self {
+            wire,
+            packing,
+            rest: Mutex::default(),
+            bytes_out: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            unfinished: AtomicUsize::new(0),
+        }
+    }
+
+    /// What was read last makes a whole message.
+    pub fn finished(&self) {
+        self.unfinished.store(0, Ordering::Relaxed);
     }
 
     /// How the peer takes messages.
@@ -163,6 +178,10 @@ fn taken(written: Result<usize>) -> Result<usize> {
     }
 }
 
+/// Bytes that one message may take with the heads of its fragments. The libraries count what is in them, so that empty ones
+/// could come for ever.
+const UNFINISHED_BYTES_MAX: usize = 2 * FRAME_BYTES_MAX;
+
 /// The whole socket as a WebSocket library wants it: it reads here, and writes its control frames through the outlet.
 pub struct OutletStream {
     outlet: Arc<Outlet>,
@@ -184,12 +203,16 @@ impl AsyncRead for OutletStream {
             buffer.put_slice(&self.unread.split_to(count));
             return Poll::Ready(Ok(()));
         }
+        if self.outlet.unfinished.load(Ordering::Relaxed) > UNFINISHED_BYTES_MAX {
+            return Poll::Ready(Err(ErrorKind::InvalidData.into()));
+        }
         loop {
             ready!(on_wire!(&self.outlet.wire, stream => stream.poll_read_ready(context)))?;
             match on_wire!(&self.outlet.wire, stream => stream.try_read(buffer.initialize_unfilled())) {
                 Ok(read) => {
                     buffer.advance(read);
                     self.outlet.bytes_in.fetch_add(read as u64, Ordering::Relaxed);
+                    self.outlet.unfinished.fetch_add(read, Ordering::Relaxed);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}

@@ -52,6 +52,8 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(60);
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 /// Time the frames of a request may take to get into their session; then the channel ends.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// Read buffer of a channel, allocated at once; bytes. A larger frame grows it while it arrives.
+const READ_BUFFER_BYTES: usize = 2 * 1024;
 /// Time another node may take for a request that is its.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Marks a request that another node has passed on.
@@ -146,7 +148,7 @@ type Opening = (String, Option<mpsc::Receiver<Down>>);
 
 async fn open(app: &Arc<App>, path: (&str, &str), headers: &HeaderMap, kind: Kind) -> ApiResult<Opening> {
     let opened = Asked::read(app, path, headers)?.admit(app, kind.transport())?;
-    if app.channels.lock().len() >= app.config.sockets.connections_max {
+    if app.channels.lock().len() >= app.config.sockets.channels_max {
         let message = "As many sessions without a WebSocket are open as may be. Try again in a minute.";
         return Err(ApiError::new(Code::Overloaded, message));
     }
@@ -157,7 +159,11 @@ async fn open(app: &Arc<App>, path: (&str, &str), headers: &HeaderMap, kind: Kin
     let socket =
         Socket::over(Wire::Pair(near), Bytes::new(), Packing::Plain, app.config.sockets.write_timeout_ms).await;
     tokio::spawn(run(Arc::clone(app), socket, opened));
-    let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_message_size(None)
+        .max_frame_size(None);
     let (up, frames) = WebSocketStream::from_raw_socket(far, Role::Client, Some(config)).await.split();
     let (down, waiting) = mpsc::channel(WAITING_MAX);
     let secret = crate::random::secret_text();
@@ -338,7 +344,7 @@ async fn forward(
     if !is_plain(secret) || !is_plain(query.unwrap_or("")) {
         return Err(gone());
     }
-    let url = format!("http://{}/channel/{id}.{secret}?{}", known.address, query.unwrap_or(""));
+    let url = format!("{}://{}/channel/{id}.{secret}?{}", app.config.tls.scheme(), known.address, query.unwrap_or(""));
     let request = app.forwarding.post(url).header(FORWARDED, "1").timeout(FORWARD_TIMEOUT).json(frames);
     // What became of it is not known, and an answer that is lost takes its frames along.
     let answer = request.send().await.map_err(|error| {

@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::auth::{AuthError, Claims, Verified};
 use crate::bus::PresenceEntry;
 use crate::clock;
-use crate::hub::{Admission, Registered, SessionInfo, Signals};
+use crate::hub::{Admission, Full, Registered, SessionInfo, Signals};
 use crate::observe::{AuthOperation, Status, SyncOperation, mode_text};
 use crate::presence::Present;
 
@@ -78,6 +78,7 @@ pub struct Session {
     pub(super) tally: Tally,
     pub(super) opened: Instant,
     heard: Instant,
+    admission: Admission,
 }
 
 /// Who is behind the socket.
@@ -114,6 +115,7 @@ pub async fn run(app: Arc<App>, socket: Socket, opened: Opened) {
         tally: Tally::new(opened.transport),
         opened: now,
         heard: now,
+        admission: opened.admission,
         app,
     };
     async move {
@@ -122,7 +124,6 @@ pub async fn run(app: Arc<App>, socket: Socket, opened: Opened) {
             Err(end) => end,
         };
         Box::pin(session.finish(end)).await;
-        drop(opened.admission);
     }
     .instrument(span)
     .await;
@@ -140,14 +141,35 @@ enum Event {
 
 impl Session {
     async fn live(&mut self, verified: Option<Verified>) -> Result<(), End> {
-        if let Some(verified) = verified {
-            Box::pin(self.authenticated(verified)).await?;
+        match verified {
+            Some(verified) => Box::pin(self.authenticated(verified)).await?,
+            None => Box::pin(self.wait_for_auth()).await?,
         }
         loop {
             let event = self.next_event().await;
             // Boxed, so that a session that waits has no room for what it might do.
             Box::pin(self.handle(event)).await?;
         }
+    }
+
+    /// Until the peer has said who it is. Meanwhile its place may go to a newer socket (HUB-4).
+    async fn wait_for_auth(&mut self) -> Result<(), End> {
+        let yielded = self.admission.yielded();
+        while self.identity.is_none() {
+            let event = tokio::select! {
+                event = self.next_event() => event,
+                () = yielded.cancelled() => return self.overloaded(Full::Unauthenticated).await,
+            };
+            Box::pin(self.handle(event)).await?;
+        }
+        Ok(())
+    }
+
+    async fn overloaded(&mut self, full: Full) -> Result<(), End> {
+        let mut problem = Problem::new(Code::Overloaded, full.message());
+        problem.retry_ms = Some(crate::random::between(1_000, 10_000));
+        self.socket.send(&ServerFrame::Error { problem }).await?;
+        Err(End::Close(CloseCode::Overloaded, "too many connections"))
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), End> {
@@ -330,6 +352,9 @@ impl Session {
                 return self.begin_deposit(Code::DeviceRevoked, "This device has been revoked.").await;
             }
             return self.check_sign_in(&verified.claims).await;
+        }
+        if let Err(full) = self.admission.confirm(&self.app.hub.connections) {
+            return self.overloaded(full).await;
         }
         let info = SessionInfo {
             connection_id: self.connection_id,

@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use syncline_core::protocol::limits::FRAME_BYTES_MAX;
 use syncline_core::protocol::{CloseCode, ServerFrame};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as WireCloseCode;
@@ -20,6 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::deflate::Inflating;
+use crate::http::Slot;
 use crate::hub::{Encoded, Outlet, OutletStream, Packing, SignalsReceiver, Traffic, Wire};
 
 /// The peer is gone, or does not take what it is sent.
@@ -63,11 +65,25 @@ pub enum Received {
 }
 
 impl Socket {
-    /// Takes the connection over from HTTP.
-    pub async fn upgraded(upgraded: Upgraded, packing: Packing, write_timeout_ms: u64) -> Result<Self, Gone> {
-        let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| Gone)?;
-        let (tcp, read) = (parts.io.into_inner(), parts.read_buf);
-        Ok(Self::over(Wire::Tcp(tcp), read, packing, write_timeout_ms).await)
+    /// Takes the connection over from HTTP, and over TLS a share in its slot.
+    pub async fn upgraded(
+        upgraded: Upgraded,
+        slot: Option<Slot>,
+        packing: Packing,
+        write_timeout_ms: u64,
+    ) -> Result<Self, Gone> {
+        let (wire, read) = match upgraded.downcast::<TokioIo<TcpStream>>() {
+            Ok(parts) => (Wire::Tcp(parts.io.into_inner()), parts.read_buf),
+            Err(upgraded) => {
+                let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().map_err(|_| Gone)?;
+                let near = crate::tls::carry(parts.io.into_inner(), slot).map_err(|error| {
+                    tracing::warn!(event = "socket_failed", %error, "a WebSocket over TLS could not be opened");
+                    Gone
+                })?;
+                (Wire::Pair(near), parts.read_buf)
+            }
+        };
+        Ok(Self::over(wire, read, packing, write_timeout_ms).await)
     }
 
     /// A socket over a wire, of which `read` has been read already.
@@ -97,18 +113,12 @@ impl Socket {
 
     /// The next message. Cancel-safe.
     pub async fn receive(&mut self) -> Received {
-        let stream = match &mut self.reader {
-            Reader::Plain(stream) => stream,
-            Reader::Deflated(inflating) => return inflating.receive().await,
+        let received = match &mut self.reader {
+            Reader::Plain(stream) => receive_plain(stream).await,
+            Reader::Deflated(inflating) => inflating.receive().await,
         };
-        match stream.next().await {
-            Some(Ok(Message::Text(text))) => Received::Text(text),
-            Some(Ok(Message::Binary(_))) => Received::Binary,
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Received::Control,
-            Some(Ok(Message::Close(_))) => Received::Closed,
-            Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => Received::TooBig,
-            Some(Err(_)) | None => Received::Gone,
-        }
+        self.outlet.finished();
+        received
     }
 
     pub async fn send(&mut self, frame: &ServerFrame) -> Result<(), Gone> {
@@ -193,6 +203,17 @@ async fn close_plain(mut stream: WebSocketStream<OutletStream>, code: WireCloseC
                 break;
             }
         }
+    }
+}
+
+async fn receive_plain(stream: &mut WebSocketStream<OutletStream>) -> Received {
+    match stream.next().await {
+        Some(Ok(Message::Text(text))) => Received::Text(text),
+        Some(Ok(Message::Binary(_))) => Received::Binary,
+        Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Received::Control,
+        Some(Ok(Message::Close(_))) => Received::Closed,
+        Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => Received::TooBig,
+        Some(Err(_)) | None => Received::Gone,
     }
 }
 

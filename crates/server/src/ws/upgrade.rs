@@ -17,8 +17,9 @@ use super::socket::Socket;
 use super::tally::Transport;
 use crate::app::App;
 use crate::auth::{AuthError, Verified};
-use crate::http::{ApiError, bearer, check_origin};
-use crate::hub::Packing;
+use crate::clock;
+use crate::http::{ApiError, Slot, bearer, check_origin};
+use crate::hub::{Full, Packing};
 
 pub async fn upgrade(
     State(app): State<Arc<App>>,
@@ -37,13 +38,17 @@ pub async fn upgrade(
     if let Some(agreed) = agreed {
         response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, agreed);
     }
+    // Over TLS the connection outlives the session by its goodbye.
+    let slot = request.extensions().get::<Slot>().cloned();
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         // Fails only when the connection ends before the answer is out.
         let Ok(upgraded) = upgraded.await else { return };
-        if let Ok(socket) = Socket::upgraded(upgraded, packing, app.config.sockets.write_timeout_ms).await {
+        let write_timeout_ms = app.config.sockets.write_timeout_ms;
+        if let Ok(socket) = Socket::upgraded(upgraded, slot.clone(), packing, write_timeout_ms).await {
             run(app, socket, opened).await;
         }
+        drop(slot);
     });
     Ok(response)
 }
@@ -75,14 +80,18 @@ impl Asked {
         Ok(Self { mode, client_id, verified })
     }
 
-    /// Takes a place among the connections of its deployment mode (HUB-4).
+    /// Takes a place among the connections of its deployment mode, or without a credential among those that have not
+    /// authenticated (HUB-4).
     pub fn admit(self, app: &App, transport: Transport) -> Result<Opened, ApiError> {
         if app.hub.is_draining() {
             return Err(busy(Code::Unavailable, "This node is going away. Connect again in a moment."));
         }
-        let admission = app.hub.connections.admit(self.mode).ok_or_else(|| {
-            busy(Code::Overloaded, "As many connections of this deployment mode are open as may be. Try again later.")
-        })?;
+        let connections = &app.hub.connections;
+        let admission = match self.verified {
+            Some(_) => connections.admit(self.mode),
+            None => connections.admit_unauthenticated(self.mode, clock::instant()),
+        };
+        let admission = admission.map_err(|full: Full| busy(Code::Overloaded, full.message()))?;
         let Self { mode, client_id, verified } = self;
         Ok(Opened { mode, transport, client_id, verified, admission })
     }

@@ -128,6 +128,23 @@ async fn auth_7_addresses_are_refused_by_list_and_a_forged_header_does_not_help(
 }
 
 #[tokio::test]
+async fn auth_7_a_foreign_name_that_leads_to_this_machine_opens_nothing() {
+    let world = World::start_with(|config| {
+        config.edge.allowed_hosts = vec![serde_json::from_str("\"crm.intern\"").unwrap()];
+    })
+    .await;
+    let http = world.http();
+    let as_host = async |path: &str, host: &str| http.send(http.request(Method::GET, path).header("host", host)).await;
+    for path in ["/", "/health", "/api/contacts", &format!("/ws/web_app/{}", uuid_v7())] {
+        let problem = as_host(path, "rebound.evil.example").await.expect_problem(421, "refused_here");
+        assert!(problem["message"].as_str().unwrap().contains("ALLOWED_HOSTS"), "{problem}");
+    }
+    for host in ["localhost:8000", "127.0.0.1", "[::1]:80", "crm.intern:8000"] {
+        as_host("/health/live", host).await.expect(200);
+    }
+}
+
+#[tokio::test]
 async fn api_5_a_long_address_is_414() {
     let world = World::start_with(|config| config.http.url_bytes_max = 2_048).await;
     let http = world.http();

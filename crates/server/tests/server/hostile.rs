@@ -161,7 +161,7 @@ async fn lim_1_truncated_unmasked_and_garbage_bytes_end_only_their_own_connectio
     let world = World::start().await;
     let ann = world.user("ann").await;
     let handshake = format!(
-        "GET /ws/web_app/{} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+        "GET /ws/web_app/{} HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
          sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nauthorization: Bearer {}\r\n\r\n",
         uuid_v7(),
         ann.access_token
@@ -192,14 +192,14 @@ async fn api_5_slow_and_oversized_heads_are_cut_off() {
     let world = World::start_with(|config| config.http.header_timeout_ms = 200).await;
     let address = world.server.address();
     let mut slow = tokio::net::TcpStream::connect(address).await.unwrap();
-    slow.write_all(b"GET /health HTTP/1.1\r\nhost: x\r\nx-slow: ").await.unwrap();
+    slow.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await.unwrap();
     let mut answer = Vec::new();
     tokio::time::timeout(PATIENCE, slow.read_to_end(&mut answer)).await.expect("a slow head was not cut off").unwrap();
     for head in [format!("x-big: {}\r\n", "x".repeat(100_000)), "x-many: 1\r\n".repeat(300)] {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         // The server may answer and close before everything is written.
         let _refused_early =
-            stream.write_all(format!("GET /health HTTP/1.1\r\nhost: x\r\n{head}\r\n").as_bytes()).await;
+            stream.write_all(format!("GET /health HTTP/1.1\r\nhost: localhost\r\n{head}\r\n").as_bytes()).await;
         let mut answer = Vec::new();
         let _reset = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("no answer");
         assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&answer));
@@ -244,7 +244,7 @@ async fn api_5_many_half_sent_requests_do_not_keep_an_honest_client_waiting() {
     for number in 0..SLOW + IDLE {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         if number < SLOW {
-            stream.write_all(b"POST /api/auth/login HTTP/1.1\r\nhost: x\r\nx-slow: ").await.unwrap();
+            stream.write_all(b"POST /api/auth/login HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await.unwrap();
         }
         held.push(stream);
     }

@@ -30,6 +30,7 @@ mod snapshot;
 mod supabase;
 mod support;
 mod tenants;
+mod tls;
 mod topics;
 mod transports;
 mod webhooks;

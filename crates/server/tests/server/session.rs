@@ -1,4 +1,8 @@
+use std::time::Duration;
+
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::{Socket, World, create_contact, error_code, mentions, text, uuid_v7};
 
@@ -92,6 +96,84 @@ async fn hub_4_over_the_limit_of_a_mode_the_upgrade_is_refused_with_a_retry_hint
     drop(first);
     crate::support::eventually(|| async { Socket::try_open(&user.http, &path, Some(&user.access_token)).await.ok() })
         .await;
+}
+
+#[tokio::test]
+async fn hub_4_over_the_limit_of_the_node_the_upgrade_is_refused_in_every_mode() {
+    let world = World::start_with(|config| {
+        (config.sockets.connections_max, config.sockets.node_connections_max) = (1, 1);
+    })
+    .await;
+    let user = world.user("ann").await;
+    let first = Socket::open(&user).await;
+    let path = format!("/ws/web_app/{}", uuid_v7());
+    let refused = Socket::try_open(&user.http, &path, Some(&user.access_token)).await.err().unwrap();
+    assert!(refused.to_string().contains("503"), "{refused}");
+    drop(first);
+    crate::support::eventually(|| async { Socket::try_open(&user.http, &path, Some(&user.access_token)).await.ok() })
+        .await;
+}
+
+#[tokio::test]
+async fn hub_4_silent_sockets_have_a_pool_of_their_own_and_make_room_for_new_ones() {
+    let world = World::start_with(|config| config.sockets.unauthenticated_max = 2).await;
+    let user = world.user("ann").await;
+    let mut oldest = Socket::open_anonymous(&user.http).await;
+    let _second = Socket::open_anonymous(&user.http).await;
+    let path = format!("/ws/local_install/{}", uuid_v7());
+    Socket::open(&user).await.hello().await;
+    // Whoever is refused first is let in once the oldest has had its second.
+    crate::support::eventually(|| async { Socket::try_open(&user.http, &path, None).await.ok() }).await;
+    assert_eq!(error_code(&oldest.receive().await), "overloaded");
+    assert_eq!(oldest.closed().await, 4403);
+}
+
+#[tokio::test]
+async fn hub_4_whoever_authenticates_when_its_mode_is_full_is_told_to_come_back() {
+    let world = World::start_with(|config| config.sockets.connections_max = 1).await;
+    let user = world.user("ann").await;
+    let mut first = Socket::open_anonymous(&user.http).await;
+    let mut second = Socket::open_anonymous(&user.http).await;
+    let auth = json!({"type": "auth", "token": user.access_token});
+    first.send(&auth).await;
+    let hello = first.hello_frame();
+    first.send(&hello).await;
+    first.receive().await;
+    second.send(&auth).await;
+    let error = second.receive().await;
+    assert_eq!(error_code(&error), "overloaded");
+    assert!(error["problem"]["retry_ms"].as_u64().unwrap() > 0, "{error}");
+    assert_eq!(second.closed().await, 4403);
+}
+
+#[tokio::test]
+async fn hub_4_a_websocket_keeps_its_place_among_the_open_connections() {
+    let world = World::start_with(|config| {
+        config.http.connections_max = 16;
+        let sockets = &mut config.sockets;
+        (sockets.connections_max, sockets.node_connections_max, sockets.unauthenticated_max) = (14, 14, 1);
+    })
+    .await;
+    let user = world.user("ann").await;
+    let mut open = Vec::new();
+    for _ in 0..14 {
+        open.push(Socket::open(&user).await);
+    }
+    // The sign-in has left a connection open, so that one place is left.
+    let ask = async |stream: &mut TcpStream| {
+        stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+    };
+    let mut last = TcpStream::connect(user.http.address).await.unwrap();
+    ask(&mut last).await;
+    let mut waiting = TcpStream::connect(user.http.address).await.unwrap();
+    let mut asking = std::pin::pin!(ask(&mut waiting));
+    let answered = tokio::time::timeout(Duration::from_millis(500), &mut asking).await;
+    assert!(answered.is_err(), "more connections than may be open were served");
+    open.pop();
+    tokio::time::timeout(crate::support::PATIENCE, asking).await.expect("there is room again");
 }
 
 #[tokio::test]

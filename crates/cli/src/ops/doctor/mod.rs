@@ -120,6 +120,7 @@ fn look(args: &DoctorArgs) -> Vec<Finding> {
         let is_running = sqlite_path.as_ref().is_some_and(|path| is_in_use(folder_of(path)));
         findings.extend(surroundings::ports(config, is_running));
         findings.push(surroundings::open_files(config));
+        findings.extend(surroundings::certificate(config, clock::now_ms()));
         findings.extend(redis(config));
     }
     findings

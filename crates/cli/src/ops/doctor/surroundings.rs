@@ -9,13 +9,12 @@ use syncline_server::bus::{Bus, BusHealth};
 use syncline_server::config::Loaded;
 use syncline_server::node_notes::{NodeNote, key_fingerprint};
 use syncline_server::observe::machine;
+use syncline_server::tls::facts;
 
 use super::Finding;
 
 /// Difference of clocks that is noticed by people; milliseconds. Tokens of other nodes are refused from twice that on.
 const SKEW_MAX_MS: u64 = 2_000;
-/// Files beside connections: databases, logs, Redis, listeners.
-const FILES_SPARE: u64 = 128;
 
 /// The configuration as `serve` would read it, if it can be.
 pub fn configuration(loaded: anyhow::Result<Loaded>) -> (Vec<Finding>, Option<Config>) {
@@ -102,16 +101,53 @@ fn port(address: SocketAddr, variable: &'static str, is_needed: bool) -> Finding
 /// Whether as many files may be open as connections are allowed.
 pub fn open_files(config: &Config) -> Finding {
     let check = "open files";
-    let Some(max) = machine::open_files_max() else { return Finding::ok(check, "without a limit") };
-    let wanted = config.http.connections_max as u64 + FILES_SPARE;
-    let detail = format!("{max} are allowed, http.connections_max ({}) needs {wanted}", config.http.connections_max);
-    let hint =
-        "raise the limit (LimitNOFILE in the systemd unit, `ulimit -n` in a shell), or lower http.connections_max";
+    // The server raises its own limit to this.
+    let Some(max) = machine::open_files_hard_max() else { return Finding::ok(check, "without a limit") };
+    let wanted = config.files_max();
+    let (connections, channels) = (config.http.connections_max, config.sockets.channels_max);
+    let detail = format!(
+        "{max} are allowed, {wanted} are needed when http.connections_max ({connections}) and sockets.channels_max ({channels}) are reached"
+    );
+    let hint = "raise the limit (LimitNOFILE in the systemd unit, `ulimit -Hn` in a shell), or lower the limits of connections";
     match max {
         _ if max >= wanted => Finding::ok(check, detail),
         _ if max < 1_024 => Finding::problem(check, detail, hint),
         _ => Finding::warning(check, detail, hint),
     }
+}
+
+/// Days before the end of a certificate from which on it is time for the next.
+const RENEW_DAYS: u64 = 14;
+
+/// Whether the certificate can be used, and for how long and by which names. Nothing without TLS.
+pub fn certificate(config: &Config, now_ms: u64) -> Option<Finding> {
+    let check = "certificate";
+    let tls = &config.tls;
+    if !tls.is_on() {
+        return None;
+    }
+    let facts = match facts(tls) {
+        Ok(facts) => facts,
+        Err(error) => {
+            let hint = "TLS_CERT_FILE must name the certificate and its chain in PEM, TLS_KEY_FILE its key; the account \
+                        that runs the server must be able to read both";
+            return Some(Finding::problem(check, format!("{:#}", anyhow::Error::from(error)), hint));
+        }
+    };
+    let (names, until) = (facts.names.join(", "), facts.until());
+    let hint = "get a new one and put it in the place of the old: the server takes it up by itself";
+    Some(if facts.is_expired(now_ms) {
+        Finding::problem(check, format!("expired at {until}"), hint)
+    } else if !facts.is_valid(now_ms) {
+        Finding::problem(check, "is not valid yet", "set the machine's clock, or wait")
+    } else if facts.names.is_empty() {
+        let hint = "get one with subject alternative names: clients look at nothing else";
+        Finding::problem(check, "names no host", hint)
+    } else if facts.not_after_ms < now_ms + RENEW_DAYS * 86_400_000 {
+        Finding::warning(check, format!("for {names}, expires at {until}"), hint)
+    } else {
+        Finding::ok(check, format!("for {names}, valid until {until}, and the key is its own"))
+    })
 }
 
 /// Whether a file can be made and written in the data directory.

@@ -10,6 +10,7 @@ use super::{PATIENCE, text, uuid_v7};
 #[derive(Clone)]
 pub struct Http {
     pub address: SocketAddr,
+    scheme: &'static str,
     client: reqwest::Client,
 }
 
@@ -66,11 +67,19 @@ impl Answer {
 
 impl Http {
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, client: reqwest::Client::builder().timeout(PATIENCE).no_zstd().no_gzip().build().unwrap() }
+        let client = reqwest::Client::builder().timeout(PATIENCE).no_zstd().no_gzip().build().unwrap();
+        Self { address, scheme: "http", client }
+    }
+
+    /// Trusts this certificate and no other.
+    pub fn over_tls(address: SocketAddr, certificate: &str) -> Self {
+        let certificate = reqwest::Certificate::from_pem(certificate.as_bytes()).unwrap();
+        let builder = reqwest::Client::builder().timeout(PATIENCE).no_zstd().no_gzip();
+        Self { address, scheme: "https", client: builder.tls_certs_only([certificate]).build().unwrap() }
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method, format!("http://{}{path}", self.address))
+        self.client.request(method, format!("{}://{}{path}", self.scheme, self.address))
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {

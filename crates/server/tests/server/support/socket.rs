@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config, connect_async};
 
 use super::{Http, PATIENCE, User, text, uuid_v7};
 
@@ -33,6 +34,19 @@ impl Socket {
         let mut socket = Self::try_open(&user.http, &path, Some(&user.access_token)).await.unwrap();
         socket.device_id.clone_from(&user.device_id);
         socket
+    }
+
+    /// Connects over TLS with the user's token in the upgrade.
+    pub async fn open_over_tls(user: &User, tls: Arc<rustls::ClientConfig>) -> Self {
+        let client_id = uuid_v7();
+        let url = format!("wss://{}/ws/local_install/{client_id}", user.http.address);
+        let mut request = url.into_client_request().unwrap();
+        request.headers_mut().insert("authorization", format!("Bearer {}", user.access_token).parse().unwrap());
+        let stream = TcpStream::connect(user.http.address).await.unwrap();
+        let connector = Some(Connector::Rustls(tls));
+        let connecting = client_async_tls_with_config(request, stream, None, connector);
+        let (stream, _) = tokio::time::timeout(PATIENCE, connecting).await.expect("no answer").unwrap();
+        Self { stream, client_id, device_id: user.device_id.clone(), next_seq: 1, passed_over: VecDeque::new() }
     }
 
     /// Connects without a credential.
