@@ -1,7 +1,7 @@
 //! What every request and session shares.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use syncline_core::schema::Schema;
 use syncline_storage::Database;
@@ -56,13 +56,29 @@ pub struct App {
 
 /// KiB of computed catch-ups that may wait to be sent (64 MiB).
 pub const CATCH_UP_KIB_MAX: u32 = 64 * 1024;
+/// Bytes of one session's catch-up. A scope of which more has changed is compared by ranges instead.
+pub const CATCH_UP_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A catch-up of at most so many bytes needs no room: it is no more than a frame, which any connection may have in hand.
+const ROOMLESS_BYTES: usize = 256 * 1024;
+/// Time that a catch-up waits for room; milliseconds. Readers that take theirs slowly delay nobody for longer.
+const ROOM_WAIT_MS: u64 = 1_000;
+
+/// Room for frames that have been computed and are going to be sent; dropping it gives it back.
+pub struct Room {
+    _permit: Option<OwnedSemaphorePermit>,
+}
 
 impl App {
-    /// Room for frames that have been computed and are going to be sent; give it back by dropping it.
-    pub async fn room_for(&self, frames: &[Encoded]) -> Option<OwnedSemaphorePermit> {
+    /// Room for frames, within a bounded time. `None`: there is none, and the frames must be dropped.
+    pub async fn room_for(&self, frames: &[Encoded]) -> Option<Room> {
         let bytes: usize = frames.iter().map(|frame| frame.wire().len()).sum();
+        if bytes <= ROOMLESS_BYTES {
+            return Some(Room { _permit: None });
+        }
         let kib = u32::try_from(bytes / 1024).unwrap_or(u32::MAX).min(CATCH_UP_KIB_MAX);
-        Arc::clone(&self.catch_up_kib).acquire_many_owned(kib).await.ok()
+        let room = Arc::clone(&self.catch_up_kib).acquire_many_owned(kib);
+        let room = tokio::time::timeout(Duration::from_millis(ROOM_WAIT_MS), room).await.ok()?;
+        room.ok().map(|permit| Room { _permit: Some(permit) })
     }
 
     pub fn schema(&self) -> Arc<Schema> {

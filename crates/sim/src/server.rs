@@ -12,7 +12,7 @@ use syncline_core::protocol::{
     Batch, ClientFrame, CloseCode, Code, GrantAction, Hello, Problem, SchemaRef, ServerFrame, SyncPlan, Welcome, limits,
 };
 use syncline_core::schema::Schema;
-use syncline_core::session::server::{catch_up, fetch, needs_whole, plan_session, render_batch, verify};
+use syncline_core::session::server::{catch_up, compare_instead, fetch, needs_whole, plan_session, render_batch, verify};
 use syncline_core::storage::{MemoryStore, Read, Store, StoreResult};
 use syncline_core::{Seq, TimestampMs};
 
@@ -73,6 +73,8 @@ pub struct Server {
     pub revoked: BTreeSet<DeviceId>,
     pub bug: Option<Bug>,
     pub snapshot_above: u64,
+    /// Bytes of a catch-up. A scope of which more has changed is compared instead.
+    pub catch_up_bytes_max: usize,
     pub splits_catch_up: bool,
 }
 
@@ -90,6 +92,7 @@ impl Server {
             revoked: BTreeSet::new(),
             bug,
             snapshot_above: limits::SNAPSHOT_THRESHOLD,
+            catch_up_bytes_max: usize::MAX,
             splits_catch_up: true,
         }
     }
@@ -216,7 +219,10 @@ impl Server {
                 scope.plan = SyncPlan::Snapshot { url: format!("{}@{to}", scope.id), seq: to, count: digest.count };
             }
         }
-        let batches = self.read(|read| catch_up(&self.schema, read, &access.grants, &plan.catch_up, to));
+        let held = (&plan.catch_up[..], to);
+        let caught_up = self.read(|read| catch_up(&self.schema, read, &access.grants, held, self.catch_up_bytes_max));
+        compare_instead(&mut plan, |scope| caught_up.left_out.contains(scope));
+        let batches = caught_up.batches;
         let batches = if self.splits_catch_up { tamper::split_catch_up(self.bug, batches) } else { batches };
         let client = self.read(|read| read.client(hello.client_id));
         let outcomes = self.read(|read| read.outcomes_from(hello.client_id, hello.next_client_seq, 1_000));
@@ -379,7 +385,7 @@ impl Server {
         let batches: Vec<Batch> = if needs_whole(&plan.entries, &access.grants) {
             let existing: BTreeSet<ScopeId> = self.read(|read| read.scopes()).into_iter().map(|(s, _)| s).collect();
             let held: Vec<_> = scopes_of(&access.grants, &existing).into_iter().map(|scope| (scope, from)).collect();
-            self.read(|read| catch_up(&self.schema, read, &access.grants, &held, to))
+            self.read(|read| catch_up(&self.schema, read, &access.grants, (&held, to), usize::MAX)).batches
         } else {
             vec![render_batch(&plan.entries, &plan.digests, &access.grants, (from, to))]
         };

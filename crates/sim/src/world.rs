@@ -21,6 +21,9 @@ use crate::swarm::Swarm;
 use crate::trace::Trace;
 use crate::workload::Workload;
 
+/// A catch-up of so many bytes is a large one in a small world.
+const CATCH_UP_BYTES_SMALL: usize = 1_024;
+
 pub type Checked<T = ()> = Result<T, Violation>;
 
 #[derive(Debug)]
@@ -119,6 +122,8 @@ impl World {
         let (store, model) = crate::oracle::genesis();
         let mut server = Server::new(schema.clone(), genesis::workspace(), store, bug);
         server.snapshot_above = swarm.snapshot_above;
+        // Where few scopes are large enough for snapshots, large catch-ups are compared.
+        server.catch_up_bytes_max = if swarm.snapshot_above == 6 { CATCH_UP_BYTES_SMALL } else { usize::MAX };
         let mut pick = Rng::new(seed, "people");
         let mut devices: Vec<Device> = Vec::new();
         for index in 0..swarm.devices {

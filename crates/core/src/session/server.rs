@@ -73,53 +73,82 @@ const FRAME_ENVELOPE_BYTES: usize = 8 * 1024;
 /// Records read at once while catching up.
 const CATCH_UP_PAGE: usize = 2_000;
 
-/// The catch-up a plan promises, coalesced to one op per record and cut into frames (spec BAT-4 to BAT-6). Empty when there
-/// is nothing to catch up. Cost: what changed, not what there is.
+/// What a catch-up sends.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CatchUp {
+    /// Empty when there is nothing to catch up.
+    pub batches: Vec<Batch>,
+    /// Scopes of which so much has changed that they did not fit: nothing of them is in the batches.
+    pub left_out: Vec<ScopeId>,
+}
+
+/// The catch-up a plan promises, coalesced to one op per record and cut into frames (spec BAT-4 to BAT-6). Cost: what
+/// changed, not what there is, and never more than about `bytes_max` held at a time.
 pub fn catch_up(
     schema: &Schema,
     read: &dyn Read,
     grants: &Grants,
-    held: &[(ScopeId, Seq)],
-    to: Seq,
-) -> StoreResult<Vec<Batch>> {
-    let Some(from) = held.iter().map(|(_, seq)| *seq).min() else { return Ok(Vec::new()) };
-    let mut frames = Frames::new(from, to);
+    (held, to): (&[(ScopeId, Seq)], Seq),
+    bytes_max: usize,
+) -> StoreResult<CatchUp> {
+    let mut frames = Frames::new(to, bytes_max);
+    let mut left_out = Vec::new();
     for (scope, seq) in held {
-        for departure in departures(read, scope, *seq, to)? {
-            let record = read.record(&departure.0, departure.1)?;
-            // A deleted one too: the scope it died in may have nothing else to catch up with, and is resumed.
-            let is_gone = record.as_ref().is_none_or(|record| record.is_deleted || !grants.includes(&record.scope));
-            if is_gone {
-                frames.push(WireOp::Leave { entity: departure.0, id: departure.1 })?;
-            }
+        let mark = frames.mark();
+        if catch_up_scope(schema, read, grants, (scope, *seq), &mut frames)? {
+            frames.from = Some(frames.from.map_or(*seq, |from| from.min(*seq)));
+            frames.digests.push((scope.clone(), read.scope_digest(scope)?));
+        } else {
+            frames.back_to(mark);
+            left_out.push(scope.clone());
         }
-        for entity in schema.entities.keys() {
-            let mut after = *seq;
-            loop {
-                let live_only = *seq == 0;
-                let page = ChangedPage {
-                    scope: scope.clone(),
-                    entity: entity.clone(),
-                    after,
-                    to,
-                    live_only,
-                    limit: CATCH_UP_PAGE,
-                };
-                let records = read.changed(&page)?;
-                let Some(last) = records.last() else { break };
-                after = last.rv;
-                let is_last = records.len() < CATCH_UP_PAGE;
-                for record in records {
-                    frames.push(catch_up_op(record, *seq))?;
-                }
-                if is_last {
-                    break;
-                }
-            }
-        }
-        frames.digests.push((scope.clone(), read.scope_digest(scope)?));
     }
-    Ok(frames.finish())
+    Ok(CatchUp { batches: frames.finish(), left_out })
+}
+
+/// Adds what changed in a scope; false: it does not fit, and only a part of it was added.
+fn catch_up_scope(
+    schema: &Schema,
+    read: &dyn Read,
+    grants: &Grants,
+    (scope, seq): (&ScopeId, Seq),
+    frames: &mut Frames,
+) -> StoreResult<bool> {
+    let to = frames.to;
+    for departure in departures(read, scope, seq, to)? {
+        let record = read.record(&departure.0, departure.1)?;
+        // A deleted one too: the scope it died in may have nothing else to catch up with, and is resumed.
+        let is_gone = record.as_ref().is_none_or(|record| record.is_deleted || !grants.includes(&record.scope));
+        if is_gone && !frames.push(WireOp::Leave { entity: departure.0, id: departure.1 })? {
+            return Ok(false);
+        }
+    }
+    for entity in schema.entities.keys() {
+        let mut after = seq;
+        loop {
+            let page = ChangedPage {
+                scope: scope.clone(),
+                entity: entity.clone(),
+                after,
+                to,
+                live_only: seq == 0,
+                limit: CATCH_UP_PAGE,
+            };
+            let records = read.changed(&page)?;
+            let Some(last) = records.last() else { break };
+            after = last.rv;
+            let is_last = records.len() < CATCH_UP_PAGE;
+            for record in records {
+                if !frames.push(catch_up_op(record, seq))? {
+                    return Ok(false);
+                }
+            }
+            if is_last {
+                break;
+            }
+        }
+    }
+    Ok(true)
 }
 
 fn departures(read: &dyn Read, scope: &ScopeId, after: Seq, to: Seq) -> StoreResult<Vec<(Name, RecordId)>> {
@@ -127,6 +156,16 @@ fn departures(read: &dyn Read, scope: &ScopeId, after: Seq, to: Seq) -> StoreRes
         return Ok(Vec::new());
     }
     Ok(read.departures(scope, after, to)?.into_iter().map(|departure| (departure.entity, departure.id)).collect())
+}
+
+/// The same plan with a comparison (spec REP-1) for the scopes whose catch-up `is_refused`: that costs one question at a
+/// time and no memory, however much has changed.
+pub fn compare_instead(plan: &mut SessionPlan, is_refused: impl Fn(&ScopeId) -> bool) {
+    for scope in &mut plan.scopes {
+        if matches!(scope.plan, SyncPlan::CatchUp { .. }) && is_refused(&scope.id) {
+            scope.plan = SyncPlan::Reconcile { seq: plan.head.seq };
+        }
+    }
 }
 
 /// What a replica that holds a record's scope at `held` needs of it.
@@ -146,35 +185,74 @@ fn catch_up_op(record: Record, held: Seq) -> WireOp {
 
 /// Cuts ops into batch frames below the frame limit.
 struct Frames {
-    from: Seq,
+    /// The oldest seq that a scope is held at.
+    from: Option<Seq>,
     to: Seq,
     done: Vec<Vec<WireOp>>,
     ops: Vec<WireOp>,
+    /// Of `ops`.
     bytes: usize,
+    /// Of everything.
+    total_bytes: usize,
+    bytes_max: usize,
     digests: Vec<(ScopeId, Digest)>,
 }
 
+/// How far frames were filled at some moment: whole ones, ops of the last one, their bytes, all bytes.
+#[derive(Clone, Copy)]
+struct Mark(usize, usize, usize, usize);
+
 impl Frames {
-    fn new(from: Seq, to: Seq) -> Self {
-        Self { from, to, done: Vec::new(), ops: Vec::new(), bytes: 0, digests: Vec::new() }
+    fn new(to: Seq, bytes_max: usize) -> Self {
+        Self {
+            from: None,
+            to,
+            done: Vec::new(),
+            ops: Vec::new(),
+            bytes: 0,
+            total_bytes: 0,
+            bytes_max,
+            digests: Vec::new(),
+        }
     }
 
-    fn push(&mut self, op: WireOp) -> StoreResult<()> {
+    /// False: it does not fit.
+    fn push(&mut self, op: WireOp) -> StoreResult<bool> {
         let bytes = encoded_bytes(&op)? + 1;
+        if self.total_bytes + bytes > self.bytes_max {
+            return Ok(false);
+        }
         if self.bytes + bytes > limits::FRAME_BYTES_MAX - FRAME_ENVELOPE_BYTES && !self.ops.is_empty() {
             self.done.push(std::mem::take(&mut self.ops));
             self.bytes = 0;
         }
         self.bytes += bytes;
+        self.total_bytes += bytes;
         self.ops.push(op);
-        Ok(())
+        Ok(true)
+    }
+
+    fn mark(&self) -> Mark {
+        Mark(self.done.len(), self.ops.len(), self.bytes, self.total_bytes)
+    }
+
+    /// Takes back everything pushed since a mark.
+    fn back_to(&mut self, mark: Mark) {
+        let Mark(done, ops, bytes, total_bytes) = mark;
+        if self.done.len() > done {
+            self.ops = std::mem::take(&mut self.done[done]);
+            self.done.truncate(done);
+        }
+        self.ops.truncate(ops);
+        (self.bytes, self.total_bytes) = (bytes, total_bytes);
     }
 
     /// Digests go with the last frame; so many scopes that they need their own get an empty one before.
     fn finish(mut self) -> Vec<Batch> {
+        let Some(from) = self.from else { return Vec::new() };
         self.done.push(self.ops);
         let count = self.done.len();
-        let (from, to) = (self.from, self.to);
+        let to = self.to;
         let mut digests = Some(self.digests);
         let batch = |(index, ops): (usize, Vec<WireOp>)| {
             let more = index + 1 < count;

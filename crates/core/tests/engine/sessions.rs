@@ -6,10 +6,12 @@ use serde_json::json;
 use syncline_core::Seq;
 use syncline_core::change::OutcomeKind;
 use syncline_core::digest::Digest;
-use syncline_core::id::{ClientId, DeviceId, RecordId, ScopeId};
+use syncline_core::id::{ClientId, DeviceId, RecordId, ScopeId, UserId};
 use syncline_core::principal::{DeploymentMode, Grants};
 use syncline_core::protocol::{HeldScope, Hello, Range, SchemaRef, ServerFrame, SyncPlan, WireOp, limits};
-use syncline_core::session::server::{catch_up, fetch, needs_whole, plan_session, render_batch, snapshot_page, verify};
+use syncline_core::session::server::{
+    catch_up, compare_instead, fetch, needs_whole, plan_session, render_batch, snapshot_page, verify,
+};
 use syncline_core::storage::Store;
 
 use crate::world::*;
@@ -40,8 +42,9 @@ impl World {
     }
     fn catch_up_ops(&self, from: Seq, grants: &Grants, scope: ScopeId) -> Vec<WireOp> {
         let held = [(scope, from)];
-        let frames = self.view(|read| catch_up(&self.schema, read, grants, &held, self.head()).unwrap());
-        frames.into_iter().flat_map(|batch| batch.changes).flat_map(|change| change.ops).collect()
+        let held = (&held[..], self.head());
+        let caught_up = self.view(|read| catch_up(&self.schema, read, grants, held, usize::MAX).unwrap());
+        caught_up.batches.into_iter().flat_map(|batch| batch.changes).flat_map(|change| change.ops).collect()
     }
 }
 
@@ -131,7 +134,8 @@ fn bat_4_frames_stay_below_the_limit_and_share_their_end() {
         world.contact(&mut ada, json!({"firstname": "A", "notes": notes}));
     }
     let held = [(ScopeId::WORKSPACE, 0)];
-    let frames = world.view(|read| catch_up(&world.schema, read, &Grants::All, &held, world.head()).unwrap());
+    let held = (&held[..], world.head());
+    let frames = world.view(|read| catch_up(&world.schema, read, &Grants::All, held, usize::MAX).unwrap()).batches;
     assert!(frames.len() > 2);
     for (index, batch) in frames.iter().enumerate() {
         let bytes = serde_json::to_vec(&ServerFrame::Batch(batch.clone())).unwrap().len();
@@ -139,6 +143,45 @@ fn bat_4_frames_stay_below_the_limit_and_share_their_end() {
         assert_eq!((batch.to, batch.more), (world.head(), index + 1 < frames.len()));
     }
     assert!(!frames.last().unwrap().digests.is_empty());
+}
+
+#[test]
+fn bat_8_a_scope_of_which_too_much_has_changed_is_left_out_whole_and_compared() {
+    let mut world = World::new();
+    let mut ada = world.member(1, "agent", "all");
+    let contact = |notes: usize, owner: u128| {
+        let notes = "x".repeat(notes);
+        json!({"firstname": "A", "notes": notes, "assigned_to": UserId::from_u128(owner)})
+    };
+    // Owners' scopes come before the workspace's.
+    let (small, large) = (2, 3);
+    for id in [small, large] {
+        world.member(id, "agent", "own");
+    }
+    world.contact(&mut ada, contact(100, small));
+    for _ in 0..40 {
+        world.contact(&mut ada, contact(15_000, large));
+    }
+    let owned = |id: u128| ScopeId::owner(UserId::from_u128(id));
+    let held = [(owned(large), 0), (owned(small), 0)];
+    let catch_up = |bytes_max: usize| {
+        let held = (&held[..], world.head());
+        world.view(|read| catch_up(&world.schema, read, &Grants::All, held, bytes_max).unwrap())
+    };
+    let whole = catch_up(1_000_000);
+    assert!(whole.left_out.is_empty() && whole.batches.len() > 2);
+    let cut = catch_up(500_000);
+    assert_eq!(cut.left_out, [owned(large)]);
+    assert_eq!(cut.batches.len(), 1);
+    assert_eq!(cut.batches[0].changes.iter().map(|change| change.ops.len()).sum::<usize>(), 1);
+    assert_eq!(cut.batches[0].digests.iter().map(|(scope, _)| scope).collect::<Vec<_>>(), [&owned(small)]);
+    let nothing = catch_up(10);
+    assert!(nothing.batches.is_empty() && nothing.left_out.len() == 2);
+    let mut plan = world.view(|read| plan_session(read, &Grants::All, &hello(0, Vec::new())).unwrap());
+    compare_instead(&mut plan, |scope| cut.left_out.contains(scope));
+    let plan_of = |id: ScopeId| plan.scopes.iter().find(|scope| scope.id == id).unwrap().plan.clone();
+    assert_eq!(plan_of(owned(large)), SyncPlan::Reconcile { seq: world.head() });
+    assert_eq!(plan_of(owned(small)), SyncPlan::CatchUp { from: 0, to: world.head() });
 }
 
 #[test]

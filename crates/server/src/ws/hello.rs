@@ -12,14 +12,15 @@ use syncline_core::protocol::{
     CloseCode, Code, Hello, Problem, Range, SchemaRef, ScopePlan, ServerFrame, SyncPlan, Welcome, limits,
 };
 use syncline_core::schema::Schema;
-use syncline_core::session::server::{SessionPlan, catch_up, fetch, plan_session, verify};
+use syncline_core::session::server::{CatchUp, SessionPlan, catch_up, compare_instead, fetch, plan_session, verify};
 use syncline_core::storage::{ClientState, Read, StoreError, StoreResult};
 use syncline_core::{Name, Seq, Value};
 use syncline_storage::sqlite::ClientStatus;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 
 use super::frames::malformed;
 use super::session::{End, Session};
+use crate::app::{CATCH_UP_BYTES_MAX, Room};
 use crate::clock;
 use crate::engine::PushJob;
 use crate::hub::Encoded;
@@ -45,7 +46,7 @@ struct Planned {
 /// A plan with the room its frames take until they are sent.
 struct Held {
     planned: Planned,
-    _room: Option<OwnedSemaphorePermit>,
+    _room: Option<Room>,
 }
 
 impl Session {
@@ -104,7 +105,7 @@ impl Session {
     /// Joins the audience first and reads afterwards, so that between the two nothing is missed; then makes sure that what
     /// was read belongs to the access that was joined with.
     async fn plan(&mut self, hello: &Arc<Hello>) -> StoreResult<Held> {
-        let _turn = self.app.catch_ups.clone().acquire_owned().await;
+        let turn = self.app.catch_ups.clone().acquire_owned().await;
         let Some(identity) = &mut self.identity else { return Err(not_registered()) };
         let workspace_id = identity.principal.workspace_id.clone();
         let user = identity.principal.user_id;
@@ -141,9 +142,15 @@ impl Session {
                 Ok(Ok(Planned { is_foreign, ..planned }))
             };
             match self.app.db.read(&workspace_id, read).await? {
-                Ok(planned) => {
+                Ok(mut planned) => {
                     self.regrants_seen = regrants_seen;
+                    // Others compute while this one waits.
+                    drop(turn);
                     let room = self.app.room_for(&planned.catch_up).await;
+                    if room.is_none() {
+                        planned.catch_up = Vec::new();
+                        compare_instead(&mut planned.plan, |_| true);
+                    }
                     return Ok(Held { planned, _room: room });
                 }
                 Err(access) => expected = access,
@@ -359,8 +366,10 @@ fn plan_all(
     let Asked { schema, workspace, hello } = *asked;
     let nothing = syncline_core::principal::Grants::Scopes(std::collections::BTreeSet::new());
     let grants = access.as_ref().map_or(&nothing, |access| &access.grants);
-    let plan = plan_session(read, grants, hello)?;
-    let batches = catch_up(schema, read, grants, &plan.catch_up, plan.head.seq)?;
+    let mut plan = plan_session(read, grants, hello)?;
+    let held = (&plan.catch_up[..], plan.head.seq);
+    let CatchUp { batches, left_out } = catch_up(schema, read, grants, held, CATCH_UP_BYTES_MAX)?;
+    compare_instead(&mut plan, |scope| left_out.contains(scope));
     let has_catch_up = plan.scopes.iter().any(|scope| matches!(scope.plan, SyncPlan::CatchUp { .. }));
     let catch_up = if has_catch_up {
         batches.into_iter().map(|batch| Encoded::new(&ServerFrame::Batch(batch))).collect()

@@ -16,6 +16,7 @@ use syncline_core::session::server::{catch_up, needs_whole, render_batch};
 use syncline_core::storage::{Read, StoreResult};
 
 use super::session::{End, Session};
+use crate::app::CATCH_UP_BYTES_MAX;
 use crate::clock;
 use crate::hub::{Encoded, Taken, TopicTaken};
 use crate::observe::{Status, SyncOperation};
@@ -113,13 +114,13 @@ impl Session {
         };
         let turn = self.app.catch_ups.clone().acquire_owned().await;
         let missed = self.app.db.read(&workspace_id, read).await;
-        let _room = match &missed {
-            Ok(Missed::Frames { frames, .. }) => self.app.room_for(frames).await,
-            Ok(Missed::OtherAccess | Missed::Resync) | Err(_) => None,
-        };
         drop(turn);
         match missed {
             Ok(Missed::Frames { frames, to }) => {
+                // A `hello` can be answered without room; a session under way cannot.
+                let Some(_room) = self.app.room_for(&frames).await else {
+                    return Err(End::Close(CloseCode::Resync, "no room for what was missed"));
+                };
                 for frame in frames {
                     if self.is_cut_off() {
                         return Ok(());
@@ -247,7 +248,7 @@ enum Missed {
         frames: Vec<Encoded>,
         to: Seq,
     },
-    /// The cursor is too old for the log.
+    /// The cursor is too old for the log, or too much has changed since: a `hello` finds another way.
     Resync,
     OtherAccess,
 }
@@ -275,9 +276,12 @@ fn missed(schema: &Schema, read: &dyn Read, grants: &Grants, cursor: Seq) -> Sto
     }
     let existing: BTreeSet<ScopeId> = read.scopes()?.into_iter().map(|(scope, _)| scope).collect();
     let held: Vec<_> = scopes_of(grants, &existing).into_iter().map(|scope| (scope, cursor)).collect();
-    let batches = catch_up(schema, read, grants, &held, to)?;
+    let caught_up = catch_up(schema, read, grants, (&held, to), CATCH_UP_BYTES_MAX)?;
+    if !caught_up.left_out.is_empty() {
+        return Ok(Missed::Resync);
+    }
     Ok(Missed::Frames {
-        frames: batches.into_iter().map(|batch| Encoded::new(&ServerFrame::Batch(batch))).collect(),
+        frames: caught_up.batches.into_iter().map(|batch| Encoded::new(&ServerFrame::Batch(batch))).collect(),
         to,
     })
 }

@@ -1,4 +1,7 @@
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use syncline_server::app::CATCH_UP_KIB_MAX;
 
 use crate::support::{Socket, World, create_contact, mentions, ops_of, text, uuid_v7};
 
@@ -166,4 +169,43 @@ async fn syn_8_writes_over_rest_reach_sockets_and_the_other_way_round() {
     let id = uuid_v7();
     socket.push(create_contact(&id, "Socket")).await;
     assert_eq!(owner.get(&format!("/api/contacts/{id}")).await.expect(200)["firstname"], "Socket");
+}
+
+#[tokio::test]
+async fn hub_5_readers_that_leave_no_room_delay_nobody_else() {
+    let world = World::start().await;
+    let owner = world.user("owner").await;
+    let (mut author, _) = joined(&world.user("ann").await).await;
+    let text = "x".repeat(15_000);
+    let mutations = (0..30).map(|_| json!([{"op": "create", "entity": "contacts", "id": uuid_v7(), "fields": {"notes": text}}]));
+    for mutations in mutations.collect::<Vec<_>>().chunks(10) {
+        let frame = author.push_frame(mutations.to_vec());
+        author.send(&frame).await;
+        author.expect("outcomes").await;
+    }
+    // As many bytes wait for slow readers as may.
+    let kib = Arc::clone(&world.server.app().catch_up_kib);
+    let taken = kib.acquire_many_owned(CATCH_UP_KIB_MAX).await.unwrap();
+    // More than can be computed at a time: none of them keeps its turn while it waits for room.
+    let mut waiting = Vec::new();
+    for _ in 0..6 {
+        let mut socket = Socket::open(&owner).await;
+        let hello = socket.hello_frame();
+        socket.send(&hello).await;
+        waiting.push(socket);
+    }
+    for socket in &mut waiting {
+        let welcome = socket.expect("welcome").await;
+        let hows: Vec<_> = welcome["scopes"].as_array().unwrap().iter().map(|scope| &scope["plan"]["how"]).collect();
+        assert!(hows.iter().all(|how| *how == "reconcile"), "{welcome}");
+        let range = json!({"lo": "00000000-0000-0000-0000-000000000000", "hi": "ffffffff-ffff-ffff-ffff-ffffffffffff",
+            "digest": {"count": 0, "sum": "0000000000000000"}});
+        socket.send(&json!({"type": "verify", "scope": "workspace", "ranges": [range]})).await;
+        let reply = socket.expect("verify_reply").await;
+        assert!(!reply["rows"].as_array().unwrap().is_empty(), "{reply}");
+    }
+    drop(taken);
+    let (welcome, ops) = Socket::open(&owner).await.hello().await;
+    assert!(mentions(&welcome["scopes"], "catch_up"), "{welcome}");
+    assert!(ops.len() >= 30);
 }
