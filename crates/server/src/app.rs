@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::db::Db;
 use crate::engine::Writer;
 use crate::health::LastHealth;
+use crate::http::Downloads;
 use crate::hub::{Encoded, Hub, Reach};
 use crate::observe::Metrics;
 use crate::presence::Presence;
@@ -45,8 +46,10 @@ pub struct App {
     pub health: LastHealth,
     pub analytics: Analytics,
     pub rest_clients: RestClients,
-    /// Snapshots being streamed.
+    /// Pages of snapshots being read and encoded.
     pub snapshots: Arc<Semaphore>,
+    /// Snapshots being downloaded.
+    pub downloads: Downloads,
     /// Catch-ups and verifications being computed.
     pub catch_ups: Arc<Semaphore>,
     /// KiB of computed catch-ups that wait to be sent; whoever has none left waits for others to be sent.

@@ -139,6 +139,7 @@ impl Server {
             writer: writer.map_err(ServerError::Thread)?,
             reach: publisher.reach(),
             snapshots: Arc::new(Semaphore::new(config.http.snapshots_max)),
+            downloads: Downloads::default(),
             catch_ups: Arc::new(Semaphore::new(CATCH_UPS_MAX)),
             catch_up_kib: Arc::new(Semaphore::new(CATCH_UP_KIB_MAX as usize)),
             reports: Reports::default(),

@@ -12,7 +12,9 @@ use syncline_core::protocol::{
     Batch, ClientFrame, CloseCode, Code, GrantAction, Hello, Problem, SchemaRef, ServerFrame, SyncPlan, Welcome, limits,
 };
 use syncline_core::schema::Schema;
-use syncline_core::session::server::{catch_up, compare_instead, fetch, needs_whole, plan_session, render_batch, verify};
+use syncline_core::session::server::{
+    catch_up, compare_instead, fetch, needs_whole, plan_session, render_batch, verify,
+};
 use syncline_core::storage::{MemoryStore, Read, Store, StoreResult};
 use syncline_core::{Seq, TimestampMs};
 

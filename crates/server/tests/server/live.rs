@@ -177,7 +177,8 @@ async fn hub_5_readers_that_leave_no_room_delay_nobody_else() {
     let owner = world.user("owner").await;
     let (mut author, _) = joined(&world.user("ann").await).await;
     let text = "x".repeat(15_000);
-    let mutations = (0..30).map(|_| json!([{"op": "create", "entity": "contacts", "id": uuid_v7(), "fields": {"notes": text}}]));
+    let mutations =
+        (0..30).map(|_| json!([{"op": "create", "entity": "contacts", "id": uuid_v7(), "fields": {"notes": text}}]));
     for mutations in mutations.collect::<Vec<_>>().chunks(10) {
         let frame = author.push_frame(mutations.to_vec());
         author.send(&frame).await;

@@ -128,3 +128,29 @@ async fn snp_1_more_snapshots_than_allowed_are_told_to_wait() {
     let problem = snapshot(&owner, "workspace", "seq=0").await.expect_problem(503, "overloaded");
     assert!(problem["retry_ms"].as_u64().unwrap() > 0);
 }
+
+#[tokio::test]
+async fn syn_5_clients_that_do_not_read_keep_nobody_from_a_snapshot() {
+    let world = World::start_with(|config| config.http.snapshots_max = 1).await;
+    let (owner, manager) = (world.user("owner").await, world.user("manager").await);
+    let notes = "x".repeat(15_000);
+    for _ in 0..6 {
+        let create = |_| json!({"op": "create", "fields": {"notes": notes}});
+        let operations: Vec<_> = (0..60).map(create).collect();
+        owner.post("/api/contacts/bulk", &json!({"operations": operations})).await.expect(200);
+    }
+    let path = format!("/api/sync/snapshot?scope=workspace&seq={}", head(&owner).await);
+    // 5 MB are more than the sockets' buffers hold.
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        let response = owner.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        unread.push(response);
+    }
+    let others = manager.get(&path).await;
+    assert!(lines(&others).len() > 360);
+    // One user's share is used up; it comes back with the downloads.
+    owner.get(&path).await.expect_problem(503, "overloaded");
+    unread.pop();
+    crate::support::eventually(|| async { (owner.get(&path).await.status == 200).then_some(()) }).await;
+}

@@ -1,5 +1,6 @@
 //! `/api/sync`: what a replica and its person ask over HTTP.
 
+mod downloads;
 mod encoder;
 pub mod history;
 pub mod rejected;
@@ -7,6 +8,7 @@ pub mod snapshot;
 pub mod status;
 pub mod trigger;
 
+pub use downloads::Downloads;
 pub use history::history;
 pub use rejected::{RejectedList, rejected, take_limit};
 pub use snapshot::snapshot;

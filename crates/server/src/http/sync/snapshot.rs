@@ -18,7 +18,7 @@ use syncline_core::protocol::{Code, Problem, WireOp};
 use syncline_core::session::server::snapshot_page;
 use syncline_core::storage::{Read, StoreError};
 use syncline_storage::analytics::DeviceCounts;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use super::encoder::{Encoder, Encoding};
 use crate::analytics::Whose;
@@ -35,6 +35,12 @@ const CHUNK_BYTES: usize = 128 * 1024;
 const CHUNKS_MAX: usize = 4;
 /// How long a client may take for a chunk; then the stream ends, and the client resumes it later.
 const STALL: Duration = Duration::from_secs(60);
+/// How long a client may take for a page of up to 10,000 rows: it keeps the page in memory for so long.
+const PAGE_WITHIN: Duration = Duration::from_secs(300);
+/// Wait for a turn to read the first page; then 503.
+const FIRST_TURN_WAIT: Duration = Duration::from_secs(2);
+/// Wait for a turn to read a further page; then the stream ends, and the client resumes it later.
+const TURN_WAIT: Duration = Duration::from_secs(60);
 
 #[utoipa::path(
     get,
@@ -64,19 +70,25 @@ pub async fn snapshot(
     if !caller.access.grants.includes(&scope) {
         return Err(ApiError::new(Code::Forbidden, "This scope is not granted to you."));
     }
-    let busy = || {
-        let mut problem = Problem::new(Code::Overloaded, "As many snapshots are under way as may be. Try again soon.");
-        problem.retry_ms = Some(crate::random::between(1_000, 5_000));
-        ApiError::from(problem)
-    };
-    let permit = Arc::clone(&app.snapshots).try_acquire_owned().map_err(|_| busy())?;
+    let slot = app.downloads.admit(caller.workspace_id(), caller.user_id()).ok_or_else(busy)?;
     let encoding = Encoding::negotiate(&headers);
     let started = clock::instant();
     let producer = Producer { app: Arc::clone(&app), caller, scope, seq, started, sent: AtomicU64::new(0) };
-    let first = producer.first_page(resume).await?;
+    let encoder = Encoder::new(encoding).map_err(|error| producer.refusal(error.into()))?;
+    // The first page decides the status of the answer.
+    let first = producer.page(encoder, resume, FIRST_TURN_WAIT).await.map_err(|cut| producer.refusal(cut))?;
     let (chunks, receiver) = mpsc::channel(CHUNKS_MAX);
-    tokio::task::spawn_blocking(move || producer.run(encoding, first, &chunks, permit));
+    tokio::spawn(async move {
+        producer.run(first, &chunks).await;
+        drop(slot);
+    });
     Ok(stream_response(encoding, receiver))
+}
+
+fn busy() -> ApiError {
+    let mut problem = Problem::new(Code::Overloaded, "As many snapshots are under way as may be. Try again soon.");
+    problem.retry_ms = Some(crate::random::between(1_000, 5_000));
+    ApiError::from(problem)
 }
 
 fn stream_response(encoding: Encoding, receiver: mpsc::Receiver<Result<Bytes, std::io::Error>>) -> Response {
@@ -101,7 +113,7 @@ struct Producer {
     sent: AtomicU64,
 }
 
-/// One page, read under the access of that moment.
+/// What a page came to, read under the access of that moment.
 enum Page {
     Rows {
         rows: Vec<WireOp>,
@@ -113,13 +125,28 @@ enum Page {
     NotGranted,
 }
 
+/// A page as it is sent. Nothing is held for it but these bytes.
+struct Encoded {
+    chunks: Vec<Bytes>,
+    /// The stream goes on after this token; `None`: it ends here.
+    next: Option<(Encoder, String)>,
+}
+
 /// Why a stream ends before its end. The client resumes it from the last token, and meets the reason there.
 #[derive(Debug, thiserror::Error)]
 enum Cut {
+    #[error("no turn came in time")]
+    Busy,
     #[error("the client does not take its snapshot")]
     Stalled,
     #[error("access has changed")]
     NotGranted,
+    #[error("the token is not one of this snapshot")]
+    BadToken,
+    #[error("the log does not reach that far")]
+    BadSeq,
+    #[error("the page's thread ended with a panic")]
+    Panicked,
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -131,18 +158,44 @@ enum Cut {
 type Chunks = mpsc::Sender<Result<Bytes, std::io::Error>>;
 
 impl Producer {
-    /// The first page decides the status of the answer.
-    async fn first_page(&self, resume: Option<String>) -> ApiResult<(Vec<WireOp>, Option<String>)> {
-        let read = self.reader(resume);
-        match self.app.db.read(self.caller.workspace_id(), read).await? {
-            Page::Rows { rows, resume } => Ok((rows, resume)),
-            Page::BadToken => Err(invalid("resume", "is not a token of this snapshot")),
-            Page::BadSeq => {
+    fn refusal(&self, cut: Cut) -> ApiError {
+        match cut {
+            Cut::Busy | Cut::Stalled => busy(),
+            Cut::BadToken => invalid("resume", "is not a token of this snapshot"),
+            Cut::BadSeq => {
                 let message = "The log does not reach that far. Say `hello` again and take the snapshot it names.";
-                Err(ApiError::new(Code::CursorExpired, message))
+                ApiError::new(Code::CursorExpired, message)
             }
-            Page::NotGranted => Err(ApiError::new(Code::Forbidden, "This scope is not granted to you.")),
+            Cut::NotGranted => ApiError::new(Code::Forbidden, "This scope is not granted to you."),
+            Cut::Store(error) => error.into(),
+            Cut::Panicked | Cut::Encode(_) | Cut::Json(_) => {
+                let workspace_id = self.caller.workspace_id();
+                tracing::error!(event = "snapshot_failed", %workspace_id, %cut, "a snapshot could not be made");
+                ApiError::new(Code::Unavailable, "The snapshot could not be made. Try again in a moment.")
+            }
         }
+    }
+
+    /// Reads and encodes a page when its turn comes. The turn ends with the page: it is not held while a client reads.
+    async fn page(&self, mut encoder: Encoder, resume: Option<String>, wait: Duration) -> Result<Encoded, Cut> {
+        let turn = tokio::time::timeout(wait, Arc::clone(&self.app.snapshots).acquire_owned()).await;
+        let turn = turn.map_err(|_| Cut::Busy)?.map_err(|_| Cut::Busy)?;
+        let (db, workspace_id, seq) = (self.app.db.clone(), self.caller.workspace_id().clone(), self.seq);
+        let read = self.reader(resume);
+        let page = tokio::task::spawn_blocking(move || {
+            let encoded = match db.read_blocking(&workspace_id, read)? {
+                Page::Rows { rows, resume } => {
+                    let chunks = encode(&mut encoder, &rows, resume.as_deref())?;
+                    finish(encoder, chunks, resume, seq)
+                }
+                Page::BadToken => Err(Cut::BadToken),
+                Page::BadSeq => Err(Cut::BadSeq),
+                Page::NotGranted => Err(Cut::NotGranted),
+            };
+            drop(turn);
+            encoded
+        });
+        page.await.map_err(|_| Cut::Panicked)?
     }
 
     fn reader(&self, resume: Option<String>) -> impl FnOnce(&dyn Read) -> Result<Page, StoreError> + Send + 'static {
@@ -161,25 +214,19 @@ impl Producer {
         }
     }
 
-    /// On a blocking thread: encodes page after page, waiting for the client where it is slower.
-    fn run(
-        self,
-        encoding: Encoding,
-        first: (Vec<WireOp>, Option<String>),
-        chunks: &Chunks,
-        permit: OwnedSemaphorePermit,
-    ) {
-        let status = match self.stream(encoding, first, chunks) {
+    /// Sends page after page, each read only when the one before is on its way.
+    async fn run(self, first: Encoded, chunks: &Chunks) {
+        let status = match self.stream(first, chunks).await {
             Ok(()) => Status::Ok,
             Err(cut) => {
                 let workspace_id = self.caller.workspace_id();
                 tracing::info!(event = "snapshot_cut", %workspace_id, %cut, "a snapshot ended early");
-                drop(chunks.blocking_send(Err(std::io::Error::other("cut"))));
+                // A client that reads nothing does not get to know it either.
+                drop(chunks.try_send(Err(std::io::Error::other("cut"))));
                 Status::Failed
             }
         };
         self.note(status);
-        drop(permit);
     }
 
     /// Counts it, for the metrics and for the device.
@@ -193,50 +240,57 @@ impl Producer {
         app.analytics.device(whose, now, &DeviceCounts { bytes_out, ..DeviceCounts::default() });
     }
 
-    fn send(&self, chunks: &Chunks, chunk: Bytes) -> Result<(), Cut> {
-        self.sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-        send(chunks, chunk)
+    async fn send(&self, chunks: &Chunks, ready: Vec<Bytes>) -> Result<(), Cut> {
+        for chunk in ready {
+            self.sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            chunks.send_timeout(Ok(chunk), STALL).await.map_err(|_| Cut::Stalled)?;
+        }
+        Ok(())
     }
 
-    fn stream(&self, encoding: Encoding, first: (Vec<WireOp>, Option<String>), chunks: &Chunks) -> Result<(), Cut> {
-        let mut encoder = Encoder::new(encoding)?;
-        let (mut rows, mut resume) = first;
+    async fn stream(&self, first: Encoded, chunks: &Chunks) -> Result<(), Cut> {
+        let mut page = first;
         loop {
-            for row in &rows {
-                serde_json::to_writer(&mut encoder, row)?;
-                encoder.write_all(b"\n")?;
-                if encoder.ready() >= CHUNK_BYTES {
-                    self.send(chunks, encoder.take())?;
-                }
+            let Encoded { chunks: ready, next } = page;
+            tokio::time::timeout(PAGE_WITHIN, self.send(chunks, ready)).await.map_err(|_| Cut::Stalled)??;
+            let Some((encoder, token)) = next else { return Ok(()) };
+            let claims = &self.caller.claims;
+            let revocations = &self.app.auth.revocations;
+            let is_revoked = revocations.is_device_revoked(&claims.workspace_id, claims.device_id);
+            if is_revoked || revocations.is_signed_out(claims) {
+                return Err(Cut::NotGranted);
             }
-            let Some(token) = resume else { break };
-            writeln!(encoder, "{}", serde_json::json!({ "resume": token }))?;
-            encoder.flush()?;
-            self.send(chunks, encoder.take())?;
-            (rows, resume) = self.next_page(token)?;
+            page = self.page(encoder, Some(token), TURN_WAIT).await?;
         }
-        writeln!(encoder, "{}", serde_json::json!({ "end": true, "seq": self.seq }))?;
-        self.send(chunks, encoder.finish()?)
     }
+}
 
-    fn next_page(&self, token: String) -> Result<(Vec<WireOp>, Option<String>), Cut> {
-        let claims = &self.caller.claims;
-        let revocations = &self.app.auth.revocations;
-        if revocations.is_device_revoked(&claims.workspace_id, claims.device_id) || revocations.is_signed_out(claims) {
-            return Err(Cut::NotGranted);
-        }
-        match self.app.db.read_blocking(self.caller.workspace_id(), self.reader(Some(token)))? {
-            Page::Rows { rows, resume } => Ok((rows, resume)),
-            Page::BadToken | Page::BadSeq | Page::NotGranted => Err(Cut::NotGranted),
+/// The rows of a page in chunks, with the token that follows them.
+fn encode(encoder: &mut Encoder, rows: &[WireOp], resume: Option<&str>) -> Result<Vec<Bytes>, Cut> {
+    let mut chunks = Vec::new();
+    for row in rows {
+        serde_json::to_writer(&mut *encoder, row)?;
+        encoder.write_all(b"\n")?;
+        if encoder.ready() >= CHUNK_BYTES {
+            chunks.push(encoder.take());
         }
     }
+    if let Some(token) = resume {
+        writeln!(encoder, "{}", serde_json::json!({ "resume": token }))?;
+        encoder.flush()?;
+        chunks.push(encoder.take());
+    }
+    Ok(chunks)
+}
+
+fn finish(mut encoder: Encoder, mut chunks: Vec<Bytes>, resume: Option<String>, seq: Seq) -> Result<Encoded, Cut> {
+    if let Some(token) = resume {
+        return Ok(Encoded { chunks, next: Some((encoder, token)) });
+    }
+    writeln!(encoder, "{}", serde_json::json!({ "end": true, "seq": seq }))?;
+    chunks.push(encoder.finish()?);
+    Ok(Encoded { chunks, next: None })
 }
 
 /// Pages hold this many rows, so that one in memory at a time is what a snapshot costs.
 const _: () = assert!(SNAPSHOT_PAGE_ROWS <= 50_000);
-
-fn send(chunks: &Chunks, chunk: Bytes) -> Result<(), Cut> {
-    let runtime = tokio::runtime::Handle::current();
-    let sent = runtime.block_on(chunks.send_timeout(Ok(chunk), STALL));
-    sent.map_err(|_| Cut::Stalled)
-}
