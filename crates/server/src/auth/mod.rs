@@ -1,5 +1,6 @@
 //! Identity: passwords, access tokens, refresh tokens, devices and what has been revoked.
 
+mod between;
 mod change;
 mod devices;
 mod error;
@@ -13,6 +14,7 @@ mod service;
 mod supabase;
 mod token;
 
+pub use between::{FORWARDED, Forwarded, NodeKey};
 pub use error::AuthError;
 pub use foreign::{Caller as ForeignCaller, ForeignLogin, Place};
 pub use login::{DeviceInfo, Login, SignedIn};

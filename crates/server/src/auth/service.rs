@@ -8,6 +8,7 @@ use syncline_core::id::{DeviceId, UserId, WorkspaceId};
 use syncline_core::storage::{StoreError, StoreResult};
 use syncline_storage::DatabaseAuth;
 
+use super::between::NodeKey;
 use super::lockout::{LockPolicy, UnknownAddresses};
 use super::token::{Claims, TokenKind, TokenSigner, TokenSubject};
 use super::{AuthError, Passwords, Revocations, Supabase};
@@ -43,6 +44,8 @@ pub struct Auth {
     pub(super) signer: TokenSigner,
     /// Tells whether another node signs with the same key.
     pub key_fingerprint: String,
+    /// Signs what nodes pass on to one another.
+    pub node_key: NodeKey,
     pub(super) unknown: UnknownAddresses,
     pub(super) metrics: Arc<Metrics>,
     pub(super) bus: Bus,
@@ -80,6 +83,7 @@ impl Auth {
         Ok(Self {
             policy: LockPolicy::new(&parts.config),
             signer: TokenSigner::new(&secret)?,
+            node_key: NodeKey::derive(secret.expose_secret().as_bytes()),
             key_fingerprint: key_fingerprint(secret.expose_secret().as_bytes()),
             passwords: Passwords::new(parts.config.hashes_max)?,
             unknown: UnknownAddresses::default(),

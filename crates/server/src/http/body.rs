@@ -24,12 +24,20 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         check_media_type(&request)?;
         let bytes = read(request, app).await?;
-        json::parse(&bytes).and_then(|body| json::check_members(&bytes).map(|()| Json(body))).map_err(json_error)
+        Raw(bytes).parse().map(Json)
     }
 }
 
 /// A JSON body as it came, for whoever has to look at its bytes first. Refused as [`Json`] refuses, before it is parsed.
 pub struct Raw(pub Bytes);
+
+impl Raw {
+    /// The body as [`Json`] would give it.
+    pub fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
+        let parsed = json::parse(&self.0);
+        parsed.and_then(|body| json::check_members(&self.0).map(|()| body)).map_err(json_error)
+    }
+}
 
 impl FromRequest<Arc<App>> for Raw {
     type Rejection = ApiError;

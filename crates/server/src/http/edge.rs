@@ -14,6 +14,8 @@ use tower_http::cors::CorsLayer;
 use super::problem::ApiError;
 use crate::app::App;
 use crate::audit::current_request;
+use crate::auth::FORWARDED;
+use crate::clock;
 use crate::config::{EdgeConfig, Network, ProxyHeader};
 
 /// The address at the other end of the connection.
@@ -53,7 +55,19 @@ pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next
         let message = format!("The address may have at most {} bytes.", app.config.http.url_bytes_max);
         return ApiError::new(Code::TooLarge, message).with_status(StatusCode::URI_TOO_LONG).into_response();
     }
-    if let Some(Peer(peer)) = request.extensions().get().copied() {
+    if let Some(header) = request.headers().get(FORWARDED) {
+        // Another node has looked at its client's address already; from anybody else the header is an attempt.
+        let path = request.uri().path_and_query().map_or("", |text| text.as_str());
+        let header = header.to_str().unwrap_or("");
+        let Some(forwarded) = app.auth.node_key.verify(header, clock::now_ms(), path) else {
+            tracing::warn!(event = "forward_refused", "a request claims to come from another node and does not");
+            let message = "Only nodes of this deployment pass requests on. Send the request itself.";
+            return ApiError::new(Code::RefusedHere, message).into_response();
+        };
+        current_request(|request| request.address.set(Some(forwarded.client)));
+        request.extensions_mut().insert(ClientAddress(forwarded.client));
+        request.extensions_mut().insert(forwarded);
+    } else if let Some(Peer(peer)) = request.extensions().get().copied() {
         if request.extensions().get::<LocalOnly>().is_some()
             && let Err(error) = check_host(&app.config.edge, peer, request.headers())
         {

@@ -15,7 +15,7 @@ use super::console;
 use super::edge::ClientAddress;
 use super::problem::ApiError;
 use crate::app::App;
-use crate::auth::Verified;
+use crate::auth::{Forwarded, Verified};
 use crate::bus::{RateDecision, RatePolicy};
 
 /// Whose allowance a request is taken from.
@@ -48,6 +48,14 @@ fn account(app: &App, request: &Request) -> Option<Account> {
     if !rates.is_enabled || is_free {
         return None;
     }
+    if let Some(name) = path.strip_prefix("/channel/")
+        && let Some(payer) = payer_of(app, name, request.extensions().get::<Forwarded>().is_some())
+    {
+        return match payer {
+            Payer::Account(account) => Some(account),
+            Payer::Nobody => None,
+        };
+    }
     let address =
         request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ClientAddress(address)| *address);
     if address.is_loopback() && !rates.is_loopback_limited && !is_forwarded(request.headers()) {
@@ -64,6 +72,30 @@ fn account(app: &App, request: &Request) -> Option<Account> {
         None => Account { name: "anonymous", key: format!("address:{}", network(address)), policy: rates.anonymous() },
     };
     Some(account)
+}
+
+/// Who pays for a request to a channel.
+enum Payer {
+    Account(Account),
+    /// It was paid for at another node.
+    Nobody,
+}
+
+/// Requests to a channel carry no credential, and people of one office have one address. `None`: the sender pays, as for any
+/// other request.
+fn payer_of(app: &App, name: &str, is_forwarded: bool) -> Option<Payer> {
+    let (node, secret) = name.split_once('.')?;
+    let policy = app.config.rates.user();
+    if let Some((workspace_id, user_id)) = app.channels.owner(secret) {
+        let key = format!("user:{workspace_id}:{user_id}");
+        return Some(Payer::Account(Account { name: "user", key, policy }));
+    }
+    if is_forwarded {
+        return Some(Payer::Nobody);
+    }
+    // On its own node it is the user's; here the channel itself has an allowance, if there ever was such a channel.
+    let is_of_other = node != app.bus.node().id.to_string() && app.auth.node_key.is_sealed(node, secret);
+    is_of_other.then(|| Payer::Account(Account { name: "channel", key: format!("channel:{secret}"), policy }))
 }
 
 /// Whether a proxy on this machine brought the request. Its clients count as one until it is trusted.

@@ -32,11 +32,9 @@ use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 
 pub use accept::{Listening, Slot, listen};
-pub use accept::{Listening, listen};
-pub use body::Json;
 pub use body::{Json, Raw};
 pub use caller::bearer;
-pub use edge::check_origin;
+pub use edge::{ClientAddress, check_origin};
 pub use problem::{ApiError, ApiResult};
 pub use query::{Query, invalid};
 pub use sync::Downloads;

@@ -6,9 +6,11 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex as Locked, PoisonError};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex as Locked, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -19,6 +21,7 @@ use futures_util::{SinkExt as _, Stream, StreamExt as _};
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
+use syncline_core::id::{UserId, WorkspaceId};
 use syncline_core::protocol::Code;
 use syncline_core::protocol::limits::FRAME_BYTES_MAX;
 use tokio::net::UnixStream;
@@ -33,9 +36,10 @@ use super::socket::Socket;
 use super::tally::Transport;
 use super::upgrade::Asked;
 use crate::app::App;
+use crate::auth::{FORWARDED, Forwarded};
 use crate::bus::NodeId;
 use crate::clock;
-use crate::http::{ApiError, ApiResult, Json, Query, check_origin, invalid};
+use crate::http::{ApiError, ApiResult, ClientAddress, Query, Raw, check_origin, invalid};
 use crate::hub::{Packing, Wire};
 
 /// Frames that wait for the peer beside what the pair's buffers hold.
@@ -56,8 +60,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_BUFFER_BYTES: usize = 2 * 1024;
 /// Time another node may take for a request that is its.
 const FORWARD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Marks a request that another node has passed on.
-const FORWARDED: &str = "syncline-forwarded";
+/// Headers of another node's answer that its peer gets to see.
+const ANSWERED: [header::HeaderName; 2] = [header::CONTENT_TYPE, header::RETRY_AFTER];
 
 /// The channels of this node, by the secret half of their names.
 #[derive(Default)]
@@ -71,7 +75,11 @@ struct Channel {
     /// What comes down; `None`: a stream of events has it.
     down: Option<Mutex<mpsc::Receiver<Down>>>,
     polled: Locked<Instant>,
+    owner: Owner,
 }
+
+/// Who a session belongs to, once it is known.
+pub type Owner = Arc<OnceLock<(WorkspaceId, UserId)>>;
 
 /// What the session says.
 enum Down {
@@ -82,6 +90,11 @@ enum Down {
 impl Channels {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Channel>>> {
         self.by_secret.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whose channel of this node that is.
+    pub fn owner(&self, secret: &str) -> Option<(WorkspaceId, UserId)> {
+        self.lock().get(secret)?.owner.get().cloned()
     }
 
     fn get(&self, secret: &str) -> Option<Arc<Channel>> {
@@ -148,6 +161,7 @@ type Opening = (String, Option<mpsc::Receiver<Down>>);
 
 async fn open(app: &Arc<App>, path: (&str, &str), headers: &HeaderMap, kind: Kind) -> ApiResult<Opening> {
     let opened = Asked::read(app, path, headers)?.admit(app, kind.transport())?;
+    let owner = Arc::clone(&opened.owner);
     if app.channels.lock().len() >= app.config.sockets.channels_max {
         let message = "As many sessions without a WebSocket are open as may be. Try again in a minute.";
         return Err(ApiError::new(Code::Overloaded, message));
@@ -166,14 +180,16 @@ async fn open(app: &Arc<App>, path: (&str, &str), headers: &HeaderMap, kind: Kin
         .max_frame_size(None);
     let (up, frames) = WebSocketStream::from_raw_socket(far, Role::Client, Some(config)).await.split();
     let (down, waiting) = mpsc::channel(WAITING_MAX);
-    let secret = crate::random::secret_text();
+    let node = app.bus.node().id.to_string();
+    let secret = app.auth.node_key.seal(&node, &crate::random::secret_text());
     let (kept, given) = match kind {
         Kind::Stream => (None, Some(waiting)),
         Kind::Poll => (Some(Mutex::new(waiting)), None),
     };
-    let channel = Arc::new(Channel { up: Mutex::new(Some(up)), down: kept, polled: Locked::new(clock::instant()) });
+    let polled = Locked::new(clock::instant());
+    let channel = Arc::new(Channel { up: Mutex::new(Some(up)), down: kept, polled, owner });
     app.channels.lock().insert(secret.clone(), Arc::clone(&channel));
-    let (name, app) = (format!("{}.{secret}", app.bus.node().id), Arc::clone(app));
+    let (name, app) = (format!("{node}.{secret}"), Arc::clone(app));
     tokio::spawn(async move {
         read_down(&channel, frames, down).await;
         app.channels.lock().remove(&secret);
@@ -235,15 +251,22 @@ pub async fn post(
     Path(name): Path<String>,
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
-    Json(frames): Json<Vec<Box<RawValue>>>,
+    client: Option<Extension<ClientAddress>>,
+    forwarded: Option<Extension<Forwarded>>,
+    body: Raw,
 ) -> ApiResult<Response> {
     check_origin(&app.config.edge, &headers)?;
+    if forwarded.as_ref().is_some_and(|forwarded| !forwarded.is_body(&body.0)) {
+        return Err(ApiError::new(Code::RefusedHere, "This is not the body that another node has passed on."));
+    }
+    let frames: Vec<Box<RawValue>> = body.parse()?;
     let (node, secret) = name.split_once('.').ok_or_else(gone)?;
     if node != app.bus.node().id.to_string() {
-        if headers.contains_key(FORWARDED) {
+        if forwarded.is_some() {
             return Err(gone());
         }
-        return forward(&app, node, (&name, raw.as_deref()), &frames).await;
+        let client = client.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ClientAddress(address))| address);
+        return forward(&app, (node, client), (&name, raw.as_deref()), body.0).await;
     }
     let channel = app.channels.get(secret).ok_or_else(gone)?;
     let mut query = Query::parse(raw.as_deref())?;
@@ -333,9 +356,9 @@ async fn fetch_down(mut down: MutexGuard<'_, mpsc::Receiver<Down>>, wait: Durati
 /// Passes a request on to the node that has the channel: no load balancer needs to know which (HUB-8).
 async fn forward(
     app: &App,
-    node: &str,
+    (node, client): (&str, IpAddr),
     (name, query): (&str, Option<&str>),
-    frames: &[Box<RawValue>],
+    body: Bytes,
 ) -> ApiResult<Response> {
     let id = Uuid::parse_str(node).map(NodeId).map_err(|_| gone())?;
     let known = app.bus.nodes().into_iter().find(|known| known.id == id).ok_or_else(gone)?;
@@ -344,19 +367,24 @@ async fn forward(
     if !is_plain(secret) || !is_plain(query.unwrap_or("")) {
         return Err(gone());
     }
-    let url = format!("{}://{}/channel/{id}.{secret}?{}", app.config.tls.scheme(), known.address, query.unwrap_or(""));
-    let request = app.forwarding.post(url).header(FORWARDED, "1").timeout(FORWARD_TIMEOUT).json(frames);
+    let path = match query {
+        Some(query) => format!("/channel/{id}.{secret}?{query}"),
+        None => format!("/channel/{id}.{secret}"),
+    };
+    let signed = app.auth.node_key.sign(clock::now_ms(), client, &path, &body);
+    let request = app.forwarding.post(format!("{}://{}{path}", app.config.tls.scheme(), known.address)).header(FORWARDED, signed);
+    let request = request.header(header::CONTENT_TYPE, "application/json").timeout(FORWARD_TIMEOUT).body(body);
     // What became of it is not known, and an answer that is lost takes its frames along.
     let answer = request.send().await.map_err(|error| {
         tracing::warn!(event = "forward_failed", error = %error.without_url(), "a node did not answer a request that is its");
         gone()
     })?;
     let status = answer.status();
-    let media_type = answer.headers().get(header::CONTENT_TYPE).cloned();
+    let said: Vec<_> = ANSWERED.iter().filter_map(|name| Some((name, answer.headers().get(name)?.clone()))).collect();
     let bytes = answer.bytes().await.map_err(|_| gone())?;
     let mut response = (status, bytes).into_response();
-    if let Some(media_type) = media_type {
-        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    for (name, value) in said {
+        response.headers_mut().insert(name, value);
     }
     Ok(response)
 }

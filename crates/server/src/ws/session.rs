@@ -11,6 +11,7 @@ use syncline_storage::sqlite::ClientStatus;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::channels::Owner;
 use super::deposit::Deposit;
 use super::frames::{Allowance, kind_of, malformed, parse};
 use super::messages::{Mail, Stored, can_read, next_stored};
@@ -34,6 +35,8 @@ pub struct Opened {
     /// The upgrade carried a credential.
     pub verified: Option<Verified>,
     pub admission: Admission,
+    /// Told who is behind the session when that is known.
+    pub owner: Owner,
 }
 
 /// Why a session ends.
@@ -59,6 +62,7 @@ pub struct Session {
     pub(super) client_id: ClientId,
     pub(super) connection_id: Uuid,
     pub(super) identity: Option<Identity>,
+    owner: Owner,
     pub(super) pushes: Pushes,
     /// Made with the first word about messages.
     pub(super) mail: Option<Box<Mail>>,
@@ -101,6 +105,7 @@ pub async fn run(app: Arc<App>, socket: Socket, opened: Opened) {
         client_id: opened.client_id,
         connection_id,
         identity: None,
+        owner: opened.owner,
         pushes: Pushes::default(),
         mail: None,
         access: None,
@@ -375,6 +380,7 @@ impl Session {
         tracing::Span::current().record("user_id", tracing::field::display(user_id));
         tracing::debug!(event = "session_opened", %user_id, client_id = %self.client_id, "a session is authenticated");
         let present = self.app.presence.enter(&principal.workspace_id, self.presence_entry(&principal));
+        let _ = self.owner.set((principal.workspace_id.clone(), user_id));
         self.identity = Some(Identity { principal, registered, present, expires_ms });
         if verified.is_deposit {
             return self.begin_deposit(Code::DeviceRevoked, "This device has been revoked.").await;

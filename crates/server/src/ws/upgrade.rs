@@ -11,6 +11,7 @@ use syncline_core::principal::DeploymentMode;
 use syncline_core::protocol::{Code, Problem};
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 
+use super::channels::Owner;
 use super::deflate::agree;
 use super::session::{Opened, run};
 use super::socket::Socket;
@@ -93,7 +94,11 @@ impl Asked {
         };
         let admission = admission.map_err(|full: Full| busy(Code::Overloaded, full.message()))?;
         let Self { mode, client_id, verified } = self;
-        Ok(Opened { mode, transport, client_id, verified, admission })
+        let owner = Owner::default();
+        if let Some(verified) = &verified {
+            let _ = owner.set((verified.claims.workspace_id.clone(), verified.claims.sub));
+        }
+        Ok(Opened { mode, transport, client_id, verified, admission, owner })
     }
 }
 

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 use syncline_server::Config;
 
-use crate::support::{Http, World, uuid_v7};
+use crate::support::{Http, User, World, text, uuid_v7};
 
 /// Everything is limited here, also what comes from this machine, and nothing is refilled while a test runs.
 fn limited(config: &mut Config) {
@@ -131,4 +131,91 @@ async fn api_6_nodes_count_together_through_redis_and_each_for_itself_without() 
         answers.push(ask_from(&alone.http(), "198.51.100.7").await.status.as_u16());
     }
     assert_eq!(answers, [401, 401, 401, 401, 429, 429]);
+}
+
+/// A channel of a user, opened with their token.
+async fn channel(user: &User) -> String {
+    let path = format!("/poll/local_install/{}", uuid_v7());
+    let opened = user.send(user.request(Method::POST, &path).header("x-forwarded-for", OFFICE).json(&json!({}))).await;
+    text(&opened.expect(201), "channel").to_owned()
+}
+
+/// The address of everybody in one office.
+const OFFICE: &str = "198.51.100.7";
+
+#[tokio::test]
+async fn tra_3_people_of_one_office_do_not_share_the_allowance_of_their_channels() {
+    let world = World::start_with(limited).await;
+    let users = [world.user("ann").await, world.user("bob").await, world.user("owner").await];
+    for user in &users {
+        let path = format!("/channel/{}", channel(user).await);
+        let post = || user.http.request(Method::POST, &path).header("x-forwarded-for", OFFICE).json(&json!([]));
+        // Opening took one of six.
+        for _ in 0..5 {
+            let answer = user.http.send(post()).await;
+            answer.expect(202);
+            assert_eq!(answer.header("ratelimit-policy"), "\"user\";q=1;w=60");
+        }
+        user.http.send(post()).await.expect_problem(429, "rate_limited");
+    }
+    // Channels that never were are the address's.
+    let node = world.server.app().bus.node().id;
+    let mut statuses = Vec::new();
+    for number in 0..4 {
+        let path = format!("/channel/{}.invented{number}", if number % 2 == 0 { node.to_string() } else { uuid_v7() });
+        let post = users[0].http.request(Method::POST, &path).header("x-forwarded-for", OFFICE).json(&json!([]));
+        statuses.push(users[0].http.send(post).await.status.as_u16());
+    }
+    assert_eq!(statuses, [404, 404, 429, 429]);
+}
+
+#[tokio::test]
+async fn hub_8_what_another_node_passes_on_is_its_clients_and_only_when_it_is_signed() {
+    let world = World::start_with(|config| {
+        limited(config);
+        // Nodes are reached where clients are not served.
+        config.edge.allowed_addresses = vec![OFFICE.parse().unwrap()];
+    })
+    .await;
+    let login = json!({"email": "ann@acme.example", "password": crate::support::PASSWORD});
+    let http = world.http();
+    let of_office = |method: Method, path: &str| http.request(method, path).header("x-forwarded-for", OFFICE);
+    let signed_in = http.send(of_office(Method::POST, "/api/auth/login").json(&login)).await.expect(200);
+    let open = of_office(Method::POST, &format!("/poll/web_app/{}", uuid_v7()));
+    let opened = http.send(open.bearer_auth(text(&signed_in, "access_token")).json(&json!({}))).await.expect(201);
+    let path = format!("/channel/{}", text(&opened, "channel"));
+    let now = syncline_server::clock::now_ms();
+    let sign = |at: u64, path: &str, body: &[u8]| {
+        world.server.app().auth.node_key.sign(at, OFFICE.parse().unwrap(), path, body)
+    };
+    let post = async |header: String| {
+        let request = http.request(Method::POST, &path).header("syncline-forwarded", header);
+        http.send(request.json(&json!([]))).await
+    };
+    for _ in 0..5 {
+        post(sign(now, &path, b"[]")).await.expect(202);
+    }
+    post(sign(now, &path, b"[]")).await.expect_problem(429, "rate_limited");
+    for forged in [
+        "1".to_owned(),
+        sign(now, "/channel/other", b"[]"),
+        sign(now - 3_600_000, &path, b"[]"),
+        format!("{now};{OFFICE};{};{}", "0".repeat(64), "0".repeat(64)),
+    ] {
+        post(forged).await.expect_problem(403, "refused_here");
+    }
+    http.post(&path, &json!([])).await.expect_problem(403, "refused_here");
+}
+
+#[tokio::test]
+async fn hub_8_a_body_that_another_node_has_not_signed_is_refused() {
+    let world = World::start().await;
+    let path = format!("/channel/{}", channel(&world.user("ann").await).await);
+    let now = syncline_server::clock::now_ms();
+    let header = world.server.app().auth.node_key.sign(now, OFFICE.parse().unwrap(), &path, b"[]");
+    let request = |body: serde_json::Value| {
+        world.http().request(Method::POST, &path).header("syncline-forwarded", &header).json(&body)
+    };
+    world.http().send(request(json!([{"type": "heartbeat"}]))).await.expect_problem(403, "refused_here");
+    world.http().send(request(json!([]))).await.expect(202);
 }
