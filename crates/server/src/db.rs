@@ -15,12 +15,15 @@ pub struct Db {
     reader: DatabaseReader,
     schema: Arc<Schema>,
     turns: Arc<Semaphore>,
+    /// Turns of what may read a whole entity; taken before one of `turns`.
+    much: Arc<Semaphore>,
 }
 
 impl Db {
     /// `readers`: how many read at a time; further ones wait their turn without holding a thread.
     pub fn new(reader: DatabaseReader, schema: Arc<Schema>, readers: usize) -> Self {
-        Self { reader, schema, turns: Arc::new(Semaphore::new(readers)) }
+        let much = Arc::new(Semaphore::new((readers / 2).max(1)));
+        Self { reader, schema, turns: Arc::new(Semaphore::new(readers)), much }
     }
 
     pub fn schema(&self) -> Arc<Schema> {
@@ -42,6 +45,23 @@ impl Db {
             result
         });
         done.await.map_err(|error| StoreError::Database(Box::new(error)))?
+    }
+
+    /// As [`Db::read`], for lists and searches: half of the readers at most, so that devices that sync find the others free.
+    /// Whoever gives up while waiting costs nothing.
+    pub async fn read_much<T: Send + 'static>(
+        &self,
+        workspace_id: &WorkspaceId,
+        read: impl FnOnce(&dyn Read) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let stopped = || StoreError::Unavailable("the store is closing".to_owned());
+        let turn = Arc::clone(&self.much).acquire_owned().await.map_err(|_| stopped())?;
+        let read = move |view: &dyn Read| {
+            // Held by the reading itself, which goes on when the one who asked is gone.
+            let _turn = turn;
+            read(view)
+        };
+        self.read(workspace_id, read).await
     }
 
     /// As [`Db::read`], on this thread.

@@ -5,9 +5,7 @@ use syncline_core::digest::Digest;
 use syncline_core::engine::access::{MEMBERS, TEAMS};
 use syncline_core::id::{ClientId, RecordId, ScopeId, WorkspaceId};
 use syncline_core::record::Record;
-use syncline_core::storage::{
-    ChangedPage, ClientState, Departure, Head, MemoryStore, Read, Store, StoreResult, StoredOutcome,
-};
+use syncline_core::storage::{ChangedPage, ClientState, Departure, Head, ListQuery, MemoryStore, Read, Store, StoreResult, StoredOutcome};
 use syncline_core::{Name, Seq, Value};
 
 /// Delegates to `now`, except where a bug looks elsewhere.
@@ -51,6 +49,9 @@ impl Read for Lens<'_> {
     }
     fn outcomes_from(&self, client_id: ClientId, first: u64, limit: usize) -> StoreResult<Vec<StoredOutcome>> {
         self.now.outcomes_from(client_id, first, limit)
+    }
+    fn list(&self, query: &ListQuery) -> StoreResult<Vec<Record>> {
+        self.now.list(query)
     }
     fn log_entry(&self, seq: Seq) -> StoreResult<Option<LogEntry>> {
         self.now.log_entry(seq)

@@ -7,6 +7,7 @@
 pub mod analytics;
 mod database;
 mod database_auth;
+mod list_sql;
 pub mod messages;
 pub mod postgres;
 pub mod sqlite;

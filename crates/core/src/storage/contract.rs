@@ -22,10 +22,12 @@
 //! | STO-18 | a workspace exists once, and one that does not exist is an error |
 //! | STO-19 | a plan that contradicts what is stored is refused as `Corrupt`, and nothing happens |
 //! | STO-20 | records that refer to one another may be written in any order within a write set |
+//! | STO-21 | `list` filters, sorts and pages as the reference does over all live records, within the scopes asked for |
 
 mod draft;
 mod history;
 mod life;
+mod lists;
 mod records;
 mod scopes;
 
@@ -86,6 +88,8 @@ pub fn cases<S: Store>() -> Vec<(&'static str, Case<S>)> {
         life::sto_18_workspaces_exist_once,
         life::sto_19_contradictions_are_refused,
         records::sto_20_references_in_any_order,
+        lists::sto_21_lists_are_those_of_the_reference,
+        lists::sto_21_a_list_names_declared_fields_only,
     ]
 }
 

@@ -385,6 +385,10 @@ impl Read for MemoryView<'_> {
         Ok(range.map(|(_, record)| record).filter(|record| !record.is_deleted).take(limit).cloned().collect())
     }
 
+    fn list(&self, query: &ListQuery) -> StoreResult<Vec<Record>> {
+        query.page(self.schema, self.scan(&query.entity, None, usize::MAX)?.into_iter())
+    }
+
     fn rejected(&self, limit: usize) -> StoreResult<Vec<StoredOutcome>> {
         let all = self.state.outcomes.values().filter(|stored| stored.outcome.outcome == OutcomeKind::Rejected);
         let mut rejected: Vec<&StoredOutcome> = all.collect();

@@ -6,11 +6,13 @@
 //! at ([`Wanted`]), and an adapter may load that in few round trips.
 
 pub mod contract;
+pub mod list;
 mod memory;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use list::{Condition, ListQuery, Test};
 pub use memory::{MemoryStore, MemoryView};
 use serde::{Deserialize, Serialize};
 
@@ -113,7 +115,10 @@ pub trait Read {
     fn departures(&self, scope: &ScopeId, after: Seq, to: Seq) -> StoreResult<Vec<Departure>>;
     /// `(entity, id, rv)` of the live records of a scope in `(id, entity)` order.
     fn scope_rows(&self, scope: &ScopeId) -> StoreResult<Vec<(Name, RecordId, Seq)>>;
-    /// Live records of an entity with id greater than `after`, in id order, at most `limit`: for export and lists.
+    /// A page of a list, filtered and sorted by the store: its cost is at most one pass over the entity, however few records
+    /// are wanted.
+    fn list(&self, query: &ListQuery) -> StoreResult<Vec<Record>>;
+    /// Live records of an entity with id greater than `after`, in id order, at most `limit`: for export and searches.
     fn scan(&self, entity: &str, after: Option<RecordId>, limit: usize) -> StoreResult<Vec<Record>>;
     /// Rejected mutations, newest (`decided_ms`, then client id, then `client_seq`) first, at most `limit`: the
     /// administrator's inbox.

@@ -209,6 +209,15 @@ async fn api_1_lists_filter_sort_page_and_select() {
         "is_archived=maybe",
         "lead_score=1.5",
         "firstname%27%20OR%201=1",
+        "firstname.nope=a",
+        "created_at.gte=yesterday",
+        "is_archived.gte=true",
+        "tags.starts=v",
+        "metadata.in=a",
+        "firstname.starts=",
+        "priority.in=low,enormous",
+        // A cursor of another order.
+        "sort=lead_score&after=7b226b223a2261222c2269223a2230303030303030302d303030302d303030302d303030302d303030303030303030303030227d",
     ] {
         ann.get(&format!("/api/contacts?{wrong}")).await.expect_problem(422, "validation");
     }
@@ -315,4 +324,159 @@ async fn out_3_a_rejected_mutation_is_kept_with_its_body_for_its_author_and_the_
     assert_eq!(owner.get("/api/admin/rejected").await.expect(200)["items"].as_array().unwrap().len(), 3);
     assert_eq!(owner.get("/api/sync/rejected").await.expect(200)["items"], json!([]));
     ann.get("/api/admin/rejected").await.expect_problem(403, "forbidden");
+}
+
+#[tokio::test]
+async fn api_1_lists_take_ranges_sets_of_values_and_beginnings() {
+    let world = World::start().await;
+    let ann = world.user("ann").await;
+    for (name, value, priority) in
+        [("Anna", "10.00", "low"), ("anton", "9.50", "high"), ("Bea", "100.00", "medium"), ("Cy", "0.50", "high")]
+    {
+        ann.contact(json!({"firstname": name, "estimated_value": value, "priority": priority})).await;
+    }
+    let list = async |query: &str| {
+        let page = ann.get(&format!("/api/contacts?sort=firstname&{query}")).await.expect(200);
+        let items = page["items"].as_array().unwrap().clone();
+        items.iter().map(|item| text(item, "firstname").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(list("estimated_value.gte=9.50").await, ["Anna", "anton", "Bea"]);
+    assert_eq!(list("estimated_value.gt=9.50&estimated_value.lt=100").await, ["Anna"]);
+    assert_eq!(list("estimated_value.lte=9.5").await, ["anton", "Cy"]);
+    assert_eq!(list("priority.in=low,high").await, ["Anna", "anton", "Cy"]);
+    assert_eq!(list("firstname.starts=AN").await, ["Anna", "anton"]);
+    assert_eq!(list("firstname.starts=%25").await, [""; 0], "no pattern");
+    assert_eq!(list("created_at.gte=2020-01-01").await.len(), 4);
+    assert_eq!(list("created_at.lt=2020-01-01T00:00:00Z").await, [""; 0]);
+    assert_eq!(list("firstname.starts=a&priority.in=high&estimated_value.gt=1").await, ["anton"]);
+}
+
+#[tokio::test]
+async fn api_1_lists_leave_readers_to_sync() {
+    let world = World::start_with(|config| config.store.readers = 2).await;
+    let ann = world.user("ann").await;
+    // One of two readers is what lists may have; here it is busy for long.
+    let (started, busy) = std::sync::mpsc::channel();
+    let (finish, finished) = std::sync::mpsc::channel::<()>();
+    let app = std::sync::Arc::clone(world.server.app());
+    let workspace = syncline_core::id::WorkspaceId::new("acme").unwrap();
+    let reading = tokio::spawn(async move {
+        let read = move |_: &dyn syncline_core::storage::Read| {
+            started.send(()).unwrap();
+            drop(finished.recv());
+            Ok(())
+        };
+        app.db.read_much(&workspace, read).await.unwrap();
+    });
+    tokio::task::spawn_blocking(move || busy.recv().unwrap()).await.unwrap();
+    let waiting = tokio::spawn({
+        let ann = ann.clone();
+        async move { ann.get("/api/contacts?sort=firstname").await.expect(200) }
+    });
+    crate::support::Socket::open(&ann).await.hello().await;
+    assert!(!waiting.is_finished());
+    finish.send(()).unwrap();
+    reading.await.unwrap();
+    waiting.await.unwrap();
+}
+
+/// Values of the fields that a new record must have, where that is possible for a caller.
+fn minimal(entity: &syncline_core::schema::Entity, known: &std::collections::BTreeMap<String, String>) -> Option<Value> {
+    use syncline_core::schema::FieldType;
+    let mut fields = serde_json::Map::new();
+    let is_asked = |field: &&syncline_core::schema::Field| field.is_required && !field.is_server_only && !field.is_filled();
+    for field in entity.fields.values().filter(is_asked) {
+        let value = match (&field.references, &field.kind) {
+            (Some(reference), _) => json!(known.get(reference.entity.as_str())?),
+            (None, FieldType::Text { .. }) => json!(format!("x{}@example.com", fields.len())),
+            (None, FieldType::Choice { choices }) => json!(choices.first()?),
+            (None, FieldType::Integer { .. } | FieldType::Counter) => json!(1),
+            (None, FieldType::Decimal { .. }) => json!("1"),
+            (None, FieldType::Boolean) => json!(true),
+            (None, FieldType::Date) => json!("2024-02-29"),
+            (None, FieldType::Timestamp) => json!("2024-02-29T00:00:00Z"),
+            (None, FieldType::Uuid) => json!(uuid_v7()),
+            (None, FieldType::Json { .. }) => json!({}),
+            (None, FieldType::Set { .. }) => json!([]),
+        };
+        fields.insert(field.name.to_string(), value);
+    }
+    Some(Value::Object(fields))
+}
+
+#[tokio::test]
+async fn api_1_every_entity_of_the_schema_is_served() {
+    let world = World::start().await;
+    let owner = world.user("owner").await;
+    let schema = syncline_core::schema::Schema::crm();
+    let mut known = std::collections::BTreeMap::from([("users".to_owned(), owner.user_id.clone())]);
+    let mut left: Vec<_> = schema.entities.values().collect();
+    let (mut created, mut refused) = (Vec::new(), Vec::new());
+    // Entities whose references are there come first.
+    while !left.is_empty() {
+        let ready = |entity: &&syncline_core::schema::Entity| minimal(entity, &known).is_some();
+        let Some(at) = left.iter().position(ready) else { break };
+        let entity = left.remove(at);
+        let (name, fields) = (entity.name.as_str(), minimal(entity, &known).unwrap());
+        let base = format!("/api/records/{name}");
+        let answer = owner.post(&base, &fields).await;
+        if answer.status == 403 {
+            answer.expect_problem(403, "forbidden");
+            refused.push(name);
+            let listed = owner.get(&base).await.expect(200);
+            let first = listed["items"].as_array().unwrap().first().cloned();
+            known.extend(first.map(|first| (name.to_owned(), text(&first, "id").to_owned())));
+            known.entry(name.to_owned()).or_insert_with(uuid_v7);
+            continue;
+        }
+        assert!([201, 202].contains(&answer.status.as_u16()), "{name}: {} {}", answer.status, answer.text);
+        let record: Value = serde_json::from_str(&answer.text).unwrap();
+        let id = text(&record, "id").to_owned();
+        known.insert(name.to_owned(), id.clone());
+        created.push((entity, id));
+    }
+    assert!(left.is_empty(), "{:?}", left.iter().map(|entity| &entity.name).collect::<Vec<_>>());
+    assert!(created.len() > 10, "{refused:?}");
+    for (entity, id) in &created {
+        let base = format!("/api/records/{}", entity.name);
+        let ids = |page: &Value| -> Vec<String> {
+            page["items"].as_array().unwrap().iter().map(|item| text(item, "id").to_owned()).collect()
+        };
+        let record = owner.get(&format!("{base}/{id}")).await.expect(200);
+        let whole = owner.get(&base).await.expect(200);
+        assert!(ids(&whole).contains(id), "{}", entity.name);
+        // By every field: sorted both ways, and filtered by the value it has.
+        for field in entity.fields.values() {
+            let (name, value) = (field.name.as_str(), &record[field.name.as_str()]);
+            for sort in ["", "-"] {
+                let sorted = owner.get(&format!("{base}?sort={sort}{name}")).await;
+                match field.kind {
+                    syncline_core::schema::FieldType::Json { .. } | syncline_core::schema::FieldType::Set { .. } => {
+                        sorted.expect_problem(422, "validation");
+                    }
+                    _ => assert!(ids(&sorted.expect(200)).contains(id), "{base} by {name}"),
+                }
+            }
+            let wanted = match value {
+                Value::Null => String::new(),
+                Value::String(text) => encoded(text),
+                Value::Number(_) | Value::Bool(_) => value.to_string(),
+                Value::Array(_) | Value::Object(_) => continue,
+            };
+            let filtered = owner.get(&format!("{base}?{name}={wanted}")).await.expect(200);
+            assert!(ids(&filtered).contains(id), "{base}?{name}={wanted}");
+        }
+    }
+    for (entity, id) in created.iter().rev() {
+        let path = format!("/api/records/{}/{id}", entity.name);
+        let patched = owner.patch(&path, &json!({})).await.status.as_u16();
+        assert!([200, 202, 403, 422].contains(&patched), "{path}: {patched}");
+        let deleted = owner.delete(&path).await.status.as_u16();
+        assert!([204, 403, 404, 409, 422].contains(&deleted), "{path}: {deleted}");
+        owner.get(&path).await.expect(if deleted == 204 || deleted == 404 { 404 } else { 200 });
+    }
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }

@@ -223,11 +223,11 @@ pub(super) fn has_set_index(field: &Field) -> bool {
 }
 
 /// Values may be longer than what an index can hold: only their beginning is indexed.
-fn is_long(field: &Field) -> bool {
+pub(super) fn is_long(field: &Field) -> bool {
     matches!(field.kind, FieldType::Text { max_len, .. } if max_len > INDEXED_CHARS_MAX)
 }
 
-fn prefix(expression: &str) -> String {
+pub(super) fn prefix(expression: &str) -> String {
     format!("left({expression}, {INDEXED_CHARS_MAX})")
 }
 

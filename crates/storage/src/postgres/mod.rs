@@ -13,6 +13,7 @@ mod error;
 mod indexes;
 mod lane;
 mod layout;
+mod list;
 mod loaded;
 mod maintain;
 mod messages;

@@ -90,7 +90,7 @@ impl ColumnKind {
     }
 
     /// The text of a value that is sent as text. `None`: not a value of this kind.
-    fn text(self, value: &Value) -> Option<String> {
+    pub(super) fn text(self, value: &Value) -> Option<String> {
         match self {
             Self::Json => Some(value.to_string()),
             Self::Text => value.as_str().map(|text| escaped(text).into_owned()),

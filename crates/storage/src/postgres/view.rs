@@ -8,7 +8,7 @@ use syncline_core::digest::Digest;
 use syncline_core::id::{ClientId, RecordId, ScopeId};
 use syncline_core::record::Record;
 use syncline_core::storage::{
-    ChangedPage, ClientState, Departure, Head, Read, StoreResult, StoredOutcome, require_index,
+    ChangedPage, ClientState, Departure, Head, ListQuery, Read, StoreResult, StoredOutcome, require_index,
 };
 use syncline_core::{Name, Seq, Value};
 use tokio_postgres::Row;
@@ -53,7 +53,7 @@ impl<'a> View<'a> {
         })
     }
 
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         params: impl IntoIterator<Item = Param>,
@@ -240,6 +240,10 @@ impl Read for View<'_> {
         );
         let after: Param = (Box::new(after.map(|id| id.0)), tokio_postgres::types::Type::UUID);
         self.all(&sql, [text(entity), after, limited(limit)], |row| rows::record(table, row))
+    }
+
+    fn list(&self, query: &ListQuery) -> StoreResult<Vec<Record>> {
+        super::list::list(self, query)
     }
 
     fn rejected(&self, limit: usize) -> StoreResult<Vec<StoredOutcome>> {

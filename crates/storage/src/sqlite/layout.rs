@@ -30,6 +30,9 @@ impl Layout {
     }
 }
 
+/// The id of a typed row of alias `t` as the sync tables hold it.
+pub(super) const ID_AS_BLOB: &str = "unhex(replace(t.id, '-', ''))";
+
 /// One entity's table: `workspace_id, id` and a column per field.
 pub(super) struct Table {
     pub(super) entity: Name,
@@ -50,7 +53,8 @@ pub(super) struct Table {
     /// `?1` workspace, `?2` id as text, then the fields.
     pub(super) insert: String,
     pub(super) delete: String,
-    /// `?1` workspace, `?2` id greater than, `?3` limit: ids in order.
+    /// `?1` workspace number, `?2` entity number, `?3` workspace, `?4` id greater than, `?5` limit: what `select_record` gives,
+    /// in id order, whole rows in one pass.
     pub(super) scan: String,
 }
 
@@ -136,7 +140,14 @@ impl Table {
             select_observed: select(list("", &mut observed.iter().copied())),
             insert: format!("INSERT INTO {table} (workspace_id, id{}) VALUES (?1, ?2{values})", list("", &mut all())),
             delete: format!("DELETE FROM {table} WHERE workspace_id = ?1 AND id = ?2"),
-            scan: format!("SELECT id FROM {table} WHERE workspace_id = ?1 AND id > ?2 ORDER BY id LIMIT ?3"),
+            scan: format!(
+                "SELECT s.name, r.rv, r.entered, r.state, r.versions, r.fields, t.id{} FROM {table} t
+                 LEFT JOIN sync_records r ON r.workspace_no = ?1 AND r.entity_no = ?2
+                     AND r.record_id = {ID_AS_BLOB}
+                 LEFT JOIN sync_scopes s ON s.no = r.scope_no
+                 WHERE t.workspace_id = ?3 AND t.id > ?4 ORDER BY t.id LIMIT ?5",
+                list("t.", &mut all())
+            ),
             entity: entity.name.clone(),
             no,
             columns,

@@ -11,6 +11,7 @@ mod check;
 mod connect;
 mod error;
 mod layout;
+mod list;
 mod maintain;
 mod messages;
 mod open;

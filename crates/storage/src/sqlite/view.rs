@@ -10,7 +10,7 @@ use syncline_core::digest::Digest;
 use syncline_core::id::{ClientId, DeviceId, RecordId, ScopeId, UserId, WorkspaceId};
 use syncline_core::record::Record;
 use syncline_core::storage::{
-    ChangedPage, ClientState, Departure, Head, Read, StoreError, StoreResult, StoredOutcome, require_index,
+    ChangedPage, ClientState, Departure, Head, ListQuery, Read, StoreError, StoreResult, StoredOutcome, require_index,
 };
 use syncline_core::{Fields, Name, Seq, SharedFields, Value};
 
@@ -64,7 +64,7 @@ impl View<'_> {
     }
 
     /// Every row of a query, decoded.
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -255,10 +255,20 @@ impl Read for View<'_> {
     fn scan(&self, entity: &str, after: Option<RecordId>, limit: usize) -> StoreResult<Vec<Record>> {
         let Some(table) = self.layout.table(entity) else { return Ok(Vec::new()) };
         let after = after.map(|id| id.to_string()).unwrap_or_default();
-        let key = params![self.workspace.id.as_str(), after, int(limit as u64)];
-        let ids = self.all(&table.scan, key, |row| record_id(row.get_ref(0).or_failed()?))?;
-        let record = |id| self.record(entity, id)?.ok_or_else(|| corrupt(format!("{entity} {id} has no sync row")));
-        ids.into_iter().map(record).collect()
+        let key = params![self.workspace.no, table.no, self.workspace.id.as_str(), after, int(limit as u64)];
+        self.all(&table.scan, key, |row| {
+            let id = record_id(row.get_ref(6).or_failed()?)?;
+            if row.get_ref(0).or_failed()? == ValueRef::Null {
+                return Err(corrupt(format!("{entity} {id} has no sync row")));
+            }
+            let mut record = sync_row(table, id, scope(row.get_ref(0).or_failed()?)?, row, 1)?;
+            record.fields = Arc::new(fields_at(table, row, 7)?);
+            Ok(record)
+        })
+    }
+
+    fn list(&self, query: &ListQuery) -> StoreResult<Vec<Record>> {
+        super::list::list(self, query)
     }
 
     fn rejected(&self, limit: usize) -> StoreResult<Vec<StoredOutcome>> {

@@ -14,6 +14,7 @@ mod write;
 
 pub use bulk::bulk;
 pub use delete::delete;
+pub use filter::endings;
 pub use get::get;
 pub use list::list;
 pub use search::{enhanced_search, leads_by_contact, search};

@@ -59,7 +59,7 @@ pub async fn search(State(app): State<Arc<App>>, caller: Caller, RawQuery(raw): 
     query.finish()?;
     let grants = caller.access.grants.clone();
     let (records, is_complete) =
-        app.db.read(caller.workspace_id(), move |read| best(read, &grants, &words, limit)).await?;
+        app.db.read_much(caller.workspace_id(), move |read| best(read, &grants, &words, limit)).await?;
     let items = records.iter().map(|record| record_json(record, &selection)).collect();
     Ok(Json(Found { items, is_complete }))
 }
@@ -90,7 +90,7 @@ fn best(read: &dyn Read, grants: &Grants, words: &Words, limit: usize) -> StoreR
     tag = "contacts",
     operation_id = "enhanced_search",
     params(("q" = Option<String>, Query, description = "1 to 8 words", max_length = 200), ("limit" = Option<u64>, Query, description = "Items of one page", minimum = 1, maximum = 500), ("fields" = Option<String>, Query, description = "Names of the fields to show, with commas between them"), ("sort" = Option<String>, Query, description = "A field, or -field for the other way round"), ("after" = Option<String>, Query, description = "`next` of the page before")),
-    responses((status = 200, description = "As the list of contacts, each with `leads_count`", body = Page)),
+    responses((status = 200, description = "As the list of contacts, each with `leads_count`; with `q` a page may be short although `next` goes on", body = Page)),
     security(("bearer" = []))
 )]
 pub async fn enhanced_search(
@@ -113,7 +113,7 @@ pub async fn enhanced_search(
         let counted = records.into_iter().map(|record| Ok((leads_of(read, &grants, record.id)?, record)));
         Ok((counted.collect::<StoreResult<Vec<_>>>()?, next))
     };
-    let (records, next) = app.db.read(caller.workspace_id(), read).await?;
+    let (records, next) = app.db.read_much(caller.workspace_id(), read).await?;
     let items = records.iter().map(|(leads_count, record)| {
         let mut item = record_json(record, &selection);
         item["leads_count"] = json!(leads_count);
@@ -155,7 +155,7 @@ pub async fn leads_by_contact(
     let mut query = Query::parse(raw.as_deref())?;
     query.put("contact_id", id.to_string())?;
     let (ask, selection) = Ask::take(query, leads, &caller, None)?;
-    let (records, next) = app.db.read(caller.workspace_id(), move |read| page(read, &ask)).await?;
+    let (records, next) = app.db.read_much(caller.workspace_id(), move |read| page(read, &ask)).await?;
     let items = records.iter().map(|record| record_json(record, &selection)).collect();
     Ok(Json(Page { items, next: next.map(|position| position.encode()) }))
 }

@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 use syncline_core::schema::{Entity, Field, FieldType, Format, Schema, SetItem};
 
+use crate::http::entities::endings;
+
 /// Adds paths and schemas of all entities.
 pub fn describe(schema: &Schema, document: &mut Value) {
     for entity in schema.entities.values() {
@@ -202,10 +204,16 @@ fn collection(entity: &Entity) -> Value {
     ];
     let reserved = |field: &&Field| !["limit", "after", "sort", "fields"].contains(&field.name.as_str());
     let filters = entity.fields.values().filter(|field| !matches!(field.kind, FieldType::Json { .. })).filter(reserved);
-    parameters.extend(filters.map(|field| {
+    for field in filters {
         let description = "Only records with this value; empty: without one";
-        json!({"name": field.name, "in": "query", "description": description, "schema": {"type": "string"}})
-    }));
+        parameters.push(
+            json!({"name": field.name, "in": "query", "description": description, "schema": {"type": "string"}}),
+        );
+        parameters.extend(endings(field).iter().map(|ending| {
+            let name = format!("{}.{ending}", field.name);
+            json!({"name": name, "in": "query", "description": meaning(ending), "schema": {"type": "string"}})
+        }));
+    }
     let page = json!({
         "type": "object",
         "required": ["items", "next"],
@@ -232,6 +240,19 @@ fn collection(entity: &Entity) -> Value {
         },
     });
     json!({"get": secured(list), "post": secured(create)})
+}
+
+/// What a parameter with this ending asks for.
+fn meaning(ending: &str) -> &'static str {
+    match ending {
+        "in" => "Only records with one of these values; 1 to 100, with commas between them",
+        "gt" => "Only records with a greater value",
+        "gte" => "Only records with this value or a greater one",
+        "lt" => "Only records with a smaller value",
+        "lte" => "Only records with this value or a smaller one",
+        "starts" => "Only records whose text begins so, whatever the case of its letters a to z",
+        _ => "",
+    }
 }
 
 fn one(entity: &Entity) -> Value {
