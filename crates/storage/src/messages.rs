@@ -32,6 +32,8 @@ pub struct MessageGroup {
 pub struct MessageLimits {
     /// Messages kept in a workspace, history and dead letters included. More: [`SendOutcome::Full`].
     pub kept_max: u64,
+    /// Of these, messages of one sender. More: [`SendOutcome::SenderFull`].
+    pub sender_kept_max: u64,
     /// Devices of one message. More: [`SendOutcome::TooManyDevices`].
     pub devices_max: usize,
     /// A device that was not seen for this long gets no rows of its own in advance: when it comes back it is treated as one
@@ -43,6 +45,7 @@ impl Default for MessageLimits {
     fn default() -> Self {
         Self {
             kept_max: 1_000_000,
+            sender_kept_max: 100_000,
             devices_max: syncline_core::protocol::limits::MESSAGE_DEVICES_MAX,
             idle_ms: 30 * 86_400_000,
         }
@@ -60,6 +63,12 @@ pub enum SendOutcome {
     TooManyDevices,
     /// The workspace keeps as many messages as it may.
     Full,
+    /// The sender has its share of what the workspace keeps.
+    SenderFull,
+    /// The sender sends faster than it may; the store was not asked.
+    TooOften {
+        retry_ms: u64,
+    },
     /// A `device` target that is not there, or was revoked meanwhile.
     NoDevice,
 }

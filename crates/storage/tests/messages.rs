@@ -31,6 +31,7 @@ place::on_every_database![
     msg_7_receipts_come_in_order_and_in_pages,
     msg_8_what_runs_out_is_a_dead_letter_and_can_be_sent_again,
     msg_8_what_is_over_is_forgotten_and_makes_room,
+    msg_8_a_sender_has_a_share_of_what_is_kept,
     msg_10_a_device_that_appears_later_gets_what_nobody_has_yet,
     msg_10_a_device_that_was_away_for_long_misses_nothing,
     rtr_5_history_is_listed_in_pages_to_those_concerned,
@@ -308,6 +309,25 @@ fn msg_8_what_is_over_is_forgotten_and_makes_room(place: NewPlace) {
     assert_eq!([send(3), send(4)], [stored, SendOutcome::Full]);
     assert_eq!(world.messages.forget(&acme(), 1_001, 100).unwrap(), 1);
     assert_eq!(world.messages.get(&acme(), MessageId::from_u128(1)).unwrap(), None);
+}
+
+fn msg_8_a_sender_has_a_share_of_what_is_kept(place: NewPlace) {
+    let world = fixture(place);
+    let limits = MessageLimits { kept_max: 7, sender_kept_max: 3, ..MessageLimits::default() };
+    let from = |id: u128, sender: UserId| {
+        let message = message(id, to_ben());
+        NewMessage { from: Origin { user_id: sender, ..message.from }, ..message }
+    };
+    let send = |sends: Vec<NewMessage>| {
+        world.commit(MessageGroup { sends, now: 100, limits, ..MessageGroup::default() }).sends
+    };
+    let stored = SendOutcome::Stored { at_ms: 100 };
+    assert_eq!(send((1..=4).map(|id| from(id, ANN)).collect()), [stored, stored, stored, SendOutcome::SenderFull]);
+    assert_eq!(send(vec![from(5, BEN), from(6, ANN), from(1, ANN)]), [stored, SendOutcome::SenderFull, stored]);
+    assert_eq!(send((7..=10).map(|id| from(id, BEN)).collect()), [stored, stored, SendOutcome::SenderFull, SendOutcome::SenderFull]);
+    world.messages.expire(&acme(), 1_000, 100).unwrap();
+    assert_eq!(world.messages.forget(&acme(), 1_001, 1).unwrap(), 1);
+    assert_eq!(send(vec![from(11, ANN), from(12, ANN)]), [stored, SendOutcome::SenderFull]);
 }
 
 fn msg_10_a_device_that_appears_later_gets_what_nobody_has_yet(place: NewPlace) {

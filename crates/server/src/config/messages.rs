@@ -7,6 +7,7 @@ use syncline_core::messages::{MessageType, MessageTypes};
 use syncline_storage::messages::MessageLimits;
 
 use super::{ConfigError, bound};
+use crate::bus::RatePolicy;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -20,6 +21,13 @@ pub struct MessagesConfig {
     /// Messages kept in one workspace, history and dead letters included; default 1,000,000, 1,000..=100,000,000. More are
     /// refused with `overloaded` until older ones are forgotten.
     pub kept_max: u64,
+    /// Percent of `kept_max` that may be messages of one sender; default 10, 1..=100. More are refused with `overloaded`.
+    pub sender_kept_percent: u8,
+    /// Messages that one sender may have stored per minute; default 3,000, 1..=1,000,000. More are refused with
+    /// `rate_limited`.
+    pub sends_per_minute: u32,
+    /// Messages that one sender may have stored at once after a rest; default 2,000, 1..=1,000,000.
+    pub sends_burst: u32,
     /// How long a message is kept for the history once its time is over; milliseconds, default 30 days,
     /// 60,000..=31,536,000,000.
     pub history_ms: u64,
@@ -36,6 +44,9 @@ impl Default for MessagesConfig {
         Self {
             types: BTreeMap::new(),
             kept_max: 1_000_000,
+            sender_kept_percent: 10,
+            sends_per_minute: 3_000,
+            sends_burst: 2_000,
             history_ms: 30 * 86_400_000,
             ack_timeout_ms: 30_000,
             queue_max: 1_024,
@@ -47,6 +58,9 @@ impl MessagesConfig {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let section = "messages";
         bound((1_000..=100_000_000).contains(&self.kept_max), section, "kept_max", "1000 to 100000000")?;
+        bound((1..=100).contains(&self.sender_kept_percent), section, "sender_kept_percent", "1 to 100")?;
+        bound((1..=1_000_000).contains(&self.sends_per_minute), section, "sends_per_minute", "1 to 1000000")?;
+        bound((1..=1_000_000).contains(&self.sends_burst), section, "sends_burst", "1 to 1000000")?;
         bound((60_000..=31_536_000_000).contains(&self.history_ms), section, "history_ms", "60000 to 31536000000")?;
         bound((100..=600_000).contains(&self.ack_timeout_ms), section, "ack_timeout_ms", "100 to 600000")?;
         bound((16..=100_000).contains(&self.queue_max), section, "queue_max", "16 to 100000")?;
@@ -63,7 +77,13 @@ impl MessagesConfig {
     }
 
     pub fn limits(&self) -> MessageLimits {
-        MessageLimits { kept_max: self.kept_max, ..MessageLimits::default() }
+        let sender_kept_max = (self.kept_max * u64::from(self.sender_kept_percent) / 100).max(1);
+        MessageLimits { kept_max: self.kept_max, sender_kept_max, ..MessageLimits::default() }
+    }
+
+    /// How fast one sender may have messages stored.
+    pub fn sends(&self) -> RatePolicy {
+        RatePolicy { per_minute: self.sends_per_minute, burst: self.sends_burst }
     }
 }
 

@@ -111,8 +111,17 @@ impl Router {
         self.config.limits()
     }
 
-    /// Stores messages in this order, all or none for trouble of the store. On disk when it returns.
+    /// Stores messages of one sender in this order, all or none for trouble of the store, and none while the sender is faster
+    /// than it may be. On disk when it returns.
     pub async fn send(&self, workspace_id: WorkspaceId, messages: Vec<NewMessage>) -> StoreResult<Vec<SendOutcome>> {
+        let Some(sender) = messages.first().map(|message| message.from.user_id) else { return Ok(Vec::new()) };
+        let key = format!("messages:{workspace_id}:{sender}");
+        let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+        let decision = self.bus.take(&key, self.config.sends(), count).await;
+        if !decision.is_allowed {
+            self.count(RoutingStep::Stored, None, Status::Refused, messages.len() as u64);
+            return Ok(vec![SendOutcome::TooOften { retry_ms: decision.retry_ms }; messages.len()]);
+        }
         let (reply, answer) = oneshot::channel();
         self.enqueue(Job::Send { workspace_id, messages, reply }).await?;
         answer.await.map_err(|_| stopped())?

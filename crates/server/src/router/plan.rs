@@ -118,6 +118,17 @@ pub fn outcome_problem(outcome: SendOutcome) -> Option<Problem> {
             let text = "There is no such recipient, or none that you may write to.";
             Some(Problem { field: Some("to".to_owned()), ..Problem::new(Code::RefMissing, text) })
         }
+        SendOutcome::SenderFull => {
+            let text = "So many messages of yours are kept that no more are. Try again when older ones are forgotten.";
+            Some(Problem {
+                retry_ms: Some(crate::random::between(30_000, 90_000)),
+                ..Problem::new(Code::Overloaded, text)
+            })
+        }
+        SendOutcome::TooOften { retry_ms } => {
+            let text = "You send faster than one sender may. Send what has no receipt again, in order, more slowly.";
+            Some(Problem { retry_ms: Some(retry_ms.max(1)), ..Problem::new(Code::RateLimited, text) })
+        }
         SendOutcome::Full => {
             let text = "The workspace keeps as many messages as it may. Try again when older ones are forgotten.";
             Some(Problem {

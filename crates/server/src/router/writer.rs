@@ -142,9 +142,12 @@ impl Lane {
     fn count(&self, priority: Priority, sent: SendOutcome) {
         let status = match sent {
             SendOutcome::Stored { .. } => Status::Ok,
-            SendOutcome::IdTaken | SendOutcome::TooManyDevices | SendOutcome::Full | SendOutcome::NoDevice => {
-                Status::Refused
-            }
+            SendOutcome::IdTaken
+            | SendOutcome::TooManyDevices
+            | SendOutcome::Full
+            | SendOutcome::SenderFull
+            | SendOutcome::TooOften { .. }
+            | SendOutcome::NoDevice => Status::Refused,
         };
         let labels = RoutingLabels { step: RoutingStep::Stored, priority: priority.as_str(), status };
         self.metrics.count_messages(labels, 1);

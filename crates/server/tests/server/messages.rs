@@ -324,3 +324,29 @@ async fn rev_1_msg_6_who_is_no_member_any_more_opens_no_inbox() {
     assert_eq!(socket.receive().await["type"], "purge");
     assert_eq!(socket.closed().await, 4601, "and nothing came before");
 }
+
+#[tokio::test]
+async fn rtr_1_one_sender_can_neither_flood_a_workspace_nor_fill_it() {
+    let world = World::start_with(|config| {
+        (config.messages.kept_max, config.messages.sender_kept_percent) = (1_000, 1);
+        (config.messages.sends_per_minute, config.messages.sends_burst) = (1, 12);
+    })
+    .await;
+    let (ann, manager) = (world.user("ann").await, world.user("manager").await);
+    let send = async |from: &crate::support::User| {
+        let to = json!({"user": from.user_id});
+        let message = json!({"id": uuid_v7(), "message_type": "note", "to": to, "payload": {"text": "x"}});
+        from.post("/api/messages", &message).await
+    };
+    for _ in 0..10 {
+        send(&ann).await.expect(201);
+    }
+    let full = send(&ann).await.expect_problem(503, "overloaded");
+    assert!(text(&full, "message").contains("of yours"), "{full}");
+    send(&manager).await.expect(201);
+    // Twelve at once, of which one that was refused.
+    send(&ann).await.expect_problem(503, "overloaded");
+    let problem = send(&ann).await.expect_problem(429, "rate_limited");
+    assert!(problem["retry_ms"].as_u64().unwrap() > 1_000, "{problem}");
+    send(&manager).await.expect(201);
+}

@@ -1,6 +1,6 @@
 //! One group: messages, acknowledgements and deliveries of a workspace in one transaction.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use syncline_core::id::{DeviceId, MessageId, UserId, WorkspaceId};
 use syncline_core::messages::{NewMessage, Target};
@@ -23,15 +23,19 @@ impl PostgresMessages {
         let targets: BTreeMap<&Target, ()> = group.sends.iter().map(|message| (&message.to, ())).collect();
         let more = || {
             let lookup = |to: &&Target| recipients(workspace, to, group.limits, group.now);
-            std::iter::once(known(workspace, group)).chain(targets.keys().map(lookup)).collect()
+            let first = [known(workspace, group), kept_by_sender(workspace, group)];
+            first.into_iter().chain(targets.keys().map(lookup)).collect()
         };
         self.write_in(workspace, more, |wire, counter, replies| {
             let known: HashMap<Uuid, &Row> =
                 replies[0].rows.iter().map(|row| Ok((at::<Uuid>(row, 1)?, row))).collect::<StoreResult<_>>()?;
-            let found = replies[1..].iter().map(|reply| reply.rows.iter().map(recipient_at).collect());
+            let kept_by_sender = replies[1].rows.iter().map(|row| Ok((UserId(at(row, 0)?), unsigned(row, 1)?)));
+            let kept_by_sender = kept_by_sender.collect::<StoreResult<_>>()?;
+            let found = replies[2..].iter().map(|reply| reply.rows.iter().map(recipient_at).collect());
             let found: Vec<Recipients> = found.collect::<StoreResult<_>>()?;
             let recipients = targets.keys().copied().zip(found).collect();
-            let mut step = Step { group, known, recipients, before: counter, counter, rows: Rows::default() };
+            let mut step =
+                Step { group, known, recipients, kept_by_sender, before: counter, counter, rows: Rows::default() };
             let sends = group.sends.iter().map(|message| step.send(message)).collect::<StoreResult<_>>()?;
             step.write(wire, workspace, sends)
         })
@@ -44,6 +48,22 @@ fn known(workspace: &WorkspaceId, group: &MessageGroup) -> Request {
         WHERE workspace_id = $1 AND message_id = ANY($2)";
     let ids = group.sends.iter().map(|message| message.id.0).collect();
     Request::query(sql, vec![text(workspace.as_str()), uuids(ids)])
+}
+
+/// Messages kept of each sender, as far as that matters: while all together have so few that no sender of the group can
+/// reach the share with it, 0.
+fn kept_by_sender(workspace: &WorkspaceId, group: &MessageGroup) -> Request {
+    let sql = "SELECT u.id, CASE
+            WHEN coalesce((SELECT w.kept FROM msg_workspaces w WHERE w.workspace_id = $1), 0) < $4 THEN 0
+            ELSE (SELECT count(*) FROM (SELECT 1 FROM msg_messages m
+                WHERE m.workspace_id = $1 AND m.sender_user_id = u.id LIMIT $3) kept) END
+        FROM unnest($2::uuid[]) u (id)";
+    let senders: BTreeSet<Uuid> = group.sends.iter().map(|message| message.from.user_id.0).collect();
+    let max = group.limits.sender_kept_max;
+    let harmless = max.saturating_sub(group.sends.len() as u64);
+    let limits = [integer(int(max)), integer(int(harmless))];
+    let params = [text(workspace.as_str()), uuids(senders.into_iter().collect())].into_iter().chain(limits);
+    Request::query(sql, params.collect())
 }
 
 /// The devices of a target that are not revoked and, but for a device named itself, not idle; one more than may be at most.
@@ -73,6 +93,7 @@ struct Step<'a> {
     group: &'a MessageGroup,
     known: HashMap<Uuid, &'a Row>,
     recipients: BTreeMap<&'a Target, Recipients>,
+    kept_by_sender: HashMap<UserId, u64>,
     before: Counter,
     counter: Counter,
     rows: Rows<'a>,
@@ -134,6 +155,10 @@ impl<'a> Step<'a> {
         if self.counter.kept >= int(limits.kept_max) {
             return Ok(SendOutcome::Full);
         }
+        let kept = self.kept_by_sender.get(&message.from.user_id).copied().unwrap_or(0);
+        if kept >= limits.sender_kept_max {
+            return Ok(SendOutcome::SenderFull);
+        }
         let recipients = &self.recipients[&message.to];
         if recipients.len() > limits.devices_max {
             return Ok(SendOutcome::TooManyDevices);
@@ -143,6 +168,7 @@ impl<'a> Step<'a> {
             return Ok(SendOutcome::NoDevice);
         }
         self.counter = Counter { head: self.counter.head + 1, kept: self.counter.kept + 1 };
+        *self.kept_by_sender.entry(message.from.user_id).or_default() += 1;
         let (no, sender) = (self.counter.head, message.from.device_id);
         self.rows.messages.push((no, message));
         for to in recipients.iter().filter(|(device, _)| is_for_one || *device != sender) {

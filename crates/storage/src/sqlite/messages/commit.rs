@@ -38,14 +38,16 @@ struct Step<'a> {
     counter: Counter,
     /// Looked up once for all messages of the group.
     recipients: HashMap<Target, Recipients>,
+    /// Messages kept of a sender, at most as many as may be; looked up once for all messages of the group.
+    kept_by_sender: HashMap<UserId, u64>,
     outcome: GroupOutcome,
 }
 
 impl<'a> Step<'a> {
     fn begin(conn: &'a Connection, workspace: &'a WorkspaceId, group: &'a MessageGroup) -> StoreResult<Self> {
         let counter = Counter::load(conn, workspace)?;
-        let (recipients, outcome) = (HashMap::new(), GroupOutcome::default());
-        Ok(Self { conn, workspace, group, before: counter, counter, recipients, outcome })
+        let (recipients, kept_by_sender, outcome) = (HashMap::new(), HashMap::new(), GroupOutcome::default());
+        Ok(Self { conn, workspace, group, before: counter, counter, recipients, kept_by_sender, outcome })
     }
 
     fn send(&mut self, message: &NewMessage) -> StoreResult<SendOutcome> {
@@ -54,6 +56,9 @@ impl<'a> Step<'a> {
         }
         if self.counter.kept >= int(self.group.limits.kept_max) {
             return Ok(SendOutcome::Full);
+        }
+        if self.kept_of(message.from.user_id)? >= self.group.limits.sender_kept_max {
+            return Ok(SendOutcome::SenderFull);
         }
         let limits = self.group.limits;
         if !self.recipients.contains_key(&message.to) {
@@ -70,6 +75,10 @@ impl<'a> Step<'a> {
         }
         let no = self.counter.next();
         self.counter.kept += 1;
+        // One that was not counted yet is counted from the table, this message included.
+        if let Some(kept) = self.kept_by_sender.get_mut(&message.from.user_id) {
+            *kept += 1;
+        }
         insert_message(self.conn, self.workspace, no, message)?;
         let sender = message.from.device_id;
         for (device, user) in recipients.iter().filter(|(device, _)| is_for_one || *device != sender) {
@@ -78,6 +87,25 @@ impl<'a> Step<'a> {
             self.outcome.concerned.insert(*device);
         }
         Ok(SendOutcome::Stored { at_ms: message.sent_ms })
+    }
+
+    /// Messages kept of a sender, as far as that matters.
+    fn kept_of(&mut self, sender: UserId) -> StoreResult<u64> {
+        let max = self.group.limits.sender_kept_max;
+        // All senders together have fewer.
+        if self.counter.kept < int(max) {
+            return Ok(0);
+        }
+        if let Some(known) = self.kept_by_sender.get(&sender) {
+            return Ok(*known);
+        }
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM msg_messages WHERE workspace_id = ?1 AND sender_user_id = ?2 LIMIT ?3)";
+        let mut statement = self.conn.prepare_cached(sql).or_failed()?;
+        let kept: i64 = statement
+            .query_row(params![self.workspace.as_str(), sender.as_bytes(), int(max)], |row| row.get(0))
+            .or_failed()?;
+        self.kept_by_sender.insert(sender, kept.unsigned_abs());
+        Ok(kept.unsigned_abs())
     }
 
     /// What is known under the id of a message; `None`: it is new.
