@@ -22,6 +22,7 @@ use crate::presence::Presence;
 use crate::push::RestClients;
 use crate::reports::Reports;
 use crate::router::Router;
+use crate::vitals::Vitals;
 use crate::ws::Channels;
 
 /// The running server, behind an `Arc` in every handler.
@@ -54,6 +55,8 @@ pub struct App {
     pub catch_ups: Arc<Semaphore>,
     /// KiB of computed catch-ups that wait to be sent; whoever has none left waits for others to be sent.
     pub catch_up_kib: Arc<Semaphore>,
+    /// What this node cannot do without.
+    pub vitals: Vitals,
     pub started: Instant,
 }
 

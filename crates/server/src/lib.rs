@@ -33,6 +33,7 @@ mod reports;
 pub mod router;
 pub mod server;
 pub mod tls;
+pub mod vitals;
 mod webhooks;
 mod ws;
 

@@ -35,6 +35,7 @@ use crate::push::RestClients;
 use crate::reports::Reports;
 use crate::router::{Router, RouterParts};
 use crate::tls::{Tls, TlsError, sibling_config};
+use crate::vitals::Vitals;
 use crate::webhooks::Webhooks;
 use crate::ws::Channels;
 
@@ -112,6 +113,7 @@ impl Server {
         let hub = Arc::new(Hub::new(&config.sockets, Arc::clone(&metrics)));
         let (audit, audit_writer) = Audit::start(store.auth());
         let auth = identity(&config, store.auth(), &db, (&bus, &audit), &metrics).await?;
+        let vitals = Vitals::default();
         let router = RouterParts {
             config: config.messages.clone(),
             types: config.messages.message_types()?,
@@ -121,8 +123,9 @@ impl Server {
             hub: Arc::clone(&hub),
             bus: bus.clone(),
             metrics: Arc::clone(&metrics),
+            vitals: vitals.clone(),
         };
-        let publisher = Publisher::spawn(Arc::clone(&hub), db.clone()).map_err(ServerError::Thread)?;
+        let publisher = Publisher::spawn(Arc::clone(&hub), db.clone(), &vitals).map_err(ServerError::Thread)?;
         let (publish, hints) = (publisher.sender(), bus.clone());
         let writer = Writer::spawn(WriterParts {
             stores,
@@ -134,6 +137,7 @@ impl Server {
                 hints.hint(&committed.workspace_id, committed.to);
                 publish(committed);
             }),
+            vitals: vitals.clone(),
         });
         let app = Arc::new(App {
             writer: writer.map_err(ServerError::Thread)?,
@@ -151,6 +155,7 @@ impl Server {
             presence: Arc::new(Presence::new(bus.clone())),
             router: Router::start(router).map_err(ServerError::Thread)?,
             started: clock::instant(),
+            vitals,
             config,
             db,
             auth,

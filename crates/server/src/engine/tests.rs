@@ -92,6 +92,7 @@ fn bench(queue_max: usize) -> Bench {
         queue_max,
         group_mutations_max: 1_000,
         publish: Arc::new(move |committed| publishing.lock().unwrap().push(committed)),
+        vitals: crate::vitals::Vitals::default(),
     });
     Bench { writer: writer.unwrap(), moods, transactions, published }
 }

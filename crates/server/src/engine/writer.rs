@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use super::group;
 use super::job::{Busy, Committed, Decision, Job, PushJob, TaskReply};
 use crate::observe::Metrics;
+use crate::vitals::Vitals;
 
 /// What a writer needs to start.
 pub struct WriterParts<S> {
@@ -29,6 +30,8 @@ pub struct WriterParts<S> {
     /// Called on the writer's thread with every committed group, in a workspace's commit order, before its pushes are
     /// answered.
     pub publish: Arc<dyn Fn(Committed) + Send + Sync>,
+    /// Misses a thread that ends with a panic.
+    pub vitals: Vitals,
 }
 
 /// Handle to the writer threads.
@@ -50,14 +53,13 @@ pub(super) struct Lane<S> {
 impl<S: Store + Send + 'static> Writer<S> {
     /// Starts the threads; they run until [`Writer::stop`].
     pub fn spawn(parts: WriterParts<S>) -> std::io::Result<Self> {
-        let WriterParts { stores, schema, metrics, queue_max, group_mutations_max, publish } = parts;
+        let WriterParts { stores, schema, metrics, queue_max, group_mutations_max, publish, vitals } = parts;
         let (mut lanes, mut threads) = (Vec::new(), Vec::new());
         for store in stores {
             let (jobs, queue) = sync_channel(queue_max);
             let (schema, metrics, publish) = (Arc::clone(&schema), Arc::clone(&metrics), Arc::clone(&publish));
             let lane = Lane { store, schema, metrics, publish, group_mutations_max };
-            let builder = std::thread::Builder::new().name("syncline-writer".to_owned());
-            threads.push(builder.spawn(move || run(lane, &queue))?);
+            threads.push(vitals.spawn("writer", move || run(lane, &queue))?);
             lanes.push(jobs);
         }
         Ok(Self { lanes, threads: Mutex::new(threads), metrics })

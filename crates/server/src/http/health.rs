@@ -21,7 +21,7 @@ pub struct Brief {
     status: &'static str,
 }
 
-/// `GET /health/live`: 200 as long as the process can answer.
+/// `GET /health/live`: 200 as long as the process can answer and does its work; 503 when it has to be started again.
 #[utoipa::path(
     get,
     path = "/health/live",
@@ -29,9 +29,14 @@ pub struct Brief {
     operation_id = "live",
     responses((status = 200, description = "The process answers", body = Brief))
 )]
-pub async fn live() -> Json<Brief> {
-    Json(Brief { status: "live" })
+pub async fn live(State(app): State<Arc<App>>) -> Response {
+    if app.vitals.dead().is_empty() {
+        return Json(Brief { status: "live" }).into_response();
+    }
+    ApiError::from(Problem::new(Code::Unavailable, BROKEN)).into_response()
 }
+
+const BROKEN: &str = "A part of this node has failed: it has to be started again.";
 
 /// `GET /health/ready`: 200 when the database answers and the node is not going away; 503 otherwise.
 #[utoipa::path(
@@ -43,6 +48,9 @@ pub async fn live() -> Json<Brief> {
 )]
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let is_draining = app.hub.is_draining();
+    if !app.vitals.dead().is_empty() {
+        return ApiError::from(Problem::new(Code::Unavailable, BROKEN)).into_response();
+    }
     if !is_draining && app.health.get(&app).await.components.database.is_ok {
         return Json(Brief { status: "ready" }).into_response();
     }

@@ -23,6 +23,7 @@ use super::workspace::{State, WorkspaceHub};
 use crate::db::Db;
 use crate::engine::Committed;
 use crate::observe::Metrics;
+use crate::vitals::Vitals;
 
 /// What may wait for the publisher; then a writer waits for it, and word of another node's commits is dropped, for it
 /// comes again.
@@ -65,10 +66,9 @@ impl Reach {
 }
 
 impl Publisher {
-    pub fn spawn(hub: Arc<Hub>, db: Db) -> std::io::Result<Self> {
+    pub fn spawn(hub: Arc<Hub>, db: Db, vitals: &Vitals) -> std::io::Result<Self> {
         let (feeds, queue) = sync_channel(BACKLOG_MAX);
-        let builder = std::thread::Builder::new().name("syncline-publisher".to_owned());
-        let thread = builder.spawn(move || run(&hub, &db, &queue))?;
+        let thread = vitals.spawn("publisher", move || run(&hub, &db, &queue))?;
         Ok(Self { feeds, thread: Mutex::new(Some(thread)) })
     }
 

@@ -31,6 +31,7 @@ use crate::config::MessagesConfig;
 use crate::db::Db;
 use crate::hub::Hub;
 use crate::observe::{Metrics, RoutingLabels, RoutingStep, Status};
+use crate::vitals::Vitals;
 
 /// Reads of messages at a time; further ones wait without holding a thread.
 const READS_MAX: usize = 4;
@@ -52,6 +53,8 @@ pub struct RouterParts {
     pub hub: Arc<Hub>,
     pub bus: Bus,
     pub metrics: Arc<Metrics>,
+    /// Misses the thread when it ends with a panic.
+    pub vitals: Vitals,
 }
 
 /// Handle to the router. Share it behind an `Arc`.
@@ -77,7 +80,7 @@ pub struct Router {
 impl Router {
     /// Starts the thread; it runs until [`Router::stop`].
     pub fn start(parts: RouterParts) -> std::io::Result<Arc<Self>> {
-        let RouterParts { config, types, store, db, devices, hub, bus, metrics } = parts;
+        let RouterParts { config, types, store, db, devices, hub, bus, metrics, vitals } = parts;
         let (jobs, queue) = mpsc::channel(config.queue_max);
         let cache = || Cache::builder().max_capacity(RECIPIENTS_MAX).time_to_live(RECIPIENTS_KEPT);
         let router = Arc::new(Self {
@@ -97,8 +100,7 @@ impl Router {
             config,
         });
         let lane = writer::Lane::of(&router);
-        let builder = std::thread::Builder::new().name("syncline-router".to_owned());
-        let thread = builder.spawn(move || lane.run(queue))?;
+        let thread = vitals.spawn("router", move || lane.run(queue))?;
         *router.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(router)
     }

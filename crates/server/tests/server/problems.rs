@@ -64,3 +64,19 @@ async fn api_5_malformed_bodies_say_where_and_deep_ones_are_refused_unread() {
     let keys: String = (0..60_000).map(|n| format!("\"k{n}\":1,")).collect();
     post(format!("{{{keys}\"z\":1}}")).await.expect_problem(422, "validation");
 }
+
+#[tokio::test]
+async fn ops_2_a_node_whose_writer_has_died_is_not_live() {
+    let world = crate::support::World::start().await;
+    let http = world.http();
+    http.get("/health/live").await.expect(200);
+    let workspace = syncline_core::id::WorkspaceId::new("acme").unwrap();
+    let broken = world.server.app().writer.run(&workspace, |_| -> syncline_core::storage::StoreResult<()> {
+        panic!("on purpose")
+    });
+    assert!(broken.await.is_err());
+    let not_live = async || (http.get("/health/live").await.status == 503).then_some(());
+    crate::support::eventually(not_live).await;
+    http.get("/health/live").await.expect_problem(503, "unavailable");
+    http.get("/health/ready").await.expect_problem(503, "unavailable");
+}
