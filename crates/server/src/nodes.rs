@@ -72,6 +72,7 @@ async fn listen(app: Arc<App>, mut events: Subscription, heard: Heard) {
             BusEvent::Hint { workspace_id, seq } => app.reach.reached(&workspace_id, seq),
             event @ BusEvent::Mail { .. } => drop(heard.mail.try_send(event)),
             event @ BusEvent::Live { .. } => drop(heard.live.try_send(event)),
+            BusEvent::SyncNow(request) => drop(app.hub.sync_now(&request)),
             BusEvent::Revoked(revoked) => revoke(&app, Some(&revoked.workspace_id), &revoked.revocation),
             BusEvent::Resumed(_) => heard.resumed.notify_one(),
             BusEvent::Entered { .. } | BusEvent::Left { .. } | BusEvent::NodeJoined(_) | BusEvent::NodeLeft { .. } => {}
@@ -88,6 +89,7 @@ async fn relay(app: Arc<App>, mut waiting: mpsc::Receiver<BusEvent>) {
                 app.router.deliver_relayed(&workspace_id, &to, &frame).await;
             }
             BusEvent::Hint { .. }
+            | BusEvent::SyncNow(_)
             | BusEvent::Revoked(_)
             | BusEvent::Resumed(_)
             | BusEvent::Entered { .. }

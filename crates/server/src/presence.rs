@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use syncline_core::Name;
 use syncline_core::engine::access::access_of;
@@ -44,6 +44,8 @@ struct State {
     known: BTreeSet<WorkspaceId>,
     /// Those of them in which other nodes may know of more.
     unread: BTreeSet<WorkspaceId>,
+    /// Connections of this node that had no room for their list.
+    behind: BTreeSet<(WorkspaceId, Uuid)>,
     /// Connections heard of while presence is being read: what was heard is newer. `None`: it is not being read.
     heard: Option<BTreeSet<Uuid>>,
 }
@@ -111,6 +113,7 @@ impl Presence {
                 BusEvent::Hint { .. }
                 | BusEvent::Mail { .. }
                 | BusEvent::Live { .. }
+                | BusEvent::SyncNow(_)
                 | BusEvent::Revoked(_)
                 | BusEvent::NodeJoined(_) => false,
             }
@@ -152,21 +155,81 @@ impl Presence {
 
     /// Reads what other nodes know, and tells changed lists to those who look at the record, until the task is ended.
     pub async fn run(self: Arc<Self>, hub: Arc<Hub>, db: Db) {
+        // When those that are behind are asked again.
+        let mut ask_at: Option<Instant> = None;
         loop {
-            self.changed.notified().await;
+            let has_behind = !self.lock().behind.is_empty();
+            let again = clock::instant() + TELL_AGAIN_AFTER;
+            let again = *ask_at.get_or_insert(again);
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep_until(again.into()), if has_behind => {}
+            }
+            if again <= clock::instant() || !has_behind {
+                ask_at = None;
+                self.ask_again(&hub);
+            }
             while let Some(workspace_id) = self.pop_unread() {
                 self.reread(&workspace_id).await;
             }
             while let Some(untold) = self.pop_untold() {
                 let viewed = untold.viewed.clone();
                 if let Some(workspace) = hub.existing(&viewed.0)
-                    && !tell(&workspace, &db, untold).await
+                    && !self.tell(&workspace, &db, untold).await
                 {
                     tokio::time::sleep(TELL_AGAIN_AFTER).await;
                     self.lock().untold.insert(viewed);
                 }
             }
         }
+    }
+
+    /// Lets sessions that missed a list ask for it. They do when they have sent what waits for them.
+    fn ask_again(&self, hub: &Hub) {
+        for (workspace_id, connection_id) in std::mem::take(&mut self.lock().behind) {
+            if let Some(workspace) = hub.existing(&workspace_id) {
+                workspace.check_presence(connection_id);
+            }
+        }
+    }
+
+    /// False: it could not be decided who may be told.
+    async fn tell(&self, workspace: &WorkspaceHub, db: &Db, untold: Untold) -> bool {
+        let Untold { viewed: (workspace_id, (entity, id)), viewers, local } = untold;
+        let users: BTreeSet<UserId> = local.iter().map(|(_, user)| *user).collect();
+        let (schema, of, name) = (db.schema(), workspace_id.clone(), entity.clone());
+        let allowed = db.read(&workspace_id, move |read| {
+            let Some(record) = read.record(&name, id)?.filter(|record| !record.is_deleted) else {
+                return Ok(BTreeSet::new());
+            };
+            let mut allowed = BTreeSet::new();
+            for user in users {
+                let access = access_of(&schema, &of, read, user)?;
+                if access.is_some_and(|access| access.grants.includes(&record.scope)) {
+                    allowed.insert(user);
+                }
+            }
+            Ok(allowed)
+        });
+        let allowed = match allowed.await {
+            Ok(allowed) => allowed,
+            Err(error) => {
+                tracing::warn!(event = "presence_untold", %error, "who may see a record could not be read; it is tried again");
+                return false;
+            }
+        };
+        let frame = Encoded::new(&ServerFrame::Presence { record: (entity, id), viewers });
+        for (connection_id, user) in local {
+            if allowed.contains(&user) {
+                // What waits for it already is more than it may have; its list is not to be old for ever.
+                if !workspace.send_to(connection_id, &frame, false) {
+                    self.lock().behind.insert((workspace_id.clone(), connection_id));
+                }
+            } else {
+                workspace.check_presence(connection_id);
+            }
+        }
+        true
     }
 
     fn pop_untold(&self) -> Option<Untold> {
@@ -188,52 +251,13 @@ struct Untold {
     local: Vec<(Uuid, UserId)>,
 }
 
-/// False: it could not be decided who may be told.
-async fn tell(workspace: &WorkspaceHub, db: &Db, untold: Untold) -> bool {
-    let Untold { viewed: (workspace_id, (entity, id)), viewers, local } = untold;
-    let users: BTreeSet<UserId> = local.iter().map(|(_, user)| *user).collect();
-    let (schema, of, name) = (db.schema(), workspace_id.clone(), entity.clone());
-    let allowed = db.read(&workspace_id, move |read| {
-        let Some(record) = read.record(&name, id)?.filter(|record| !record.is_deleted) else {
-            return Ok(BTreeSet::new());
-        };
-        let mut allowed = BTreeSet::new();
-        for user in users {
-            let access = access_of(&schema, &of, read, user)?;
-            if access.is_some_and(|access| access.grants.includes(&record.scope)) {
-                allowed.insert(user);
-            }
-        }
-        Ok(allowed)
-    });
-    let allowed = match allowed.await {
-        Ok(allowed) => allowed,
-        Err(error) => {
-            tracing::warn!(event = "presence_untold", %error, "who may see a record could not be read; it is tried again");
-            return false;
-        }
-    };
-    let frame = Encoded::new(&ServerFrame::Presence { record: (entity, id), viewers });
-    for (connection_id, user) in local {
-        if allowed.contains(&user) {
-            workspace.send_to(connection_id, &frame, false);
-        } else {
-            workspace.check_presence(connection_id);
-        }
-    }
-    true
-}
-
 impl Present {
     /// What the person looks at from now on.
     pub fn look_at(&mut self, record: Option<(Name, RecordId)>, is_editing: bool) {
         let viewing = record.as_ref().map(|(entity, id)| smol_str::format_smolstr!("{entity}/{id}"));
         if (&self.entry.viewing, self.entry.is_editing) == (&viewing, is_editing) {
             // Somebody who says it again has perhaps lost the list.
-            if let Some(record) = record {
-                self.presence.lock().untold.insert((self.workspace_id.clone(), record));
-                self.presence.changed.notify_one();
-            }
+            self.ask();
             return;
         }
         if self.entry.viewing != viewing {
@@ -243,6 +267,14 @@ impl Present {
         self.entry.is_editing = is_editing;
         self.tell_bus();
         if self.presence.lock().put(&self.workspace_id, self.entry.clone()) {
+            self.presence.changed.notify_one();
+        }
+    }
+
+    /// Has the list of what the person looks at told once more.
+    pub fn ask(&self) {
+        if let Some(record) = self.looks_at() {
+            self.presence.lock().untold.insert((self.workspace_id.clone(), record));
             self.presence.changed.notify_one();
         }
     }

@@ -141,6 +141,7 @@ impl Waiting {
                 *newest = head.max(*newest);
             }
             other @ (BusEvent::Live { .. }
+            | BusEvent::SyncNow(_)
             | BusEvent::Entered { .. }
             | BusEvent::Left { .. }
             | BusEvent::NodeJoined(_)

@@ -7,7 +7,7 @@ use syncline_core::Seq;
 use syncline_core::id::WorkspaceId;
 use syncline_core::messages::Target;
 
-use super::message::{BusEvent, NodeId, NodeInfo, PresenceEntry, Revoked};
+use super::message::{BusEvent, NodeId, NodeInfo, PresenceEntry, Revoked, SyncRequest};
 use super::node::Node;
 use super::rate::{NodeRates, RateDecision, RatePolicy};
 use super::{BusError, BusHealth, PRESENCE_ROLL_MAX, Reach, Roll};
@@ -67,6 +67,12 @@ impl LocalBus {
         for other in self.others() {
             let (to, frame) = (to.clone(), frame.to_owned());
             other.events.send(BusEvent::Live { workspace_id: workspace_id.clone(), to, frame });
+        }
+    }
+
+    pub fn sync_now(&self, request: &SyncRequest) {
+        for other in self.others() {
+            other.events.send(BusEvent::SyncNow(request.clone()));
         }
     }
 

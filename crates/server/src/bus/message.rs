@@ -1,5 +1,6 @@
 //! What travels over the bus and what a node hears from it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use smol_str::SmolStr;
 use syncline_core::id::{ClientId, DeviceId, UserId, WorkspaceId};
 use syncline_core::messages::Target;
 use syncline_core::principal::DeploymentMode;
-use syncline_core::{Seq, TimestampMs};
+use syncline_core::{Name, Seq, TimestampMs};
 use uuid::Uuid;
 
 /// One run of one node: a node that starts again is another one.
@@ -93,6 +94,17 @@ pub struct PresenceEntry {
     pub viewing_since_ms: TimestampMs,
 }
 
+/// Which sessions are to bring what into step now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SyncRequest {
+    pub workspace_id: WorkspaceId,
+    pub user_id: UserId,
+    /// `None`: of every mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_mode: Option<DeploymentMode>,
+    pub entities: BTreeSet<Name>,
+}
+
 /// What a node hears.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BusEvent {
@@ -112,6 +124,8 @@ pub enum BusEvent {
         to: Target,
         frame: String,
     },
+    /// A user's devices are to bring something into step now; asked for at another node. May be lost.
+    SyncNow(SyncRequest),
     /// From any node, also the own one; each once.
     Revoked(Revoked),
     /// Somebody connected to another node, or looks at something else there.

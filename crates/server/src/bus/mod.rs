@@ -30,7 +30,7 @@ use std::sync::Arc;
 pub use events::{MAILBOX_EVENTS_MAX, MAILBOX_HINTS_MAX, REVOCATIONS_KEPT_MS, REVOCATIONS_MAX, Subscription};
 pub use local::Exchange;
 pub use message::{
-    BusEvent, BusHealth, NodeId, NodeInfo, PresenceEntry, Reach, ResumeCause, Revocation, Revoked, VIEWING_BYTES_MAX,
+    BusEvent, BusHealth, NodeId, NodeInfo, PresenceEntry, Reach, ResumeCause, Revocation, Revoked, SyncRequest, VIEWING_BYTES_MAX,
 };
 pub use rate::{RATE_KEYS_MAX, RateDecision, RatePolicy};
 pub use roster::PRESENCE_NODE_MAX;
@@ -161,6 +161,18 @@ impl Bus {
                 Reach::Deployment
             }
             Backend::Redis(redis) => redis.live(workspace_id, to, frame).await,
+        }
+    }
+
+    /// Asks the sessions of other nodes to bring something into step. `Degraded`: they are not asked. Waits at most
+    /// `command_ms`.
+    pub async fn sync_now(&self, request: SyncRequest) -> Reach {
+        match &self.backend {
+            Backend::Local(local) => {
+                local.sync_now(&request);
+                Reach::Deployment
+            }
+            Backend::Redis(redis) => redis.sync_now(request).await,
         }
     }
 

@@ -28,14 +28,14 @@ pub use publish::{Publisher, Reach};
 pub use ring::{Frame, Taken};
 pub use seat::Seat;
 pub use signals::{Signals, SignalsReceiver};
-use syncline_core::Name;
 use syncline_core::id::{DeviceId, WorkspaceId};
 use syncline_core::protocol::Code;
 pub use topic::TopicTaken;
 pub use topics::{TOPIC_NAME_BYTES_MAX, TOPICS_PER_SESSION_MAX, TooManyTopics};
-pub use workspace::{ForeignClient, Registered, SessionInfo, WorkspaceHub};
+pub use workspace::{Among, ForeignClient, Registered, SessionInfo, WorkspaceHub};
 
 use crate::config::SocketsConfig;
+use crate::bus::SyncRequest;
 use crate::observe::Metrics;
 
 /// All connections of this node. Share it behind an `Arc`.
@@ -74,14 +74,17 @@ impl Hub {
     pub fn revoke_device(&self, workspace_id: &WorkspaceId, device_id: DeviceId) -> usize {
         let Some(workspace) = self.existing(workspace_id) else { return 0 };
         let reason = "This device has been revoked.";
-        workspace.signal(|session| session.device_id == device_id, |signals| signals.purge(Code::DeviceRevoked, reason))
+        workspace.signal(
+            Among::Devices(&BTreeSet::from([device_id])),
+            |_| true,
+            |signals| signals.purge(Code::DeviceRevoked, reason),
+        )
     }
 
     /// Tells the sessions of these devices, or all of a workspace, to look for messages. Returns how many.
     pub fn mail(&self, workspace_id: &WorkspaceId, devices: Option<&BTreeSet<DeviceId>>) -> usize {
         let Some(workspace) = self.existing(workspace_id) else { return 0 };
-        let is_meant = |session: &SessionInfo| devices.is_none_or(|devices| devices.contains(&session.device_id));
-        workspace.signal(is_meant, Signals::mail)
+        workspace.signal(devices.map_or(Among::All, Among::Devices), |_| true, Signals::mail)
     }
 
     /// Whether sessions of a workspace are here, who would want to know.
@@ -91,23 +94,21 @@ impl Hub {
 
     /// Closes the sockets of an ended sign-in. Returns how many.
     pub fn end_sign_in(&self, workspace_id: &WorkspaceId, is_ended: impl Fn(&SessionInfo) -> bool) -> usize {
-        self.existing(workspace_id).map_or(0, |workspace| workspace.signal(is_ended, Signals::sign_out))
+        self.existing(workspace_id).map_or(0, |workspace| workspace.signal(Among::All, is_ended, Signals::sign_out))
     }
 
-    /// Tells the sessions that `are_meant` to bring these entities into step now. Returns how many.
-    pub fn sync_now(
-        &self,
-        workspace_id: &WorkspaceId,
-        are_meant: impl Fn(&SessionInfo) -> bool,
-        entities: &BTreeSet<Name>,
-    ) -> usize {
-        let Some(workspace) = self.existing(workspace_id) else { return 0 };
-        workspace.signal(are_meant, |signals| signals.sync_now(entities))
+    /// Tells sessions of this node to bring something into step now. Returns how many.
+    pub fn sync_now(&self, request: &SyncRequest) -> usize {
+        let Some(workspace) = self.existing(&request.workspace_id) else { return 0 };
+        // The mode of the connection counts, not that of the device's registration.
+        let is_meant =
+            |session: &SessionInfo| request.deployment_mode.is_none_or(|mode| mode == session.deployment_mode);
+        workspace.signal(Among::User(request.user_id), is_meant, |signals| signals.sync_now(&request.entities))
     }
 
     /// As [`Hub::end_sign_in`], in every workspace.
     pub fn end_sign_in_anywhere(&self, is_ended: impl Fn(&SessionInfo) -> bool) -> usize {
-        self.all().iter().map(|workspace| workspace.signal(&is_ended, Signals::sign_out)).sum()
+        self.all().iter().map(|workspace| workspace.signal(Among::All, &is_ended, Signals::sign_out)).sum()
     }
 
     fn all(&self) -> Vec<Arc<WorkspaceHub>> {
@@ -125,7 +126,7 @@ impl Hub {
         let workspaces = self.all();
         let spread_ms = 1_000 + self.connections.active() as u64;
         for workspace in workspaces {
-            workspace.signal(|_| true, |signals| signals.drain(500 + crate::random::between(0, spread_ms)));
+            workspace.signal(Among::All, |_| true, |signals| signals.drain(500 + crate::random::between(0, spread_ms)));
         }
         self.connections.closed().await;
     }

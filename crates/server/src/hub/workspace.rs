@@ -42,6 +42,8 @@ pub(super) struct State {
     pub(super) sessions: HashMap<u64, Member>,
     by_client: HashMap<ClientId, u64>,
     by_connection: HashMap<Uuid, u64>,
+    by_user: HashMap<UserId, BTreeSet<u64>>,
+    by_device: HashMap<DeviceId, BTreeSet<u64>>,
     audiences: BTreeMap<AudienceKey, Arc<Audience>>,
     /// Audiences by a scope they are granted; those of everything are not here.
     by_scope: HashMap<ScopeId, BTreeSet<AudienceKey>>,
@@ -73,6 +75,15 @@ pub(super) struct Member {
     seat: Arc<Seat>,
     /// What it was last told it may do; `None` before `hello`.
     pub(super) access: Option<Access>,
+}
+
+/// Among which sessions somebody is looked for: all are walked under the lock that publishing needs, so a user's or a
+/// device's are found by an index.
+#[derive(Clone, Copy, Debug)]
+pub enum Among<'a> {
+    All,
+    User(UserId),
+    Devices(&'a BTreeSet<DeviceId>),
 }
 
 /// The client id is in use by another user or device (spec ID-2).
@@ -122,6 +133,8 @@ impl WorkspaceHub {
         state.next_session += 1;
         state.by_client.insert(info.client_id, id);
         state.by_connection.insert(info.connection_id, id);
+        state.by_user.entry(info.user_id).or_default().insert(id);
+        state.by_device.entry(info.device_id).or_default().insert(id);
         let (signals, receiver) = watch::channel(Signals::default());
         let seat = Arc::new(Seat::new(outlet));
         state.sessions.insert(id, Member { info, has_inbox: false, signals, seat: Arc::clone(&seat), access: None });
@@ -136,25 +149,45 @@ impl WorkspaceHub {
         })
     }
 
-    /// Changes the signals of the sessions that `is_meant`; returns how many.
-    pub(super) fn signal(&self, is_meant: impl Fn(&SessionInfo) -> bool, change: impl Fn(&mut Signals)) -> usize {
+    /// Changes the signals of those sessions among `these` that `is_meant`; returns how many.
+    pub(super) fn signal(
+        &self,
+        these: Among<'_>,
+        is_meant: impl Fn(&SessionInfo) -> bool,
+        change: impl Fn(&mut Signals),
+    ) -> usize {
         let state = self.lock();
-        let meant = state.sessions.values().filter(|member| is_meant(&member.info));
-        meant.map(|member| member.signal(&change)).count()
+        let mut count = 0;
+        state.each(these, |member| {
+            if is_meant(&member.info) {
+                member.signal(&change);
+                count += 1;
+            }
+        });
+        count
     }
 
-    /// Sends a frame to each of the sessions that `is_meant`, alone; an urgent one before what waits for it. Returns how
-    /// many it went to; those for whom too much waits already do not count.
-    pub fn send_direct(&self, frame: &Encoded, is_urgent: bool, is_meant: impl Fn(&SessionInfo) -> bool) -> usize {
-        self.send_where(frame, is_urgent, |member| is_meant(&member.info))
+    /// Sends a frame to each of those sessions among `these` that `is_meant`, alone; an urgent one before what waits for it.
+    /// Returns how many it went to; those for whom too much waits already do not count.
+    pub fn send_direct(
+        &self,
+        frame: &Encoded,
+        is_urgent: bool,
+        these: Among<'_>,
+        is_meant: impl Fn(&SessionInfo) -> bool,
+    ) -> usize {
+        self.send_where(frame, is_urgent, these, |member| is_meant(&member.info))
     }
 
-    fn send_where(&self, frame: &Encoded, is_urgent: bool, is_meant: impl Fn(&Member) -> bool) -> usize {
-        let seats: Vec<Arc<Seat>> = {
-            let state = self.lock();
-            let meant = state.sessions.values().filter(|member| is_meant(member));
-            meant.map(|member| Arc::clone(&member.seat)).collect()
-        };
+    fn send_where(
+        &self,
+        frame: &Encoded,
+        is_urgent: bool,
+        these: Among<'_>,
+        is_meant: impl Fn(&Member) -> bool,
+    ) -> usize {
+        let mut seats: Vec<Arc<Seat>> = Vec::new();
+        self.lock().each(these, |member| seats.extend(is_meant(member).then(|| Arc::clone(&member.seat))));
         let posted = seats.iter().map(|seat| seat.post(frame, is_urgent));
         let sent = posted.filter(|posted| *posted == Posted::Sent).count();
         self.metrics.hub.frames_sent.inc_by(sent as u64);
@@ -162,8 +195,14 @@ impl WorkspaceHub {
     }
 
     /// As [`WorkspaceHub::send_direct`], to those with an open inbox.
-    pub fn send_message(&self, frame: &Encoded, is_urgent: bool, is_meant: impl Fn(&SessionInfo) -> bool) -> usize {
-        self.send_where(frame, is_urgent, |member| member.has_inbox && is_meant(&member.info))
+    pub fn send_message(
+        &self,
+        frame: &Encoded,
+        is_urgent: bool,
+        these: Among<'_>,
+        is_meant: impl Fn(&SessionInfo) -> bool,
+    ) -> usize {
+        self.send_where(frame, is_urgent, these, |member| member.has_inbox && is_meant(&member.info))
     }
 
     /// Sends a frame to one connection alone, as [`WorkspaceHub::send_direct`]; false: it is not here, or too much waits.
@@ -223,6 +262,19 @@ impl WorkspaceHub {
 }
 
 impl State {
+    fn each(&self, these: Among<'_>, mut visit: impl FnMut(&Member)) {
+        let mut visit_ids = |ids: Option<&BTreeSet<u64>>| {
+            for member in ids.into_iter().flatten().filter_map(|id| self.sessions.get(id)) {
+                visit(member);
+            }
+        };
+        match these {
+            Among::All => self.sessions.values().for_each(visit),
+            Among::User(user) => visit_ids(self.by_user.get(&user)),
+            Among::Devices(devices) => devices.iter().for_each(|device| visit_ids(self.by_device.get(device))),
+        }
+    }
+
     fn member(&self, connection_id: Uuid) -> Option<&Member> {
         self.sessions.get(self.by_connection.get(&connection_id)?)
     }
@@ -441,9 +493,20 @@ impl Drop for Registered {
         self.leave(&mut state);
         if let Some(member) = state.sessions.remove(&self.id) {
             state.by_connection.remove(&member.info.connection_id);
+            take_out(&mut state.by_user, member.info.user_id, self.id);
+            take_out(&mut state.by_device, member.info.device_id, self.id);
             if state.by_client.get(&member.info.client_id) == Some(&self.id) {
                 state.by_client.remove(&member.info.client_id);
             }
+        }
+    }
+}
+
+fn take_out<K: std::hash::Hash + Eq>(index: &mut HashMap<K, BTreeSet<u64>>, key: K, id: u64) {
+    if let Some(ids) = index.get_mut(&key) {
+        ids.remove(&id);
+        if ids.is_empty() {
+            index.remove(&key);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Messages that are not stored: to who is connected, here and on the other nodes (spec MSG-9).
 
+use std::collections::BTreeSet;
+
 use syncline_core::id::WorkspaceId;
 use syncline_core::messages::{Message, NewMessage, Priority, Target};
 use syncline_core::protocol::ServerFrame;
 
 use super::Router;
-use crate::hub::{Encoded, SessionInfo};
+use crate::hub::{Among, Encoded, SessionInfo};
 use crate::observe::{RoutingStep, Status};
 
 impl Router {
@@ -57,6 +59,15 @@ impl Router {
             Target::Workspace(_) => session.device_id != from,
             Target::Topic(_) => false,
         };
-        hub.send_message(&encoded, is_urgent, is_meant)
+        let named;
+        let these = match to {
+            Target::User(user) => Among::User(*user),
+            Target::Device(device) => {
+                named = BTreeSet::from([*device]);
+                Among::Devices(&named)
+            }
+            Target::Mode(_) | Target::Workspace(_) | Target::Topic(_) => Among::All,
+        };
+        hub.send_message(&encoded, is_urgent, these, is_meant)
     }
 }

@@ -71,13 +71,18 @@ impl Session {
         Ok(())
     }
 
-    /// Looks away from a record that the member may not see any more.
+    /// Looks away from a record that the member may not see any more; otherwise asks for its list, which may have been lost.
     pub(super) async fn check_presence(&mut self) -> Result<(), End> {
         let Some((entity, id)) = self.identity.as_ref().and_then(|identity| identity.present.looks_at()) else {
             return Ok(());
         };
         match self.is_visible(&entity, id).await {
-            Ok(true) => Ok(()),
+            Ok(true) => {
+                if let Some(identity) = &self.identity {
+                    identity.present.ask();
+                }
+                Ok(())
+            }
             Ok(false) => {
                 if let Some(identity) = &mut self.identity {
                     identity.present.look_at(None, false);

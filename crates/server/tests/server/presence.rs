@@ -68,3 +68,29 @@ async fn pre_1_auth_8_a_record_that_may_not_be_seen_tells_nothing() {
     until(&mut of_bob, &id, &[(&bob, true)]).await;
     assert_eq!(viewers(&mut of_ann, &id).await, [], "she looks at it no more, and does not learn who does");
 }
+
+#[tokio::test]
+async fn pre_2_a_viewer_without_room_for_a_list_gets_it_later() {
+    let world = World::start().await;
+    let (owner, ann) = (world.user("owner").await, world.user("ann").await);
+    let contact = owner.contact(json!({"firstname": "Seen"})).await;
+    let id = text(&contact, "id").to_owned();
+    let (mut of_owner, mut of_ann) = (Socket::open(&owner).await, Socket::open(&ann).await);
+    of_owner.hello().await;
+    look(&mut of_owner, &id, false).await;
+    until(&mut of_owner, &id, &[(&owner, false)]).await;
+    // The owner does not read; what is for them alone piles up until nothing more is taken.
+    let hub = world.server.app().hub.workspace(&syncline_core::id::WorkspaceId::new("acme").unwrap());
+    let filler = syncline_core::protocol::ServerFrame::SyncNow { entities: vec![syncline_core::Name::new("x".repeat(60_000))] };
+    let filler = syncline_server::hub::Encoded::new(&filler);
+    let user = owner.user_id.parse().unwrap();
+    crate::support::eventually(|| async {
+        let sent = hub.send_direct(&filler, false, syncline_server::hub::Among::User(user), |_| true);
+        (sent == 0).then_some(())
+    })
+    .await;
+    look(&mut of_ann, &id, true).await;
+    until(&mut of_ann, &id, &[(&owner, false), (&ann, true)]).await;
+    // Now they read.
+    until(&mut of_owner, &id, &[(&owner, false), (&ann, true)]).await;
+}

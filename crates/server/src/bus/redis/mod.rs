@@ -45,7 +45,7 @@ use wire::{Announcement, Body, Envelope, Kept, Keys};
 
 use super::node::Node;
 use super::{
-    BusError, BusHealth, NodeInfo, PRESENCE_ROLL_MAX, PresenceEntry, RateDecision, RatePolicy, Reach, Revoked, Roll,
+    BusError, BusHealth, NodeInfo, PRESENCE_ROLL_MAX, PresenceEntry, RateDecision, RatePolicy, Reach, Revoked, Roll, SyncRequest,
 };
 use crate::clock;
 use crate::config::BusConfig;
@@ -156,6 +156,11 @@ impl RedisBus {
 
     pub async fn live(&self, workspace_id: &WorkspaceId, to: &Target, frame: String) -> Reach {
         let body = Body::Live { workspace_id: workspace_id.clone(), to: to.clone(), frame };
+        reach(self.shared.call(|commands| self.shared.publish(commands, body)).await.is_some())
+    }
+
+    pub async fn sync_now(&self, request: SyncRequest) -> Reach {
+        let body = Body::SyncNow(request);
         reach(self.shared.call(|commands| self.shared.publish(commands, body)).await.is_some())
     }
 

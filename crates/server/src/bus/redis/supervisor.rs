@@ -142,6 +142,7 @@ fn hear(shared: &Shared, Envelope { from, body }: Envelope) {
         Body::Mail(heads) => {
             heads.into_iter().for_each(|(workspace_id, head)| events.send(BusEvent::Mail { workspace_id, head }));
         }
+        Body::SyncNow(request) => events.send(BusEvent::SyncNow(request)),
         Body::Live { workspace_id, to, frame } => events.send(BusEvent::Live { workspace_id, to, frame }),
         Body::Revoked(revoked) => drop(events.revoked(revoked, clock::now_ms())),
         Body::Presence(changes) => changes.into_iter().for_each(|change| {

@@ -7,7 +7,7 @@ use syncline_core::id::WorkspaceId;
 use syncline_core::messages::Target;
 use uuid::Uuid;
 
-use crate::bus::{NodeId, NodeInfo, PresenceEntry, Revoked};
+use crate::bus::{NodeId, NodeInfo, PresenceEntry, Revoked, SyncRequest};
 
 /// Bytes of a message; 1 MiB. Longer ones are refused unread.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -28,6 +28,7 @@ pub(super) enum Body {
         to: Target,
         frame: String,
     },
+    SyncNow(SyncRequest),
     Revoked(Revoked),
     Presence(Vec<Change>),
     /// A node is there, or there again.

@@ -12,7 +12,7 @@ use syncline_core::{Name, Seq};
 
 use super::status::{ClientView, client_views};
 use crate::app::App;
-use crate::bus::RatePolicy;
+use crate::bus::{RatePolicy, SyncRequest};
 use crate::http::body::Json;
 use crate::http::caller::Caller;
 use crate::http::problem::{ApiError, ApiResult};
@@ -34,7 +34,7 @@ pub struct Triggered {
     /// What is brought into step, by entity.
     #[schema(value_type = Vec<String>)]
     entities: BTreeSet<Name>,
-    /// Connections on this node that were told. The others learn of changes live, or when they connect.
+    /// Connections on this node that were told. Those on other nodes are told too, and not counted.
     told: usize,
     /// Where the log stands: who has this seq lacks nothing.
     #[schema(value_type = u64)]
@@ -73,13 +73,15 @@ pub async fn trigger(
     let is_mode = |mode| request.deployment_mode.is_none_or(|wanted| wanted == mode);
     let meant: BTreeSet<_> =
         devices.into_iter().filter(|device| is_mode(device.deployment_mode)).map(|device| device.device_id).collect();
-    let user = caller.user_id();
-    // The mode of the connection counts, not that of the device's registration.
-    let told = app.hub.sync_now(
-        caller.workspace_id(),
-        |session| session.user_id == user && is_mode(session.deployment_mode),
-        &entities,
-    );
+    let request_to_all = SyncRequest {
+        workspace_id: caller.workspace_id().clone(),
+        user_id: caller.user_id(),
+        deployment_mode: request.deployment_mode,
+        entities: entities.clone(),
+    };
+    let told = app.hub.sync_now(&request_to_all);
+    // While the bus is away the others learn of changes live, or when they connect.
+    drop(app.bus.sync_now(request_to_all).await);
     let clients = client_views(&app, &caller, head.seq).await?;
     let clients = clients.into_iter().filter(|client| meant.contains(&client.device_id)).collect();
     Ok(axum::Json(Triggered { sync_type: request.sync_type, entities, told, head: head.seq, clients }))

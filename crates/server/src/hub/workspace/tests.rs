@@ -61,7 +61,7 @@ async fn grt_1_a_signal_takes_a_parked_session_back_before_anything_is_written()
     let (mut session, _peer) = session(&hub, 1, 3).await;
     session.want(3);
     assert!(session.park());
-    assert_eq!(hub.signal(|_| true, Signals::sign_out), 1);
+    assert_eq!(hub.signal(Among::All, |_| true, Signals::sign_out), 1);
     let audience = hub.lock().audiences().remove(0);
     audience.push(&Frame { from: 3, to: 4, bytes: Some(empty_batch(3, 4)) });
     assert_eq!(audience.deliver(), 0);
@@ -77,4 +77,21 @@ async fn grt_1_a_signal_takes_a_parked_session_back_before_anything_is_written()
     assert!(session.park());
     audience.push(&Frame { from: 5, to: 6, bytes: Some(empty_batch(5, 6)) });
     assert_eq!(audience.deliver(), 1);
+}
+
+#[tokio::test]
+async fn hub_1_sessions_are_found_by_user_and_device_and_forgotten_when_they_end() {
+    let hub = Arc::new(WorkspaceHub::new(LIMITS, Arc::default()));
+    let ((one, _a), (two, _b)) = (session(&hub, 1, 0).await, session(&hub, 2, 0).await);
+    let count = |these: Among<'_>| hub.signal(these, |_| true, Signals::mail);
+    let devices = |numbers: &[u128]| numbers.iter().map(|number| DeviceId::from_u128(*number)).collect();
+    assert_eq!((count(Among::All), count(Among::User(UserId::from_u128(2)))), (2, 1));
+    assert_eq!(count(Among::Devices(&devices(&[1, 2, 3]))), 2);
+    assert_eq!(hub.signal(Among::User(UserId::from_u128(1)), |_| false, Signals::mail), 0);
+    drop(one);
+    assert_eq!(count(Among::Devices(&devices(&[1, 2, 3]))), 1);
+    assert_eq!(count(Among::User(UserId::from_u128(1))), 0);
+    drop(two);
+    let state = hub.lock();
+    assert!(state.by_user.is_empty() && state.by_device.is_empty());
 }
