@@ -32,6 +32,7 @@ place::on_every_database![
     api_7_webhooks_are_stored_listed_and_bounded,
     api_7_a_stretch_of_the_log_is_turned_into_deliveries_once,
     api_7_a_delivery_is_claimed_by_one_at_a_time,
+    api_7_a_webhook_has_its_share_of_what_is_claimed,
     api_7_failures_in_a_row_switch_a_webhook_off,
     ops_6_a_lease_has_one_holder_until_it_ends,
     ops_6_alerts_are_kept_by_workspace,
@@ -117,7 +118,7 @@ fn api_7_a_delivery_is_claimed_by_one_at_a_time(place: NewPlace) {
     auth.put_webhook(&hook, 9).unwrap();
     let all: Vec<_> = (1..=40).map(|number| delivery(&hook, number)).collect();
     auth.enqueue_deliveries(&hook, 8, &all).unwrap();
-    let claim = |now_ms, limit| Claim { now_ms, lease_until_ms: now_ms + 100, limit };
+    let claim = |now_ms, limit| Claim { now_ms, lease_until_ms: now_ms + 100, limit, per_hook: 99 };
     assert_eq!(auth.claim_deliveries(&claim(2, 9)).unwrap().len(), 2, "the others are not due");
     let claimed: Vec<Vec<Delivery>> = std::thread::scope(|scope| {
         let claimers: Vec<_> = (0..4).map(|_| scope.spawn(|| auth.claim_deliveries(&claim(50, 9)).unwrap())).collect();
@@ -127,6 +128,26 @@ fn api_7_a_delivery_is_claimed_by_one_at_a_time(place: NewPlace) {
     assert_eq!((ids.len(), ids.iter().collect::<BTreeSet<_>>().len()), (36, 36), "nobody got what another had");
     assert_eq!(auth.claim_deliveries(&claim(60, 9)).unwrap().len(), 2, "what is left");
     assert_eq!(auth.claim_deliveries(&claim(300, 99)).unwrap().len(), 40, "whoever had them is gone");
+}
+
+fn api_7_a_webhook_has_its_share_of_what_is_claimed(place: NewPlace) {
+    let Fixture { auth, _place } = fixture(place);
+    let (slow, quick) = (hook(1), hook(2));
+    for hook in [&slow, &quick] {
+        auth.put_webhook(hook, 9).unwrap();
+    }
+    // All that is due longest is the slow one's.
+    auth.enqueue_deliveries(&slow, 8, &(1..=20).map(|number| delivery(&slow, number)).collect::<Vec<_>>()).unwrap();
+    auth.enqueue_deliveries(&quick, 8, &(21..=22).map(|number| delivery(&quick, number)).collect::<Vec<_>>()).unwrap();
+    let claim = |now_ms| {
+        let claim = Claim { now_ms, lease_until_ms: now_ms + 100, limit: 16, per_hook: 4 };
+        let claimed = auth.claim_deliveries(&claim).unwrap();
+        let of = |hook: &Webhook| claimed.iter().filter(|delivery| delivery.webhook_id == hook.id).count();
+        (of(&slow), of(&quick))
+    };
+    assert_eq!(claim(50), (4, 2));
+    assert_eq!(claim(60), (0, 0), "four are under way");
+    assert_eq!(claim(200), (4, 2), "whoever had them is gone");
 }
 
 fn api_7_failures_in_a_row_switch_a_webhook_off(place: NewPlace) {

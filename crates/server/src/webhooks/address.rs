@@ -50,6 +50,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         (a, b, c),
         (0 | 10 | 127, ..)
             | (169, 254, _)
+            // The metadata service of a large cloud, reachable from its machines alone.
+            | (168, 63, 129)
             | (192, 168, _)
             | (192, 0, 0 | 2)
             | (100, 64..=127, _)
@@ -107,6 +109,7 @@ mod tests {
         for private in [
             "0.0.0.0",
             "10.0.0.1",
+            "168.63.129.16",
             "127.0.0.1",
             "127.9.9.9",
             "169.254.169.254",

@@ -4,11 +4,11 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use reqwest::{Client, StatusCode, header};
-use syncline_core::storage::StoreResult;
+use syncline_core::storage::{StoreError, StoreResult};
 use syncline_storage::sqlite::{Claim, Delivery, DeliveryState, FailurePolicy, Webhook};
 use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 
 use super::address::{PublicResolver, check_url};
 use super::{pause, signature};
@@ -19,10 +19,24 @@ use crate::outbound;
 
 /// Deliveries that one node has under way at a time.
 const CLAIM_MAX: usize = 16;
+/// Of these, deliveries of one webhook, over all nodes: a receiver that answers slowly delays its own only.
+const PER_HOOK_MAX: usize = 4;
 /// Longest pause between two attempts; milliseconds (12 hours).
 const RETRY_MS_MAX: u64 = 12 * 3_600_000;
 /// Longest error that is kept; characters.
 const ERROR_CHARS_MAX: usize = 300;
+
+fn ended(done: Result<StoreResult<()>, JoinError>) {
+    match done {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => unread(&error),
+        Err(error) => tracing::error!(event = "webhook_panicked", %error, "an attempt at a webhook ended with a panic"),
+    }
+}
+
+fn unread(error: &StoreError) {
+    tracing::warn!(event = "webhooks_unread", %error, "deliveries could not be read or stored; it is tried again");
+}
 
 /// Follows no redirect and uses no proxy: both would lead past the check of the address.
 fn client(config: &WebhooksConfig) -> reqwest::Result<Client> {
@@ -58,32 +72,36 @@ impl Deliverer {
 
     pub async fn run(self, mut stopped: watch::Receiver<bool>) {
         let every = Duration::from_millis(self.app.config.webhooks.every_ms);
+        let (deliverer, mut under_way) = (Arc::new(self), JoinSet::new());
         loop {
-            let delivered = self.round().await;
-            let done = delivered.unwrap_or_else(|error| {
-                tracing::warn!(event = "webhooks_unread", %error, "deliveries could not be read or stored; it is tried again");
-                0
+            let room = CLAIM_MAX.saturating_sub(under_way.len());
+            let claimed = if room > 0 { deliverer.claim(room).await } else { Ok(Vec::new()) };
+            let claimed = claimed.unwrap_or_else(|error| {
+                unread(&error);
+                Vec::new()
             });
-            // A full round has most likely left some.
-            let rest = if done == CLAIM_MAX { Duration::ZERO } else { every };
-            if pause(&mut stopped, rest).await {
-                return;
+            for delivery in claimed {
+                let deliverer = Arc::clone(&deliverer);
+                under_way.spawn(async move { deliverer.attempt(delivery).await });
             }
+            // One that is done makes room for the next at once, however long the others take.
+            tokio::select! {
+                Some(done) = under_way.join_next() => ended(done),
+                is_stopped = pause(&mut stopped, every) => if is_stopped { break },
+            }
+        }
+        while let Some(done) = under_way.join_next().await {
+            ended(done);
         }
     }
 
-    /// Tries everything that is due, up to a limit; returns how many.
-    async fn round(&self) -> StoreResult<usize> {
+    /// Takes deliveries that are due.
+    async fn claim(&self, limit: usize) -> StoreResult<Vec<Delivery>> {
         let now_ms = clock::now_ms();
         // Longer than an attempt takes, so that nobody else tries meanwhile.
         let lease_until_ms = now_ms + 2 * self.app.config.webhooks.timeout_ms + 10_000;
-        let claim = Claim { now_ms, lease_until_ms, limit: CLAIM_MAX };
-        let claimed = self.app.auth.with_store(move |store| store.claim_deliveries(&claim)).await?;
-        let count = claimed.len();
-        for done in join_all(claimed.into_iter().map(|delivery| self.attempt(delivery))).await {
-            done?;
-        }
-        Ok(count)
+        let claim = Claim { now_ms, lease_until_ms, limit, per_hook: PER_HOOK_MAX };
+        self.app.auth.with_store(move |store| store.claim_deliveries(&claim)).await
     }
 
     async fn attempt(&self, delivery: Delivery) -> StoreResult<()> {

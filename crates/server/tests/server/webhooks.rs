@@ -23,7 +23,7 @@ struct Message {
     body: String,
 }
 
-/// Answers `/fail` with 500, `/moved` with a redirect, everything else with 204.
+/// Answers `/fail` with 500, `/moved` with a redirect, `/slow` never, everything else with 204.
 #[derive(Clone, Default)]
 struct Receiver {
     messages: Arc<Mutex<Vec<Message>>>,
@@ -37,6 +37,7 @@ impl Receiver {
             let body = String::from_utf8(body.to_vec()).unwrap();
             receiver.messages.lock().unwrap().push(Message { path: path.clone(), headers, body });
             match path.as_str() {
+                "/slow" => std::future::pending().await,
                 "/fail" => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
                 "/moved" => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, "/elsewhere")]).into_response(),
                 _ => StatusCode::NO_CONTENT.into_response(),
@@ -123,6 +124,26 @@ async fn api_7_changes_are_told_signed_and_once() {
     let states: Vec<&str> = log["items"].as_array().unwrap().iter().map(|item| text(item, "state")).collect();
     assert_eq!(states, ["delivered"; 3]);
     assert_eq!(receiver.messages.lock().unwrap().len(), 3, "each once");
+}
+
+#[tokio::test]
+async fn api_7_a_receiver_that_does_not_answer_delays_nobody_else() {
+    let (receiver, url) = Receiver::start().await;
+    let world = World::start_with(|config| {
+        eager(config);
+        config.webhooks.timeout_ms = 60_000;
+    })
+    .await;
+    let (owner, ann) = (world.user("owner").await, world.user("ann").await);
+    outgoing(&owner, &format!("{url}/slow"), &["contacts.created"]).await;
+    for number in 0..20 {
+        ann.contact(json!({"firstname": format!("N{number}")})).await;
+    }
+    receiver.at("/slow", 4).await;
+    outgoing(&owner, &format!("{url}/in"), &["contacts.created"]).await;
+    ann.contact(json!({"firstname": "Quick"})).await;
+    receiver.at("/in", 1).await;
+    assert_eq!(receiver.at("/slow", 4).await.len(), 4, "a share of what is under way");
 }
 
 #[tokio::test]

@@ -114,13 +114,23 @@ impl PostgresAuth {
     /// Takes deliveries that are due and that nobody is at, oldest first.
     pub fn claim_deliveries(&self, claim: &Claim) -> StoreResult<Vec<Delivery>> {
         let sql = "UPDATE webhook_deliveries SET lease_until_ms = $2 WHERE (workspace_id, id) IN (
-                SELECT workspace_id, id FROM webhook_deliveries
-                WHERE state = 'pending' AND next_ms <= $1 AND lease_until_ms <= $1
-                ORDER BY next_ms LIMIT $3 FOR UPDATE SKIP LOCKED)
+                SELECT d.workspace_id, d.id FROM webhook_deliveries d JOIN (
+                    SELECT workspace_id, id, row_number() OVER (
+                        PARTITION BY workspace_id, webhook_id ORDER BY lease_until_ms <= $1, next_ms) AS place
+                    FROM webhook_deliveries
+                    WHERE state = 'pending' AND (next_ms <= $1 OR lease_until_ms > $1)) placed
+                ON placed.workspace_id = d.workspace_id AND placed.id = d.id
+                WHERE d.state = 'pending' AND d.lease_until_ms <= $1 AND placed.place <= $4
+                ORDER BY d.next_ms LIMIT $3 FOR UPDATE OF d SKIP LOCKED)
             RETURNING *";
-        let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
+        let number = |count: usize| integer(i64::try_from(count).unwrap_or(i64::MAX));
         self.write(|wire| {
-            let rows = wire.query(sql, vec![ms(claim.now_ms), ms(claim.lease_until_ms), integer(limit)])?;
+            let rows = wire.query(sql, vec![
+                ms(claim.now_ms),
+                ms(claim.lease_until_ms),
+                number(claim.limit),
+                number(claim.per_hook),
+            ])?;
             Ok(rows.iter().map(delivery_at).collect::<StoreResult<_>>()?)
         })
     }

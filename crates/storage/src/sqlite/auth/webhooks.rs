@@ -65,6 +65,8 @@ pub struct Claim {
     pub now_ms: TimestampMs,
     pub lease_until_ms: TimestampMs,
     pub limit: usize,
+    /// Deliveries of one webhook that may be under way at a time, with those that others are at.
+    pub per_hook: usize,
 }
 
 /// How often a webhook's deliveries may be given up in a row.
@@ -167,11 +169,15 @@ impl AuthStore {
     /// Takes deliveries that are due and that nobody is at, oldest first.
     pub fn claim_deliveries(&self, claim: &Claim) -> StoreResult<Vec<Delivery>> {
         let sql = "UPDATE webhook_deliveries SET lease_until_ms = ?2 WHERE (workspace_id, id) IN (
-                       SELECT workspace_id, id FROM webhook_deliveries
-                       WHERE state = 'pending' AND next_ms <= ?1 AND lease_until_ms <= ?1 ORDER BY next_ms LIMIT ?3)
+                       SELECT workspace_id, id FROM (
+                           SELECT workspace_id, id, next_ms, lease_until_ms, row_number() OVER (
+                               PARTITION BY workspace_id, webhook_id ORDER BY lease_until_ms <= ?1, next_ms) AS place
+                           FROM webhook_deliveries
+                           WHERE state = 'pending' AND (next_ms <= ?1 OR lease_until_ms > ?1))
+                       WHERE lease_until_ms <= ?1 AND place <= ?4 ORDER BY next_ms LIMIT ?3)
                    RETURNING *";
-        let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
-        let key = params![ms(claim.now_ms), ms(claim.lease_until_ms), limit];
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let key = params![ms(claim.now_ms), ms(claim.lease_until_ms), number(claim.limit), number(claim.per_hook)];
         self.write(|conn| collect(conn, sql, key, delivery_at))
     }
 
