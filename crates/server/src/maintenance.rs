@@ -29,6 +29,8 @@ const HOUSEKEEPING_EVERY: Duration = Duration::from_secs(3_600);
 const RETENTION_MS: u64 = 90 * 86_400_000;
 /// Age of a client's oldest waiting mutation from which its outbox counts as stuck; milliseconds (an hour).
 pub const OUTBOX_STUCK_MS: u64 = 3_600_000;
+/// How long a device that never was a replica and cannot renew its sign-in is kept; milliseconds (7 days).
+const UNUSED_MS: u64 = 7 * 86_400_000;
 /// Seqs that one step of a compaction covers, so that pushes get their turn in between.
 const COMPACT_STEP: u64 = 5_000;
 
@@ -152,6 +154,15 @@ async fn housekeep(app: &App) -> StoreResult<()> {
     app.auth.with_store(move |store| store.purge_deliveries(ended_before)).await?;
     app.auth.with_store(move |store| store.purge_alerts(now.saturating_sub(ALERTS_MS))).await?;
     for workspace_id in workspaces {
+        let workspace = workspace_id.clone();
+        let forget = move |store: &DatabaseAuth| {
+            store.purge_client_status(&workspace, now.saturating_sub(RETENTION_MS))?;
+            store.purge_unused_devices(&workspace, now.saturating_sub(UNUSED_MS), now)
+        };
+        let devices = app.auth.with_store(forget).await?;
+        if devices > 0 {
+            tracing::info!(event = "devices_forgotten", %workspace_id, devices, "devices that nobody uses were forgotten");
+        }
         compact(app, &workspace_id, now.saturating_sub(RETENTION_MS)).await?;
     }
     Ok(())

@@ -71,9 +71,14 @@ hand_on! {
     fn device(workspace: &WorkspaceId, device_id: DeviceId) -> Option<Device>;
     /// The devices of a user, or of everybody, revoked ones included, last seen first.
     fn list_devices(workspace: &WorkspaceId, user_id: Option<UserId>) -> Vec<Device>;
+    /// A page of everybody's devices in the same order: those behind a last seen and an id, at most `limit`.
+    fn page_devices(workspace: &WorkspaceId, after: Option<(TimestampMs, DeviceId)>, limit: usize) -> Vec<Device>;
     /// Revokes a device and all its refresh tokens. False: unknown, or revoked before.
     fn revoke_device(workspace: &WorkspaceId, device_id: DeviceId, now: TimestampMs) -> bool;
     fn rename_device(workspace: &WorkspaceId, device_id: DeviceId, name: &str) -> bool;
+    /// Forgets devices that nobody uses: not seen since `before`, never a replica, and without a refresh token that is good
+    /// at `now`. Revoked ones stay. Returns how many.
+    fn purge_unused_devices(workspace: &WorkspaceId, before: TimestampMs, now: TimestampMs) -> usize;
     /// Notes when devices were seen; collect them and call it now and then, not per request.
     fn touch_devices(seen: &[(WorkspaceId, DeviceId, TimestampMs)]) -> ();
     fn touch_device(workspace: &WorkspaceId, device_id: DeviceId, now: TimestampMs) -> ();
@@ -151,6 +156,8 @@ hand_on! {
     fn put_client_status(reports: &[ClientStatus]) -> ();
     /// Every client's last report in client order.
     fn list_client_status(workspace: &WorkspaceId) -> Vec<ClientStatus>;
+    /// A page of them: those behind a client, at most `limit`.
+    fn page_client_status(workspace: &WorkspaceId, after: Option<ClientId>, limit: usize) -> Vec<ClientStatus>;
     /// The clients' reports summed up by workspace, in order.
     fn client_backlogs(query: &BacklogQuery) -> Vec<Backlog>;
     /// Forgets clients that have not reported since `before`; returns how many.

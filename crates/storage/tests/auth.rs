@@ -44,6 +44,7 @@ place::on_every_database![
     auth_3_of_parallel_uses_at_most_the_grace_lets_two_through,
     auth_3_expiry_and_every_revocation_end_a_token,
     sync_9_the_last_report_of_a_client_counts,
+    auth_4_devices_that_nobody_uses_are_forgotten,
     auth_3_secrets_are_made_once_and_kept_apart,
     auth_2_an_account_elsewhere_is_linked_once_per_workspace,
 ];
@@ -114,6 +115,45 @@ fn device(id: u128, user_id: UserId, seen: u64) -> Device {
         last_seen_ms: seen,
         revoked_ms: None,
     }
+}
+
+fn auth_4_devices_that_nobody_uses_are_forgotten(place: NewPlace) {
+    let Fixture { auth, _place } = fixture(place);
+    for number in 1..=5 {
+        auth.put_device(&device(number, USER, 100)).unwrap();
+    }
+    let token = |device: u128, expires_ms| RefreshToken {
+        token_sha256: [u8::try_from(device).unwrap(); 32],
+        owner: RefreshOwner {
+            family_id: FAMILY,
+            workspace_id: acme(),
+            user_id: USER,
+            device_id: DeviceId::from_u128(device),
+        },
+        created_ms: 100,
+        expires_ms,
+    };
+    auth.insert_refresh(&token(2, 2_000)).unwrap();
+    auth.insert_refresh(&token(3, 900)).unwrap();
+    auth.put_client_status(&[ClientStatus {
+        workspace_id: acme(),
+        client_id: ClientId::from_u128(9),
+        device_id: DeviceId::from_u128(4),
+        epoch: 0,
+        cursor: 1,
+        pending_count: 0,
+        oldest_pending_ms: None,
+        reported_ms: 100,
+    }])
+    .unwrap();
+    auth.revoke_device(&acme(), DeviceId::from_u128(5), 150).unwrap();
+    assert_eq!(auth.purge_unused_devices(&acme(), 100, 1_000).unwrap(), 0, "seen since");
+    assert_eq!(auth.purge_unused_devices(&other(), 500, 1_000).unwrap(), 0);
+    assert_eq!(auth.purge_unused_devices(&acme(), 500, 1_000).unwrap(), 2);
+    let mut left: Vec<DeviceId> =
+        auth.list_devices(&acme(), None).unwrap().into_iter().map(|device| device.device_id).collect();
+    left.sort();
+    assert_eq!(left, [2, 4, 5].map(DeviceId::from_u128), "one can sign in again, one was a replica, one is revoked");
 }
 
 fn auth_4_devices_are_listed_renamed_and_revoked_for_good(place: NewPlace) {

@@ -28,6 +28,8 @@ pub struct DeviceInfo {
     pub device_id: DeviceId,
     pub name: String,
     pub deployment_mode: DeploymentMode,
+    /// Nobody described it: the user's device of that name and mode is used again, if there is one.
+    pub is_unnamed: bool,
 }
 
 /// A pair of tokens and whom they speak for.
@@ -78,9 +80,19 @@ impl Auth {
         &self,
         workspace_id: WorkspaceId,
         user_id: UserId,
-        device: DeviceInfo,
+        mut device: DeviceInfo,
     ) -> Result<SignedIn, AuthError> {
         let access = self.access(&workspace_id, user_id).await?.ok_or(AuthError::NotAMember)?;
+        if device.is_unnamed {
+            // One device for all of a user's scripts, not one for every run: messages are kept for each device.
+            let known = self.devices(&workspace_id, Some(user_id)).await?;
+            let is_same = |known: &&Device| {
+                known.revoked_ms.is_none()
+                    && known.name == device.name
+                    && known.deployment_mode == device.deployment_mode
+            };
+            device.device_id = known.iter().find(is_same).map_or(device.device_id, |known| known.device_id);
+        }
         self.check_device(&workspace_id, device.device_id, user_id).await?;
         self.register_device(&workspace_id, user_id, &device).await?;
         let device_id = device.device_id;

@@ -266,3 +266,50 @@ async fn auth_1_the_last_owner_stays_and_nobody_rises_above_themselves() {
     owner.patch(&member(&bob.user_id), &json!({"role": "owner"})).await.expect(200);
     owner.patch(&member(&owner.user_id), &json!({"role": "agent"})).await.expect(200);
 }
+
+#[tokio::test]
+async fn auth_4_sign_ins_that_describe_no_device_share_one_until_it_is_revoked() {
+    let world = World::start().await;
+    let login = async |mode: &str| {
+        let body = json!({"email": "ann@acme.example", "password": PASSWORD, "deployment_mode": mode});
+        let tokens = world.http().post("/api/auth/login", &body).await.expect(200);
+        (text(&tokens, "device_id").to_owned(), text(&tokens, "access_token").to_owned())
+    };
+    let (first, token) = login("local_install").await;
+    assert_eq!(login("local_install").await.0, first);
+    assert_ne!(login("web_app").await.0, first);
+    let revoke = world.http().request(reqwest::Method::DELETE, &format!("/api/auth/devices/{first}"));
+    world.http().send(revoke.bearer_auth(token)).await.expect(204);
+    let next = login("local_install").await.0;
+    assert_ne!(next, first);
+    assert_eq!(login("local_install").await.0, next);
+}
+
+#[tokio::test]
+async fn auth_4_devices_and_clients_come_in_pages_for_admins() {
+    let world = World::start().await;
+    let owner = world.user("owner").await;
+    for _ in 0..4 {
+        let ann = world.user("ann").await;
+        crate::support::Socket::open(&ann).await.hello().await;
+    }
+    for (path, of, count) in [("/api/admin/devices", "device_id", 5), ("/api/admin/clients", "client_id", 4)] {
+        let whole = owner.get(path).await.expect(200);
+        assert!(whole.get("next").is_none());
+        let ids = |page: &Value| -> Vec<String> {
+            page["items"].as_array().unwrap().iter().map(|item| text(item, of).to_owned()).collect()
+        };
+        let (mut paged, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = owner.get(&format!("{path}?limit=2{after}")).await.expect(200);
+            assert!(ids(&page).len() <= 2);
+            paged.extend(ids(&page));
+            let Some(next) = page.get("next").and_then(Value::as_str) else { break };
+            after = format!("&after={next}");
+        }
+        assert_eq!((paged.len(), &paged), (count, &ids(&whole)), "{path}");
+        for wrong in ["limit=0", "limit=1001", "after=x", "nope=1"] {
+            owner.get(&format!("{path}?{wrong}")).await.expect_problem(422, "validation");
+        }
+    }
+}

@@ -22,3 +22,6 @@ pub use users::{create_user, deactivate_user, get_user, list_users, update_user}
 pub use webhooks::{
     create_webhook, delete_webhook, deliveries, get_webhook, list_webhooks, retry_delivery, update_webhook,
 };
+
+/// Devices or clients of one page, at most and by default.
+const PAGE_MAX: u64 = 1_000;

@@ -39,6 +39,9 @@ pub struct DeviceView {
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Devices {
     items: Vec<DeviceView>,
+    /// `after` of the next page; absent at the end, and where there are no pages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 impl DeviceView {
@@ -53,7 +56,7 @@ impl DeviceView {
             last_seen_ms: device.last_seen_ms,
             revoked_ms: device.revoked_ms,
         };
-        Devices { items: devices.into_iter().map(view).collect() }
+        Devices { items: devices.into_iter().map(view).collect(), next: None }
     }
 }
 

@@ -141,18 +141,19 @@ fn one_credential() -> ApiError {
     ApiError::new(Code::Validation, message).with_field("credentials")
 }
 
-/// The device that signs in. Scripts and people at a terminal describe none: a device of its own for every sign-in.
+/// The device that signs in. Scripts and people at a terminal describe none: they share one per user and mode.
 fn device(described: Option<DeviceRequest>, mode: Option<DeploymentMode>) -> ApiResult<DeviceInfo> {
     let Some(device) = described else {
         let (device_id, name) = (DeviceId(crate::random::uuid_v7()), "API".to_owned());
-        return Ok(DeviceInfo { device_id, name, deployment_mode: mode.unwrap_or(DeploymentMode::LocalInstall) });
+        let deployment_mode = mode.unwrap_or(DeploymentMode::LocalInstall);
+        return Ok(DeviceInfo { device_id, name, deployment_mode, is_unnamed: true });
     };
     if mode.is_some_and(|mode| mode != device.deployment_mode) {
         let message = "`deployment_mode` and `device.deployment_mode` differ. Send one of them.";
         return Err(ApiError::new(Code::Validation, message).with_field("deployment_mode"));
     }
     let (device_id, deployment_mode) = (device.device_id, device.deployment_mode);
-    Ok(DeviceInfo { device_id, name: device_name(&device.name)?, deployment_mode })
+    Ok(DeviceInfo { device_id, name: device_name(&device.name)?, deployment_mode, is_unnamed: false })
 }
 
 /// A name without control characters, trimmed, 1 to 100 characters.

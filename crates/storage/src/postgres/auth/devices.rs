@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use super::{PostgresAuth, get, ms, ms_at, optional_ms, optional_ms_at, text_at, workspace_at};
 use crate::postgres::error::corrupt;
 use crate::postgres::values::{escaped, int};
-use crate::postgres::wire::{Param, Request, integers, text, texts, uuid, uuids};
+use crate::postgres::wire::{Param, Request, integer, integers, text, texts, uuid, uuids};
 use crate::sqlite::{Device, mode_from_text, mode_to_text};
 
 impl PostgresAuth {
@@ -48,6 +48,21 @@ impl PostgresAuth {
         self.all(sql, vec![text(workspace.as_str()), user], device_at)
     }
 
+    /// A page of everybody's devices in the same order: those behind a last seen and an id, at most `limit`.
+    pub fn page_devices(
+        &self,
+        workspace: &WorkspaceId,
+        after: Option<(TimestampMs, DeviceId)>,
+        limit: usize,
+    ) -> StoreResult<Vec<Device>> {
+        let sql = "SELECT * FROM auth_devices WHERE workspace_id = $1 AND ($2::bigint IS NULL
+                OR last_seen_ms < $2::bigint OR (last_seen_ms = $2::bigint AND device_id > $3::uuid))
+            ORDER BY last_seen_ms DESC, device_id LIMIT $4";
+        let seen: Param = (Box::new(after.map(|(seen, _)| int(seen))), Type::INT8);
+        let id: Param = (Box::new(after.map(|(_, id)| id.0)), Type::UUID);
+        self.all(sql, vec![text(workspace.as_str()), seen, id, integer(int(limit as u64))], device_at)
+    }
+
     /// Revokes a device and all its refresh tokens. False: unknown, or revoked before.
     pub fn revoke_device(&self, workspace: &WorkspaceId, device_id: DeviceId, now: TimestampMs) -> StoreResult<bool> {
         self.write_in(workspace, |wire| {
@@ -65,6 +80,24 @@ impl PostgresAuth {
         let sql = "UPDATE auth_devices SET name = $3 WHERE workspace_id = $1 AND device_id = $2";
         let params = || key(workspace, device_id).into_iter().chain([text(escaped(name))]).collect();
         Ok(self.execute(sql, params)? == 1)
+    }
+
+    /// Forgets devices that nobody uses: not seen since `before`, never a replica, and without a refresh token that is good
+    /// at `now`. Revoked ones stay. Returns how many.
+    pub fn purge_unused_devices(
+        &self,
+        workspace: &WorkspaceId,
+        before: TimestampMs,
+        now: TimestampMs,
+    ) -> StoreResult<usize> {
+        let sql = "DELETE FROM auth_devices d
+            WHERE d.workspace_id = $1 AND d.last_seen_ms < $2 AND d.revoked_ms IS NULL
+            AND d.device_id NOT IN (SELECT s.device_id FROM auth_client_status s WHERE s.workspace_id = $1)
+            AND NOT EXISTS (SELECT 1 FROM auth_refresh_tokens t
+                WHERE t.workspace_id = d.workspace_id AND t.user_id = d.user_id AND t.device_id = d.device_id
+                    AND t.revoked_ms IS NULL AND t.used_ms IS NULL AND t.expires_ms > $3)";
+        let purged = self.execute(sql, || vec![text(workspace.as_str()), ms(before), ms(now)])?;
+        Ok(usize::try_from(purged).unwrap_or(usize::MAX))
     }
 
     /// Notes when devices were seen; collect them and call it now and then, not per request.

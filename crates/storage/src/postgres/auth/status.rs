@@ -76,6 +76,19 @@ impl PostgresAuth {
         self.all(sql, vec![text(workspace.as_str())], status_at)
     }
 
+    /// A page of them: those behind a client, at most `limit`.
+    pub fn page_client_status(
+        &self,
+        workspace: &WorkspaceId,
+        after: Option<ClientId>,
+        limit: usize,
+    ) -> StoreResult<Vec<ClientStatus>> {
+        let sql = "SELECT * FROM auth_client_status
+            WHERE workspace_id = $1 AND ($2::uuid IS NULL OR client_id > $2::uuid) ORDER BY client_id LIMIT $3";
+        let after: Param = (Box::new(after.map(|client| client.0)), Type::UUID);
+        self.all(sql, vec![text(workspace.as_str()), after, integer(int(limit as u64))], status_at)
+    }
+
     /// Forgets clients that have not reported since `before`; returns how many.
     pub fn purge_client_status(&self, workspace: &WorkspaceId, before: TimestampMs) -> StoreResult<usize> {
         let sql = "DELETE FROM auth_client_status WHERE workspace_id = $1 AND reported_ms < $2";

@@ -51,6 +51,21 @@ impl AuthStore {
         self.read(|conn| collect(conn, sql, params![workspace.as_str(), user], device_at))
     }
 
+    /// A page of everybody's devices in the same order: those behind a last seen and an id, at most `limit`.
+    pub fn page_devices(
+        &self,
+        workspace: &WorkspaceId,
+        after: Option<(TimestampMs, DeviceId)>,
+        limit: usize,
+    ) -> StoreResult<Vec<Device>> {
+        let sql = "SELECT * FROM auth_devices
+            WHERE workspace_id = ?1 AND (?2 IS NULL OR last_seen_ms < ?2 OR (last_seen_ms = ?2 AND device_id > ?3))
+            ORDER BY last_seen_ms DESC, device_id LIMIT ?4";
+        let (seen, id) = (after.map(|(seen, _)| ms(seen)), after.map(|(_, id)| id.to_string()));
+        let key = params![workspace.as_str(), seen, id, i64::try_from(limit).unwrap_or(i64::MAX)];
+        self.read(|conn| collect(conn, sql, key, device_at))
+    }
+
     /// Revokes a device and all its refresh tokens. False: unknown, or revoked before.
     pub fn revoke_device(&self, workspace: &WorkspaceId, device_id: DeviceId, now: TimestampMs) -> StoreResult<bool> {
         let (workspace, id) = (workspace.as_str(), device_id.to_string());
@@ -67,6 +82,22 @@ impl AuthStore {
     pub fn rename_device(&self, workspace: &WorkspaceId, device_id: DeviceId, name: &str) -> StoreResult<bool> {
         let sql = "UPDATE auth_devices SET name = ?3 WHERE workspace_id = ?1 AND device_id = ?2";
         self.write(|conn| Ok(execute(conn, sql, params![workspace.as_str(), device_id.to_string(), name])? == 1))
+    }
+
+    /// Forgets devices that nobody uses: not seen since `before`, never a replica, and without a refresh token that is good
+    /// at `now`. Revoked ones stay. Returns how many.
+    pub fn purge_unused_devices(
+        &self,
+        workspace: &WorkspaceId,
+        before: TimestampMs,
+        now: TimestampMs,
+    ) -> StoreResult<usize> {
+        let sql = "DELETE FROM auth_devices AS d WHERE workspace_id = ?1 AND last_seen_ms < ?2 AND revoked_ms IS NULL
+            AND device_id NOT IN (SELECT device_id FROM auth_client_status WHERE workspace_id = ?1)
+            AND NOT EXISTS (SELECT 1 FROM auth_refresh_tokens t
+                WHERE t.workspace_id = d.workspace_id AND t.user_id = d.user_id AND t.device_id = d.device_id
+                    AND t.revoked_ms IS NULL AND t.used_ms IS NULL AND t.expires_ms > ?3)";
+        self.write(|conn| execute(conn, sql, params![workspace.as_str(), ms(before), ms(now)]))
     }
 
     /// Notes when devices were seen; collect them and call it now and then, not per request.

@@ -93,6 +93,19 @@ impl AuthStore {
         self.read(|conn| collect(conn, sql, [workspace.as_str()], status_at))
     }
 
+    /// A page of them: those behind a client, at most `limit`.
+    pub fn page_client_status(
+        &self,
+        workspace: &WorkspaceId,
+        after: Option<ClientId>,
+        limit: usize,
+    ) -> StoreResult<Vec<ClientStatus>> {
+        let sql = "SELECT * FROM auth_client_status WHERE workspace_id = ?1 AND client_id > ?2 ORDER BY client_id LIMIT ?3";
+        let after = after.map(|client| client.to_string()).unwrap_or_default();
+        let key = params![workspace.as_str(), after, i64::try_from(limit).unwrap_or(i64::MAX)];
+        self.read(|conn| collect(conn, sql, key, status_at))
+    }
+
     /// Forgets clients that have not reported since `before`; returns how many.
     pub fn purge_client_status(&self, workspace: &WorkspaceId, before: TimestampMs) -> StoreResult<usize> {
         let sql = "DELETE FROM auth_client_status WHERE workspace_id = ?1 AND reported_ms < ?2";
