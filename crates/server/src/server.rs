@@ -23,7 +23,7 @@ use crate::config::{Config, ConfigError, HttpConfig};
 use crate::db::Db;
 use crate::engine::{Writer, WriterParts};
 use crate::health::LastHealth;
-use crate::http::{self, Listening};
+use crate::http::{self, Downloads, Listening};
 use crate::hub::{Hub, Publisher};
 use crate::maintenance::Maintenance;
 use crate::nodes::Nodes;

@@ -27,7 +27,11 @@ impl Vitals {
 
     fn lost(&self, name: &'static str) {
         self.dead.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
-        tracing::error!(event = "thread_panicked", thread = name, "a thread that the node cannot do without is gone: restart it");
+        tracing::error!(
+            event = "thread_panicked",
+            thread = name,
+            "a thread that the node cannot do without is gone: restart it"
+        );
     }
 
     /// The threads that have died, in name order.

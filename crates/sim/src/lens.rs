@@ -5,7 +5,9 @@ use syncline_core::digest::Digest;
 use syncline_core::engine::access::{MEMBERS, TEAMS};
 use syncline_core::id::{ClientId, RecordId, ScopeId, WorkspaceId};
 use syncline_core::record::Record;
-use syncline_core::storage::{ChangedPage, ClientState, Departure, Head, ListQuery, MemoryStore, Read, Store, StoreResult, StoredOutcome};
+use syncline_core::storage::{
+    ChangedPage, ClientState, Departure, Head, ListQuery, MemoryStore, Read, Store, StoreResult, StoredOutcome,
+};
 use syncline_core::{Name, Seq, Value};
 
 /// Delegates to `now`, except where a bug looks elsewhere.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use syncline_core::id::{DeviceId, UserId, WorkspaceId};
+use syncline_core::id::{ClientId, DeviceId, UserId, WorkspaceId};
 use syncline_core::storage::StoreResult;
 use syncline_core::{Seq, TimestampMs};
 use uuid::Uuid;

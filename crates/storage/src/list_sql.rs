@@ -67,10 +67,13 @@ fn test(field: &Field, test: &Test, dialect: &mut impl Dialect) -> Option<String
                 ["[", ","].map(|before| format!("{before}{item}"))
             });
             let contains: Vec<String> = contains.collect();
-            let contains: Vec<String> = contains.iter().map(|text| {
-                let bound = dialect.bind_text(text);
-                dialect.json_contains(field, &bound)
-            }).collect();
+            let contains: Vec<String> = contains
+                .iter()
+                .map(|text| {
+                    let bound = dialect.bind_text(text);
+                    dialect.json_contains(field, &bound)
+                })
+                .collect();
             (!contains.is_empty()).then(|| format!("({})", contains.join(" OR ")))
         }
         Test::OneOf(values) => {

@@ -324,7 +324,10 @@ fn msg_8_a_sender_has_a_share_of_what_is_kept(place: NewPlace) {
     let stored = SendOutcome::Stored { at_ms: 100 };
     assert_eq!(send((1..=4).map(|id| from(id, ANN)).collect()), [stored, stored, stored, SendOutcome::SenderFull]);
     assert_eq!(send(vec![from(5, BEN), from(6, ANN), from(1, ANN)]), [stored, SendOutcome::SenderFull, stored]);
-    assert_eq!(send((7..=10).map(|id| from(id, BEN)).collect()), [stored, stored, SendOutcome::SenderFull, SendOutcome::SenderFull]);
+    assert_eq!(
+        send((7..=10).map(|id| from(id, BEN)).collect()),
+        [stored, stored, SendOutcome::SenderFull, SendOutcome::SenderFull]
+    );
     world.messages.expire(&acme(), 1_000, 100).unwrap();
     assert_eq!(world.messages.forget(&acme(), 1_001, 1).unwrap(), 1);
     assert_eq!(send(vec![from(11, ANN), from(12, ANN)]), [stored, SendOutcome::SenderFull]);

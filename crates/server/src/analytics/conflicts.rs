@@ -185,3 +185,70 @@ impl About<'_> {
 fn text<'a>(change: &'a Change, field: &str) -> &'a str {
     change.fields.get(field).and_then(Value::as_str).unwrap_or("")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ANN: UserId = UserId::from_u128(1);
+    const NORTH: RecordId = RecordId::from_u128(7);
+    const CONTACT: RecordId = RecordId::from_u128(9);
+
+    fn entry(user_id: UserId, committed_ms: u64, change: Value) -> LogEntry {
+        let id = RecordId::from_u128(3);
+        let entry = json!({
+            "seq": 1, "mutation_id": id, "client_id": id, "client_seq": 1, "user_id": user_id, "device_id": id,
+            "role": "agent", "authored_ms": 0, "committed_ms": committed_ms, "changes": [change],
+        });
+        serde_json::from_value(entry).unwrap()
+    }
+
+    fn edit(scope: &str) -> Value {
+        json!({"entity": "contacts", "id": CONTACT, "kind": "patch", "prev_rv": 1, "scope": scope,
+            "fields": {"city": "Oslo", "firstname": "Eve"}})
+    }
+
+    fn conflict(kind: &str, prev_rv: u64, state: &str) -> Value {
+        json!({"entity": "conflicts", "id": RecordId::from_u128(4), "kind": kind, "prev_rv": prev_rv,
+            "scope": format!("owner:{ANN}"), "fields":
+            {"entity": "contacts", "record_id": CONTACT, "fields": ["city"], "state": state}})
+    }
+
+    fn tally(by: ConflictsBy) -> Tally {
+        let teams = Teams { by_user: [(ANN, NORTH)].into() };
+        let mut tally = Tally::new(by, teams);
+        for (user_id, at_ms, change) in [
+            (ANN, 30, edit(&format!("owner:{ANN}"))),
+            (ANN, 20, edit("workspace")),
+            // The server's own work, a decision, and a conflict that came back are neither edits nor conflicts.
+            (UserId::NIL, 40, edit("workspace")),
+            (ANN, 50, conflict("patch", 5, "resolved")),
+            (ANN, 50, conflict("put", 5, "open")),
+            (ANN, 50, conflict("put", 0, "open")),
+            (ANN, 60, conflict("put", 0, "auto_resolved")),
+        ] {
+            tally.add(&entry(user_id, at_ms, change));
+        }
+        tally
+    }
+
+    #[test]
+    fn conf_7_a_conflict_is_told_beside_the_edits_it_is_a_share_of() {
+        let (entity, field) = (Some(Name::new("contacts")), Some(Name::new("city")));
+        let all = Share { edits: 2, conflicts: 2, reviews: 1 };
+        let of_team = Share { edits: 1, ..all };
+        let nothing = Subject::default();
+        for (by, subject, share) in [
+            (ConflictsBy::Entity, Subject { entity: entity.clone(), ..nothing.clone() }, all),
+            (ConflictsBy::Field, Subject { entity: entity.clone(), field, ..nothing.clone() }, all),
+            (ConflictsBy::Record, Subject { entity, record_id: Some(CONTACT), ..nothing.clone() }, all),
+            (ConflictsBy::Team, Subject { team_id: Some(NORTH), ..nothing }, of_team),
+        ] {
+            let tally = tally(by);
+            assert_eq!(tally.worst(9), [(&subject, share)], "{by:?}");
+            assert_eq!((tally.total, tally.from_ms, tally.is_cut), (all, Some(20), false), "{by:?}");
+        }
+    }
+}

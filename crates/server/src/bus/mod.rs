@@ -30,7 +30,8 @@ use std::sync::Arc;
 pub use events::{MAILBOX_EVENTS_MAX, MAILBOX_HINTS_MAX, REVOCATIONS_KEPT_MS, REVOCATIONS_MAX, Subscription};
 pub use local::Exchange;
 pub use message::{
-    BusEvent, BusHealth, NodeId, NodeInfo, PresenceEntry, Reach, ResumeCause, Revocation, Revoked, SyncRequest, VIEWING_BYTES_MAX,
+    BusEvent, BusHealth, NodeId, NodeInfo, PresenceEntry, Reach, ResumeCause, Revocation, Revoked, SyncRequest,
+    VIEWING_BYTES_MAX,
 };
 pub use rate::{RATE_KEYS_MAX, RateDecision, RatePolicy};
 pub use roster::PRESENCE_NODE_MAX;

@@ -32,7 +32,7 @@ use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 
 pub use accept::{Listening, Slot, listen};
-pub use body::{Json, Raw};
+pub use body::Raw;
 pub use caller::bearer;
 pub use edge::{ClientAddress, check_origin};
 pub use problem::{ApiError, ApiResult};

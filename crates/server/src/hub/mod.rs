@@ -34,8 +34,8 @@ pub use topic::TopicTaken;
 pub use topics::{TOPIC_NAME_BYTES_MAX, TOPICS_PER_SESSION_MAX, TooManyTopics};
 pub use workspace::{Among, ForeignClient, Registered, SessionInfo, WorkspaceHub};
 
-use crate::config::SocketsConfig;
 use crate::bus::SyncRequest;
+use crate::config::SocketsConfig;
 use crate::observe::Metrics;
 
 /// All connections of this node. Share it behind an `Arc`.

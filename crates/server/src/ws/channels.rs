@@ -251,8 +251,7 @@ pub async fn post(
     Path(name): Path<String>,
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
-    client: Option<Extension<ClientAddress>>,
-    forwarded: Option<Extension<Forwarded>>,
+    (client, forwarded): (Option<Extension<ClientAddress>>, Option<Extension<Forwarded>>),
     body: Raw,
 ) -> ApiResult<Response> {
     check_origin(&app.config.edge, &headers)?;
@@ -372,7 +371,8 @@ async fn forward(
         None => format!("/channel/{id}.{secret}"),
     };
     let signed = app.auth.node_key.sign(clock::now_ms(), client, &path, &body);
-    let request = app.forwarding.post(format!("{}://{}{path}", app.config.tls.scheme(), known.address)).header(FORWARDED, signed);
+    let request =
+        app.forwarding.post(format!("{}://{}{path}", app.config.tls.scheme(), known.address)).header(FORWARDED, signed);
     let request = request.header(header::CONTENT_TYPE, "application/json").timeout(FORWARD_TIMEOUT).body(body);
     // What became of it is not known, and an answer that is lost takes its frames along.
     let answer = request.send().await.map_err(|error| {

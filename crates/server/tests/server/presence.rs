@@ -81,7 +81,8 @@ async fn pre_2_a_viewer_without_room_for_a_list_gets_it_later() {
     until(&mut of_owner, &id, &[(&owner, false)]).await;
     // The owner does not read; what is for them alone piles up until nothing more is taken.
     let hub = world.server.app().hub.workspace(&syncline_core::id::WorkspaceId::new("acme").unwrap());
-    let filler = syncline_core::protocol::ServerFrame::SyncNow { entities: vec![syncline_core::Name::new("x".repeat(60_000))] };
+    let filler =
+        syncline_core::protocol::ServerFrame::SyncNow { entities: vec![syncline_core::Name::new("x".repeat(60_000))] };
     let filler = syncline_server::hub::Encoded::new(&filler);
     let user = owner.user_id.parse().unwrap();
     crate::support::eventually(|| async {

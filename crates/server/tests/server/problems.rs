@@ -71,9 +71,11 @@ async fn ops_2_a_node_whose_writer_has_died_is_not_live() {
     let http = world.http();
     http.get("/health/live").await.expect(200);
     let workspace = syncline_core::id::WorkspaceId::new("acme").unwrap();
-    let broken = world.server.app().writer.run(&workspace, |_| -> syncline_core::storage::StoreResult<()> {
-        panic!("on purpose")
-    });
+    let broken = world
+        .server
+        .app()
+        .writer
+        .run(&workspace, |_| -> syncline_core::storage::StoreResult<()> { panic!("on purpose") });
     assert!(broken.await.is_err());
     let not_live = async || (http.get("/health/live").await.status == 503).then_some(());
     crate::support::eventually(not_live).await;

@@ -363,7 +363,7 @@ async fn api_1_lists_leave_readers_to_sync() {
     let reading = tokio::spawn(async move {
         let read = move |_: &dyn syncline_core::storage::Read| {
             started.send(()).unwrap();
-            drop(finished.recv());
+            let _ended = finished.recv();
             Ok(())
         };
         app.db.read_much(&workspace, read).await.unwrap();
@@ -381,10 +381,14 @@ async fn api_1_lists_leave_readers_to_sync() {
 }
 
 /// Values of the fields that a new record must have, where that is possible for a caller.
-fn minimal(entity: &syncline_core::schema::Entity, known: &std::collections::BTreeMap<String, String>) -> Option<Value> {
+fn minimal(
+    entity: &syncline_core::schema::Entity,
+    known: &std::collections::BTreeMap<String, String>,
+) -> Option<Value> {
     use syncline_core::schema::FieldType;
     let mut fields = serde_json::Map::new();
-    let is_asked = |field: &&syncline_core::schema::Field| field.is_required && !field.is_server_only && !field.is_filled();
+    let is_asked =
+        |field: &&syncline_core::schema::Field| field.is_required && !field.is_server_only && !field.is_filled();
     for field in entity.fields.values().filter(is_asked) {
         let value = match (&field.references, &field.kind) {
             (Some(reference), _) => json!(known.get(reference.entity.as_str())?),

@@ -31,7 +31,8 @@ pub(super) fn list(view: &View<'_>, query: &ListQuery) -> StoreResult<Vec<Record
     );
     let params = rusqlite::params_from_iter(bound.values);
     let ids = view.all(&sql, params, |row| record_id(row.get_ref(0).or_failed()?))?;
-    let whole = |id| view.record(&query.entity, id)?.ok_or_else(|| corrupt(format!("{} {id} has no sync row", query.entity)));
+    let whole =
+        |id| view.record(&query.entity, id)?.ok_or_else(|| corrupt(format!("{} {id} has no sync row", query.entity)));
     ids.into_iter().map(whole).collect()
 }
 
@@ -132,7 +133,8 @@ impl Dialect for Bound<'_> {
             Grants::All => return None,
             Grants::Scopes(scopes) => Value::from(scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>()),
         };
-        let (workspace_no, scopes) = (self.push(Owned::Integer(self.workspace_no)), self.bind_text(&scopes.to_string()));
+        let (workspace_no, scopes) =
+            (self.push(Owned::Integer(self.workspace_no)), self.bind_text(&scopes.to_string()));
         let entity_no = self.push(Owned::Integer(self.table.no));
         Some(format!(
             "EXISTS (SELECT 1 FROM sync_records r WHERE r.workspace_no = {workspace_no} AND r.entity_no = {entity_no}

@@ -19,7 +19,9 @@ fn values() -> Vec<Fields> {
         fields(json!({"code": "\u{e4}", "due": "0001-01-01", "seen_at": "2024-02-29T12:00:00.000Z", "note": "N1"})),
         fields(json!({"code": "\u{c4}b", "due": "9999-12-31", "seen_at": "2024-02-29T12:00:00.001Z", "note": "n12"})),
         fields(json!({"code": "", "price": "0.00", "visits": 4, "order": "select", "words": [], "size": 0})),
-        fields(json!({"price": "9999999999999999.99", "order": "Select", "is_hot": true, "watchers": [id(5).to_string()]})),
+        fields(
+            json!({"price": "9999999999999999.99", "order": "Select", "is_hot": true, "watchers": [id(5).to_string()]}),
+        ),
         fields(json!({"price": "-9999999999999999.99", "ref_id": id(900).to_string(), "visits": -4})),
         fields(json!({"ref_id": id(12).to_string(), "note": "x".repeat(5_000), "extra": {"a": 1}})),
         Fields::new(),

@@ -45,7 +45,8 @@ use wire::{Announcement, Body, Envelope, Kept, Keys};
 
 use super::node::Node;
 use super::{
-    BusError, BusHealth, NodeInfo, PRESENCE_ROLL_MAX, PresenceEntry, RateDecision, RatePolicy, Reach, Revoked, Roll, SyncRequest,
+    BusError, BusHealth, NodeInfo, PRESENCE_ROLL_MAX, PresenceEntry, RateDecision, RatePolicy, Reach, Revoked, Roll,
+    SyncRequest,
 };
 use crate::clock;
 use crate::config::BusConfig;

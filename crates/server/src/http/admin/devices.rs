@@ -27,7 +27,8 @@ pub async fn devices(State(app): State<Arc<App>>, caller: Caller, RawQuery(raw):
     caller.require_admin()?;
     let mut query = Query::parse(raw.as_deref())?;
     let limit = query.take_number("limit", PAGE_MAX, 1, PAGE_MAX)? as usize;
-    let after = query.take("after").map(|text| place(&text).ok_or_else(|| invalid("after", "is not a cursor of this list")));
+    let after =
+        query.take("after").map(|text| place(&text).ok_or_else(|| invalid("after", "is not a cursor of this list")));
     let after = after.transpose()?;
     query.finish()?;
     let workspace = caller.workspace_id().clone();

@@ -38,7 +38,7 @@ pub struct DeviceView {
 
 #[derive(Serialize, utoipa::ToSchema)]
 pub struct Devices {
-    items: Vec<DeviceView>,
+    pub items: Vec<DeviceView>,
     /// `after` of the next page; absent at the end, and where there are no pages.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,

@@ -10,10 +10,10 @@ use syncline_core::schema::Entity;
 use syncline_core::storage::{ListQuery, Read, StoreResult};
 
 use super::cursor::{Order, Position};
+use super::entity;
 use super::filter::conditions;
 use super::text::Words;
 use super::view::{Selection, record_json};
-use super::entity;
 use crate::app::App;
 use crate::http::caller::Caller;
 use crate::http::problem::ApiResult;

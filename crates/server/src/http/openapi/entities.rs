@@ -206,9 +206,8 @@ fn collection(entity: &Entity) -> Value {
     let filters = entity.fields.values().filter(|field| !matches!(field.kind, FieldType::Json { .. })).filter(reserved);
     for field in filters {
         let description = "Only records with this value; empty: without one";
-        parameters.push(
-            json!({"name": field.name, "in": "query", "description": description, "schema": {"type": "string"}}),
-        );
+        parameters
+            .push(json!({"name": field.name, "in": "query", "description": description, "schema": {"type": "string"}}));
         parameters.extend(endings(field).iter().map(|ending| {
             let name = format!("{}.{ending}", field.name);
             json!({"name": name, "in": "query", "description": meaning(ending), "schema": {"type": "string"}})

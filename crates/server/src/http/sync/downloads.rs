@@ -71,6 +71,6 @@ mod tests {
         slots.extend((2..).map_while(admit).take(2 * DOWNLOADS_MAX));
         assert_eq!(slots.len(), DOWNLOADS_MAX);
         drop(slots);
-        assert!(admit(1).is_some() && downloads.lock().len() == 0);
+        assert!(admit(1).is_some() && downloads.lock().is_empty());
     }
 }

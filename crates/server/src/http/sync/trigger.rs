@@ -81,7 +81,7 @@ pub async fn trigger(
     };
     let told = app.hub.sync_now(&request_to_all);
     // While the bus is away the others learn of changes live, or when they connect.
-    drop(app.bus.sync_now(request_to_all).await);
+    let _reach = app.bus.sync_now(request_to_all).await;
     let clients = client_views(&app, &caller, head.seq).await?;
     let clients = clients.into_iter().filter(|client| meant.contains(&client.device_id)).collect();
     Ok(axum::Json(Triggered { sync_type: request.sync_type, entities, told, head: head.seq, clients }))

@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 
 fn one_of_each() -> Metrics {
@@ -7,6 +9,9 @@ fn one_of_each() -> Metrics {
     metrics.count_sync(SyncOperation::Push, Status::Failed, Duration::from_millis(3));
     metrics.count_auth(AuthOperation::Login, Status::Refused);
     metrics.count_outcome(OutcomeKind::Applied);
+    let conflict = json!({"entity": "conflicts", "id": uuid::Uuid::nil(), "kind": "put", "prev_rv": 0, "scope": "workspace",
+        "fields": {"entity": "contacts", "strategy": "manual-review", "state": "open"}});
+    metrics.count_conflict(&serde_json::from_value(conflict).unwrap());
     let step = RoutingStep::DeadLettered;
     metrics.count_messages(RoutingLabels { step, priority: "critical", status: Status::Ok }, 1);
     metrics
@@ -23,6 +28,9 @@ fn ops_1_metrics_have_the_documented_names() {
         "auth_operations_total{operation=\"login\",status=\"refused\"} 1",
         "message_routing_total{step=\"dead_lettered\",priority=\"critical\",status=\"ok\"} 1",
         "push_outcomes_total{outcome=\"applied\"} 1",
+        "conflicts_total{entity=\"contacts\",strategy=\"manual-review\",outcome=\"review\"} 1",
+        "sync_operation_duration_seconds_count{operation=\"push\"} 1",
+        "analytics_dropped_total 0",
         "writer_queue_depth 0",
         "sync_lag_changes 0",
         "outbox_oldest_age_ms 0",

@@ -97,7 +97,7 @@ impl PostgresAuth {
                 WHERE t.workspace_id = d.workspace_id AND t.user_id = d.user_id AND t.device_id = d.device_id
                     AND t.revoked_ms IS NULL AND t.used_ms IS NULL AND t.expires_ms > $3)";
         let purged = self.execute(sql, || vec![text(workspace.as_str()), ms(before), ms(now)])?;
-        Ok(usize::try_from(purged).unwrap_or(usize::MAX))
+        Ok(purged)
     }
 
     /// Notes when devices were seen; collect them and call it now and then, not per request.

@@ -125,12 +125,10 @@ impl PostgresAuth {
             RETURNING *";
         let number = |count: usize| integer(i64::try_from(count).unwrap_or(i64::MAX));
         self.write(|wire| {
-            let rows = wire.query(sql, vec![
-                ms(claim.now_ms),
-                ms(claim.lease_until_ms),
-                number(claim.limit),
-                number(claim.per_hook),
-            ])?;
+            let rows = wire.query(
+                sql,
+                vec![ms(claim.now_ms), ms(claim.lease_until_ms), number(claim.limit), number(claim.per_hook)],
+            )?;
             Ok(rows.iter().map(delivery_at).collect::<StoreResult<_>>()?)
         })
     }

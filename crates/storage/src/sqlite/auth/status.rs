@@ -100,7 +100,8 @@ impl AuthStore {
         after: Option<ClientId>,
         limit: usize,
     ) -> StoreResult<Vec<ClientStatus>> {
-        let sql = "SELECT * FROM auth_client_status WHERE workspace_id = ?1 AND client_id > ?2 ORDER BY client_id LIMIT ?3";
+        let sql =
+            "SELECT * FROM auth_client_status WHERE workspace_id = ?1 AND client_id > ?2 ORDER BY client_id LIMIT ?3";
         let after = after.map(|client| client.to_string()).unwrap_or_default();
         let key = params![workspace.as_str(), after, i64::try_from(limit).unwrap_or(i64::MAX)];
         self.read(|conn| collect(conn, sql, key, status_at))
