@@ -71,6 +71,8 @@ cases![
     sto_18_workspaces_exist_once,
     sto_19_contradictions_are_refused,
     sto_20_references_in_any_order,
+    sto_21_lists_are_those_of_the_reference,
+    sto_21_a_list_names_declared_fields_only,
 ];
 
 /// The names of the tests above are the names of the suite's cases.

@@ -20,6 +20,7 @@ const SECTIONS: &[&str] = &[
     "messages",
     "metrics",
     "audit",
+    "analytics",
     "alerts",
     "webhooks",
     "log",

@@ -1,5 +1,7 @@
 //! Ten thousand at once.
 
+use std::time::Duration;
+
 use crate::honest::Honest;
 use crate::raw::{connect, open};
 use crate::stage::{Server, room_for};
@@ -24,9 +26,16 @@ async fn hub_4_ten_thousand_sockets_that_never_authenticate_shut_nobody_out() {
     };
     let (silent, refused) = honest.works_beside("sockets without auth", 20, attack).await;
     println!("{} of {crowd} were let in, {refused} refused", silent.len());
-    let open = server.sockets(&honest.token).await;
-    // Those that had to make room may be saying goodbye.
-    assert!(open <= 1_500, "{open} sockets without auth are open at a time");
+    // Those that had to make room may be saying goodbye for a second.
+    let mut open = server.sockets(&honest.token).await;
+    for _ in 0..50 {
+        if open <= 1_010 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        open = server.sockets(&honest.token).await;
+    }
+    assert!(open <= 1_010, "{open} sockets without auth are open at a time");
     server.check_memory("sockets without auth", crowd);
     honest.works_beside("sockets without auth, all there", 20, async {}).await;
 }

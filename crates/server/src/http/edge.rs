@@ -237,7 +237,7 @@ mod tests {
             check_host(&edge, peer.parse().unwrap(), &headers).is_ok()
         };
         let own =
-            ["localhost", "LOCALHOST:8000", "app.localhost:1", "localhost.", "127.0.0.1:8000", "[::1]:8000", "::1"];
+            ["localhost", "LOCALHOST:8000", "app.localhost:1", "localhost.", "127.0.0.1:8000", "[::1]:8000", "[::1]"];
         for host in own.into_iter().chain(["crm.intern:8000", "CRM.intern", "crm.example.com"]) {
             assert!(is_served("127.0.0.1", Some(host)), "{host}");
         }

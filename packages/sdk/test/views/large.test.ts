@@ -68,9 +68,8 @@ it("live queries stay fast at 100,000 records", async () => {
   });
   expect(all.snapshot().rows[0]?.id).toBe(lead(rounds).id);
   console.log(JSON.stringify(figures));
-  expect(figures["indexed question of 200 rows, ms"]).toBeLessThan(1_000);
-  expect(
-    (figures[`${rounds} live batches, ms`] ?? 0) / rounds,
-    "a batch, its write and the query moved on",
-  ).toBeLessThan(100);
-}, 60_000);
+  // In terms of one another, because machines differ: an index is not a walk, and a batch does not sort anew.
+  const [walk, sort] = [figures["first question, ms"] ?? 0, figures["opening a live query sorted over all, ms"] ?? 0];
+  expect(figures["indexed question of 200 rows, ms"]).toBeLessThan(walk / 4);
+  expect((figures[`${rounds} live batches, ms`] ?? 0) / rounds).toBeLessThan(sort / 2);
+}, 120_000);
