@@ -75,10 +75,10 @@ it("[WEB-1] what was typed is saved by going elsewhere, and is there again after
   await page.getByRole("button", { name: "New lead" }).click();
   await page.getByLabel("First name").fill("Halvard");
   await page.keyboard.press("Escape");
-  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.getByRole("dialog", { name: "New lead" }).waitFor({ state: "detached" });
   await page.getByRole("button", { name: "New lead" }).click();
   expect(await page.getByLabel("First name").inputValue()).toBe("Halvard");
-  await page.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("dialog", { name: "New lead" }).getByRole("button", { name: "Cancel" }).click();
   await page.getByRole("button", { name: "New lead" }).click();
   expect(await page.getByLabel("First name").inputValue()).toBe("");
 });
@@ -88,9 +88,9 @@ it("[AUTH-6] signing out asks about what was rejected, gives a copy, and leaves 
   await page.getByRole("button", { name: /^Qualification: .*Edit$/ }).click();
   await page.getByLabel("Qualification", { exact: true }).selectOption("disqualified");
   await untilSync(page, "rejected");
-  await page.getByRole("button", { name: /Dana Demo/ }).click();
+  await page.getByRole("button", { name: /Dana Demo/ }).first().click();
   await page.getByRole("menuitem", { name: "Sign out" }).click();
-  const dialog = page.getByRole("dialog");
+  const dialog = page.getByRole("dialog").filter({ hasText: "could not accept" });
   await dialog.getByText(/1 change that the server could not accept/).waitFor();
   const coming = page.waitForEvent("download");
   await dialog.getByRole("button", { name: "Save a copy first" }).click();

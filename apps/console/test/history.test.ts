@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { type HistoryItem, restoring } from "../src/features/history/versions.ts";
+import { deedOf, type HistoryItem, restoring } from "../src/features/history/versions.ts";
 
 const item = (seq: number, before: HistoryItem["before"], fields: HistoryItem["fields"]): HistoryItem => ({
   seq,
-  kind: "update",
+  kind: "patch",
   fields,
   before,
   user_id: "u",
@@ -27,4 +27,10 @@ it.each([
   [3, { priority: "medium", lead_source: "web", notes: null }],
 ])("[CONF-5] version %i is reached by writing what differs, without what the server owns", (index, expected) => {
   expect(restoring("leads", CURRENT, ITEMS, index)).toEqual(expected);
+});
+
+it("[CONF-5] a history says who created, changed, deleted and restored, in the server's own kinds", () => {
+  const kinds = ["put", "del", "patch", "put"] as const;
+  const items = kinds.map((kind, index) => ({ ...item(4 - index, {}, {}), kind }));
+  expect(items.map((_, index) => deedOf(items, index))).toEqual(["restored it", "deleted it", "changed", "created it"]);
 });

@@ -12,20 +12,13 @@ import { counted } from "../../format/text.ts";
 import { ago, dateTime } from "../../format/value.ts";
 import { useTitleOf } from "../record/useTitleOf.ts";
 import { isMoney, shownValue } from "../record/value.ts";
-import { changedFields, type HistoryItem, restoring } from "./versions.ts";
+import { changedFields, deedOf, type HistoryItem, restoring } from "./versions.ts";
 
 interface HistoryProps {
   readonly entity: EntityName;
   readonly id: string;
   readonly fields: Readonly<Record<string, unknown>>;
 }
-
-const DEEDS: Readonly<Record<string, string>> = {
-  create: "created it",
-  update: "changed",
-  delete: "deleted it",
-  restore: "restored it",
-};
 
 /** Who changed what, newest first, with the way back to each version. The server has it, this device does not. */
 export function HistoryCard({ entity, id, fields }: HistoryProps) {
@@ -61,12 +54,12 @@ export function HistoryCard({ entity, id, fields }: HistoryProps) {
             <span aria-hidden="true" className="absolute top-1.5 -left-[5px] size-2 rounded-full bg-line-strong" />
             <div className="flex flex-wrap items-baseline gap-x-2">
               <span className="font-medium">{users.get(item.user_id)?.fields.name ?? "The server"}</span>
-              <span className="text-ink-2">{DEEDS[item.kind] ?? item.kind}</span>
+              <span className="text-ink-2">{deedOf(items, index)}</span>
               <time className="text-ink-3" title={dateTime(item.authored_ms)}>
                 {ago(item.authored_ms, Date.now())}
               </time>
               {index > 0 &&
-                item.kind !== "delete" &&
+                item.kind !== "del" &&
                 Object.keys(restoring(entity, current, items, index)).length > 0 && (
                   <Button
                     tone="quiet"
@@ -78,7 +71,7 @@ export function HistoryCard({ entity, id, fields }: HistoryProps) {
                   </Button>
                 )}
             </div>
-            {item.kind !== "create" && <Changes entity={entity} item={item} />}
+            {item.kind === "patch" && <Changes entity={entity} item={item} />}
           </li>
         ))}
       </ol>

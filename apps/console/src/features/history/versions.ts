@@ -6,13 +6,26 @@ import { entityOf, isEditable } from "../../data/schema.ts";
 /** One change, newest first in a history. `fields`: as written; `before`: as they were. */
 export interface HistoryItem {
   readonly seq: number;
-  readonly kind: "create" | "update" | "delete" | "restore" | string;
+  /** `put`: it came to be, created or restored; `patch`: fields changed; `del`: it was deleted. */
+  readonly kind: "put" | "patch" | "del";
   readonly fields: Readonly<Record<string, Json>>;
   readonly before: Readonly<Record<string, Json>>;
   readonly user_id: string;
   readonly device_id: string;
   readonly authored_ms: number;
   readonly committed_ms: number;
+}
+
+/** What was done, in words that follow a name. A record that came to be after something older was restored. */
+export function deedOf(items: readonly HistoryItem[], index: number): string {
+  switch (items[index]?.kind) {
+    case "put":
+      return index < items.length - 1 ? "restored it" : "created it";
+    case "del":
+      return "deleted it";
+    default:
+      return "changed";
+  }
 }
 
 /** Changed fields that mean something to a person. */

@@ -136,7 +136,7 @@ function MaybeDeleted({ entity, id, back }: { entity: EntityName; id: string; ba
     `/api/sync/history/${entity}/${encodeURIComponent(id)}?limit=1`,
   );
   const [last] = remote.state === "ready" ? remote.data.items : [];
-  if (last?.kind !== "delete") {
+  if (last?.kind !== "del") {
     return <Gone entity={entity} actions={back} />;
   }
   const restore = async (): Promise<void> => {
