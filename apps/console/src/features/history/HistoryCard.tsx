@@ -58,18 +58,16 @@ export function HistoryCard({ entity, id, fields }: HistoryProps) {
               <time className="text-ink-3" title={dateTime(item.authored_ms)}>
                 {ago(item.authored_ms, Date.now())}
               </time>
-              {index > 0 &&
-                item.kind !== "del" &&
-                Object.keys(restoring(entity, current, items, index)).length > 0 && (
-                  <Button
-                    tone="quiet"
-                    className="ml-auto"
-                    icon={<RotateCcw className="size-3.5" />}
-                    onClick={() => setChosen(index)}
-                  >
-                    Restore
-                  </Button>
-                )}
+              {index > 0 && item.kind !== "del" && Object.keys(restoring(entity, current, items, index)).length > 0 && (
+                <Button
+                  tone="quiet"
+                  className="ml-auto"
+                  icon={<RotateCcw className="size-3.5" />}
+                  onClick={() => setChosen(index)}
+                >
+                  Restore
+                </Button>
+              )}
             </div>
             {item.kind === "patch" && <Changes entity={entity} item={item} />}
           </li>
