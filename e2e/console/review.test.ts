@@ -113,7 +113,8 @@ it("[CONF-4] [CONF-5] many are decided in one step, offline, and taken back in o
   await context.setOffline(false);
   await untilSync(page, "saved");
   await valuesOf(dana.page, ["5,400", "5,600"]);
-  await page.getByRole("button", { name: "Undo" }).click();
+  const told = page.getByRole("dialog").filter({ hasText: "2 conflicts decided" });
+  await told.getByRole("button", { name: "Undo" }).click();
   await page.getByText("2 decisions taken back").waitFor();
   await untilSync(page, "saved");
   await valuesOf(dana.page, ["4,300", "4,500"]);

@@ -101,9 +101,10 @@ it("[AUTH-6] signing out asks about what was rejected, gives a copy, and leaves 
   await dialog.getByRole("button", { name: "Sign out and lose them" }).click();
   await page.getByRole("heading", { name: "Sign in to Syncline" }).waitFor();
 
-  // What may stay says nothing of anybody: the theme, the mark by which a deleted store is noticed, a key that seals nothing any
-  // more, and why the store is empty.
-  const known = /^localStorage syncline (theme|syncline console)$|^syncline console key\/keys \{\}$|"purged":"signed_out"/;
+  // What may stay says nothing of anybody: the theme, the mark by which a deleted store is noticed, the device's key, and why the
+  // store is empty.
+  const known =
+    /^localStorage syncline (theme|syncline console)$|^syncline console key\/keys \{\}$|^syncline console\/meta (\d|.*"purged":"signed_out")/;
   const left = await page.evaluate(async () => {
     const found: string[] = Object.keys(localStorage).map((key) => `localStorage ${key}`);
     for (const { name = "" } of await indexedDB.databases()) {

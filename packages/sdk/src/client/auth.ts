@@ -69,6 +69,8 @@ export class Auth {
   #credentials: Credentials | undefined;
   /** They are on disk. */
   #isKept = true;
+  /** Sign-ins that were forgotten, so far. */
+  #life = 0;
   /** A renewal under way: a refresh token is spent by its first use, so there is never a second beside it. */
   #renewal: Promise<Result<string, Failure>> | undefined;
 
@@ -109,7 +111,11 @@ export class Auth {
   }
 
   /** Keeps what cannot be had a second time in memory at least, and on disk with the first call that can write there. */
-  async #hold(credentials: Credentials): Promise<void> {
+  async #hold(credentials: Credentials, life: number): Promise<void> {
+    // Signed out meanwhile: nothing of it is to be on the device again.
+    if (life !== this.#life) {
+      return;
+    }
     this.#credentials = credentials;
     this.#isKept = false;
     await this.#keepHeld();
@@ -133,8 +139,9 @@ export class Auth {
     }
   }
 
-  /** Forgets who was signed in. The store was wiped by whoever calls this. */
+  /** Forgets who was signed in, and every answer that is still to come. Whoever calls this wipes the store afterwards. */
   forget(): void {
+    this.#life++;
     this.#isKept = true;
     this.#credentials = undefined;
   }
@@ -177,9 +184,10 @@ export class Auth {
 
   /** Exchanges the refresh token. A lost answer may be asked for again for a minute (`Idempotency-Key`). */
   async #refresh(held: Credentials): Promise<Result<string, Failure>> {
+    const life = this.#life;
     const key = held.renewalKey ?? mintId(this.#platform);
     // On disk before it is asked for: whoever dies with the answer in hand asks for the same one again.
-    await this.#hold({ ...held, renewalKey: key });
+    await this.#hold({ ...held, renewalKey: key }, life);
     const body = { refresh_token: held.refreshToken };
     let answer = await this.#post("/api/auth/refresh", body, { "idempotency-key": key });
     if (!answer.ok && answer.error.failure === "unreachable") {
@@ -189,7 +197,7 @@ export class Auth {
       const problem = answer.error.failure === "refused" ? answer.error.problem : undefined;
       const depositToken = problem === undefined ? null : member({ ...problem }, "deposit_token");
       if (typeof depositToken === "string") {
-        await this.#hold({ ...held, depositToken });
+        await this.#hold({ ...held, depositToken }, life);
         return ok(depositToken);
       }
       return problem?.class === "session" ? err({ failure: "sign_in_needed", message: problem.message }) : answer;
@@ -199,7 +207,7 @@ export class Auth {
       return renewed;
     }
     // Stored before it is used: the old refresh token is spent already (spec AUT-2).
-    await this.#hold(renewed.value);
+    await this.#hold(renewed.value, life);
     return ok(renewed.value.accessToken);
   }
 

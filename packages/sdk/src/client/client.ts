@@ -195,8 +195,8 @@ export class Client<Types = Record<string, EntityTypes>> {
     }
     await opened.loop.feed({ input: "pause" });
     await this.#auth.end();
-    await this.#serial.run(() => purge(opened.replica, SIGNED_OUT));
     this.#auth.forget();
+    await this.#serial.run(() => purge(opened.replica, SIGNED_OUT));
     this.#tell({ event: "purged", code: SIGNED_OUT });
   }
 
