@@ -30,7 +30,7 @@ fn values() -> Vec<Fields> {
 
 /// Written once, so that every query below is answered from the same records.
 fn fill<S: Store>(world: &mut World<S>) -> ScopeId {
-    let other = ScopeId::team("x");
+    let other = ScopeId::team("019b76da-a800-7000-8000-000000000001");
     for (index, values) in values().into_iter().enumerate() {
         let scope = if index % 3 == 2 { &other } else { &ScopeId::WORKSPACE };
         world.commit(|draft| {
@@ -100,7 +100,12 @@ pub(super) fn sto_21_lists_are_those_of_the_reference<S: Store>(world: &mut Worl
         ListQuery { grants, ..query(vec![size, hot], Some("code"), false) }
     };
     check(world, &both(Grants::All));
-    for scopes in [vec![], vec![other.clone()], vec![other, ScopeId::WORKSPACE], vec![ScopeId::team("nobody")]] {
+    for scopes in [
+        vec![],
+        vec![other.clone()],
+        vec![other, ScopeId::WORKSPACE],
+        vec![ScopeId::team("019b76da-a800-7000-8000-000000000002")],
+    ] {
         let grants = Grants::Scopes(scopes.into_iter().collect());
         check(world, &both(grants.clone()));
         pages(world, &ListQuery { grants, ..query(Vec::new(), Some("size"), true) }, &check);
