@@ -75,8 +75,6 @@ pub struct Server {
     pub revoked: BTreeSet<DeviceId>,
     pub bug: Option<Bug>,
     pub snapshot_above: u64,
-    /// Bytes of a catch-up. A scope of which more has changed is compared instead.
-    pub catch_up_bytes_max: usize,
     pub splits_catch_up: bool,
 }
 
@@ -94,7 +92,6 @@ impl Server {
             revoked: BTreeSet::new(),
             bug,
             snapshot_above: limits::SNAPSHOT_THRESHOLD,
-            catch_up_bytes_max: usize::MAX,
             splits_catch_up: true,
         }
     }
@@ -222,7 +219,7 @@ impl Server {
             }
         }
         let held = (&plan.catch_up[..], to);
-        let caught_up = self.read(|read| catch_up(&self.schema, read, &access.grants, held, self.catch_up_bytes_max));
+        let caught_up = self.read(|read| catch_up(&self.schema, read, &access.grants, held, usize::MAX));
         compare_instead(&mut plan, |scope| caught_up.left_out.contains(scope));
         let batches = caught_up.batches;
         let batches = if self.splits_catch_up { tamper::split_catch_up(self.bug, batches) } else { batches };

@@ -21,9 +21,6 @@ use crate::swarm::Swarm;
 use crate::trace::Trace;
 use crate::workload::Workload;
 
-/// A catch-up of so many bytes is a large one in a small world.
-const CATCH_UP_BYTES_SMALL: usize = 1_024;
-
 pub type Checked<T = ()> = Result<T, Violation>;
 
 #[derive(Debug)]
@@ -122,10 +119,6 @@ impl World {
         let (store, model) = crate::oracle::genesis();
         let mut server = Server::new(schema.clone(), genesis::workspace(), store, bug);
         server.snapshot_above = swarm.snapshot_above;
-        // In some of the worlds in which few scopes are large enough for snapshots, large catch-ups are compared; in all of them
-        // that would mend what a planted bug breaks.
-        let is_small = swarm.snapshot_above == 6 && seed.is_multiple_of(4);
-        server.catch_up_bytes_max = if is_small { CATCH_UP_BYTES_SMALL } else { usize::MAX };
         let mut pick = Rng::new(seed, "people");
         let mut devices: Vec<Device> = Vec::new();
         for index in 0..swarm.devices {
