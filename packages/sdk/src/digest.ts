@@ -1,12 +1,14 @@
 /** Order-independent digests: equal sets of `(entity, id, rv)` give equal digests on every implementation (spec §12). */
 
-import { idBytes } from "./ids.ts";
-
 /** A digest as it stands on the wire and in stores: the sum is 16 hex digits because it exceeds 2^53. */
 export interface Digest {
   readonly count: number;
   readonly sum: string;
 }
+
+const HYPHEN = 0x2d;
+const DIGIT_0 = 0x30;
+const LETTER_A = 0x61;
 
 export const EMPTY_DIGEST: Digest = { count: 0, sum: "0000000000000000" };
 
@@ -55,7 +57,19 @@ export function recordHash(entity: string, id: string, rv: number): bigint {
   };
   entityBytes(entity).forEach(feed);
   feed(0);
-  idBytes(id).forEach(feed);
+  let upper = -1;
+  for (let index = 0; index < id.length; index++) {
+    const code = id.charCodeAt(index);
+    if (code !== HYPHEN) {
+      const digit = code - (code < LETTER_A ? DIGIT_0 : LETTER_A - 10);
+      if (upper < 0) {
+        upper = digit;
+      } else {
+        feed(upper * 16 + digit);
+        upper = -1;
+      }
+    }
+  }
   for (let shift = 7; shift >= 0; shift--) {
     feed(Math.floor(rv / 2 ** (8 * shift)) % 256);
   }

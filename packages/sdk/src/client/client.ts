@@ -6,7 +6,7 @@ import {
   type Drafted,
   discardRejected,
   type Edit,
-  findMutation,
+  findMutations,
   type LocalError,
   localError,
   mutate,
@@ -64,7 +64,7 @@ export type ClientEvent =
   | SessionEvent
   /** Somebody signed in: there is a replica now. */
   | { readonly event: "signed_in" }
-  /** A local mutation was taken into the outbox. */
+  /** Local mutations were taken into the outbox in one step: as a rule one. */
   | { readonly event: "local_change" }
   /** A download came further: {@link Status.loading} says how far. */
   | { readonly event: "loading" }
@@ -291,20 +291,18 @@ export class Client<Types = Record<string, EntityTypes>> {
       const known = {
         phase: opened?.loop.phase ?? ("signed_out" as const),
         isLocked: opened?.replica.isLocked(this.#platform.wallMs()) ?? false,
+        pending: opened?.replica.outbox.size ?? 0,
         ...(meta && { meta }),
         ...(this.#storeFailure && { storeFailure: this.#storeFailure }),
       };
       try {
-        const pending = await this.#store.outboxCount();
         const rejected = (await this.#store.rejected()).length;
-        return { ...known, pending, rejected, ...loadingOf(await this.#store.scopes()) };
+        return { ...known, rejected, ...loadingOf(await this.#store.scopes()) };
       } catch (error) {
         if (!(error instanceof StoreError)) {
           throw error;
         }
-        // What is pending is known without the store.
-        const pending = meta === undefined ? 0 : meta.nextClientSeq - 1 - meta.decidedUpto;
-        return { ...known, pending, rejected: 0, storeFailure: error.code };
+        return { ...known, rejected: 0, storeFailure: error.code };
       }
     });
   }
@@ -414,7 +412,7 @@ export class Client<Types = Record<string, EntityTypes>> {
       if (mutationId === undefined) {
         return work(replica, stamp);
       }
-      const taken = isNew ? undefined : await findMutation(replica, mutationId);
+      const taken = isNew ? undefined : (await findMutations(replica)).get(mutationId);
       return taken === undefined ? work(replica, { ...stamp, mutationId }) : ok(taken);
     });
   }

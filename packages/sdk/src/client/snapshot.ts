@@ -18,8 +18,8 @@ const ROWS_PER_STEP = 2_000;
 const READ_TIMEOUT_MS = 60_000;
 
 /**
- * Downloads and feeds rows, waiting for each step: the stream is read no faster than the store writes. Resolves when the
- * end or the failure was fed; after `signal` nothing is fed any more.
+ * Downloads and feeds rows. While the store writes some, the next are read and decoded, and no more: the stream is read no
+ * faster than the store writes. Resolves when the end or the failure was fed; after `signal` nothing is fed any more.
  */
 export async function download(
   auth: Auth,
@@ -58,40 +58,46 @@ async function stream(
   feed: (input: Input) => Promise<void>,
 ): Promise<boolean> {
   let rows: WireOp[] = [];
-  const flush = async (resume?: string): Promise<void> => {
+  let feeding = Promise.resolve();
+  const next = async (input: Input): Promise<void> => {
+    await feeding;
+    feeding = signal.aborted ? feeding : feed(input);
+    // Whoever waits for it next hears of its failure.
+    feeding.catch(() => undefined);
+  };
+  const flush = (resume?: string): Promise<void> => {
     const page = rows;
     rows = [];
-    if (!signal.aborted) {
-      await feed({ input: "snapshot_rows", scope, rows: page, ...(resume !== undefined && { resume }) });
-    }
+    return next({ input: "snapshot_rows", scope, rows: page, ...(resume !== undefined && { resume }) });
   };
-  for await (const line of linesOf(response, timeout)) {
-    const decoded = decodeSnapshotLine(line);
-    switch (decoded.kind) {
-      case "row":
-        rows.push(decoded.row);
-        if (rows.length >= ROWS_PER_STEP) {
+  for await (const lines of linesOf(response, timeout)) {
+    for (const line of lines) {
+      const decoded = decodeSnapshotLine(line);
+      switch (decoded.kind) {
+        case "row":
+          rows.push(decoded.row);
+          if (rows.length >= ROWS_PER_STEP) {
+            await flush();
+          }
+          break;
+        case "page":
+          await flush(decoded.resume);
+          break;
+        case "end":
           await flush();
-        }
-        break;
-      case "page":
-        await flush(decoded.resume);
-        break;
-      case "end":
-        await flush();
-        if (!signal.aborted) {
-          await feed({ input: "snapshot_end", scope, seq: decoded.seq });
-        }
-        return true;
-      case "malformed":
-        return false;
+          await next({ input: "snapshot_end", scope, seq: decoded.seq });
+          await feeding;
+          return true;
+        case "malformed":
+          return false;
+      }
     }
   }
   return false;
 }
 
-/** Whole lines out of chunks. Throws when the connection breaks, stays silent, or sends a line without end. */
-async function* linesOf(response: Response, timeout: AbortController): AsyncGenerator<string> {
+/** The whole lines of each chunk. Throws when the connection breaks, stays silent, or sends a line without end. */
+async function* linesOf(response: Response, timeout: AbortController): AsyncGenerator<string[]> {
   const reader = response.body?.getReader();
   if (reader === undefined) {
     return;
@@ -103,7 +109,7 @@ async function* linesOf(response: Response, timeout: AbortController): AsyncGene
     const { value, done } = await reader.read().finally(() => clearTimeout(timer));
     const lines = (rest + decoder.decode(value, { stream: !done })).split("\n");
     rest = lines.pop() ?? "";
-    yield* lines;
+    yield lines;
     if (done) {
       return;
     }

@@ -1,7 +1,8 @@
 /** What modules of this package do in the replica itself, so that it can be asked of the tab that has it. */
 
 import type { Json } from "../json.ts";
-import { type Edit, type LocalError, mutate } from "../replica/edit.ts";
+import { Drafts } from "../replica/drafts.ts";
+import { type Drafted, type Edit, findMutations, type LocalError } from "../replica/edit.ts";
 import { ok, type Result } from "../result.ts";
 import type { Client } from "./client.ts";
 
@@ -13,13 +14,32 @@ export interface ImportState {
   readonly refused: readonly { readonly edit: Edit; readonly error: LocalError }[];
 }
 
+/** The edits of one mutation, and its name. */
+export interface NamedEdits {
+  readonly mutationId: string;
+  readonly edits: readonly Edit[];
+}
+
 /** Each may be asked twice. */
 export interface Works {
   /** Keeps a value of the device alone under a key; `null` deletes it. Durable when this resolves. */
   keep(key: string, value: Json): Promise<Result<undefined, LocalError>>;
   kept(key: string): Promise<Result<Json | undefined, LocalError>>;
+  /**
+   * Takes mutations into the outbox in one step, each whole or not at all; says what became of each. `isNew`: none of them
+   * was asked for before.
+   */
+  mutateSome(
+    mutations: readonly NamedEdits[],
+    isNew?: boolean,
+  ): Promise<Result<readonly Result<Drafted, LocalError>[], LocalError>>;
   /** Takes `edits`, which are those of the import from its `from`th on; those that are done with already are passed over. */
   importSome(name: string, from: number, edits: readonly Edit[]): Promise<Result<ImportState, LocalError>>;
+}
+
+/** Whether an edit was refused for what it says: others may be taken. */
+export function isAboutOne({ class: kind, code }: LocalError): boolean {
+  return kind === "rejected" || code === "not_found";
 }
 
 /** The works of a client, here or in another tab. */
@@ -36,45 +56,67 @@ export function worksIn(client: Client<never>): Works {
         return ok(undefined);
       }),
     kept: (key) => client.edit(async (replica) => ok(await replica.store.local(key))),
-    importSome: async (name, from, edits) => {
-      for (;;) {
-        const step = await importNext(client, name, from, edits);
-        if (!step.ok || step.value.done < from || step.value.done >= from + edits.length) {
-          return step;
+    mutateSome: (mutations, isNew = false) =>
+      client.edit(async (replica, { nowMs }) => {
+        const taken = isNew ? new Map<string, Drafted>() : await findMutations(replica);
+        const drafts = await Drafts.open(
+          replica,
+          mutations.map(({ edits }) => edits),
+        );
+        const results: Result<Drafted, LocalError>[] = [];
+        for (const { mutationId, edits } of mutations) {
+          const held = taken.get(mutationId);
+          results.push(held === undefined ? await drafts.add(edits, { mutationId, nowMs }) : ok(held));
         }
-      }
-    },
+        await drafts.write();
+        return ok(results);
+      }),
+    importSome: (name, from, edits) => importSome(client, name, from, edits),
   };
 }
 
-/** The next edit of an import, and in the same step how far the import has come. */
-function importNext(
+/** Edits of an import, one mutation each, and in the same step how far the import has come. */
+function importSome(
   client: Client<never>,
   name: string,
   from: number,
   edits: readonly Edit[],
 ): Promise<Result<ImportState, LocalError>> {
   const key = `import ${name}`;
-  return client.edit(async (replica, stamp) => {
+  return client.edit(async (replica, { nowMs }) => {
     const held = (await replica.store.local(key)) as ImportState | undefined;
+    const former = held?.refused ?? [];
+    const refused = [...former];
     // Beside who the device is, where signing out does not reach: the data is in, and must not come a second time.
-    const done = replica.meta.imports?.[name] ?? held?.done ?? 0;
-    const state: ImportState = { done, refused: held?.refused ?? [] };
-    const edit = edits[done - from];
-    if (edit === undefined) {
-      return ok(state);
+    const begun = replica.meta.imports?.[name] ?? held?.done ?? 0;
+    const left = begun < from ? [] : edits.slice(begun - from);
+    const drafts = await Drafts.open(
+      replica,
+      left.map((edit) => [edit]),
+    );
+    let done = begun;
+    for (const edit of left) {
+      const draft = await drafts.add([edit], { mutationId: client.mintId(), nowMs });
+      if (!draft.ok && !isAboutOne(draft.error)) {
+        if (done === begun) {
+          return draft;
+        }
+        // Those before it are taken; asked for the rest, it is met again.
+        break;
+      }
+      if (!draft.ok) {
+        refused.push({ edit, error: draft.error });
+      }
+      done += 1;
     }
-    const taken = { ...state, done: done + 1 };
-    const imports = { ...replica.meta.imports, [name]: taken.done };
-    const drafted = await mutate(replica, [edit], stamp, { meta: { imports } });
-    if (drafted.ok) {
-      return ok(taken);
+    const state: ImportState = { done, refused };
+    if (done > begun) {
+      const isRefused = refused.length > former.length;
+      await drafts.write({
+        meta: { imports: { ...replica.meta.imports, [name]: done } },
+        ...(isRefused && { localPut: [[key, state as unknown as Json]] }),
+      });
     }
-    if (drafted.error.class !== "rejected" && drafted.error.code !== "not_found") {
-      return drafted;
-    }
-    const after = { ...taken, refused: [...state.refused, { edit, error: drafted.error }] };
-    await replica.write({ meta: { ...replica.meta, imports }, localPut: [[key, after as unknown as Json]] });
-    return ok(after);
+    return ok(state);
   });
 }

@@ -80,22 +80,19 @@ async function finishStep(replica: Replica, step: Step, { to, digests, nowMs, co
   const writes = step.intoWrites();
   const isWhole = [...step.scopes.values()].every(({ loading }) => loading === undefined);
   writes.meta = { ...replica.meta, cursor: to, ...(isWhole && { lastSyncMs: nowMs }) };
-  await confirm(replica, writes, confirmed);
-  await confirmArrived(replica, writes);
+  confirm(replica, writes, confirmed);
+  confirmArrived(replica, writes);
   await replica.write(writes);
   return mismatched;
 }
 
 /** Mutations a batch names: their effects are in the base now (spec VEW-2). */
-async function confirm(replica: Replica, writes: DraftWrites, confirmed: readonly number[]): Promise<void> {
+function confirm(replica: Replica, writes: DraftWrites, confirmed: readonly number[]): void {
   for (const clientSeq of confirmed) {
-    const [pending] = await replica.store.outbox(clientSeq, 1);
-    if (pending?.mutation.client_seq !== clientSeq) {
-      continue;
-    }
-    if (pending.outcome !== undefined) {
+    const pending = replica.outbox.get(clientSeq);
+    if (pending?.outcome !== undefined) {
       acknowledge(writes, pending);
-    } else {
+    } else if (pending !== undefined) {
       writes.outboxPut = appended(writes.outboxPut, { ...pending, isInBase: true });
     }
   }

@@ -11,8 +11,8 @@ import { canonicalCreate, canonicalUpdate, type Invalid } from "../schema/canoni
 import type { Entity } from "../schema/schema.ts";
 import type { Replica } from "./replica.ts";
 import { nameOf } from "./step.ts";
-import type { Pending, Rejected, ReplicaMeta } from "./store.ts";
-import { viewOf } from "./view.ts";
+import type { Pending, Rejected } from "./store.ts";
+import { type Seen, viewOf } from "./view.ts";
 
 /** What a person does to one record. The replica adds what they had seen. */
 export type Edit =
@@ -63,37 +63,30 @@ export interface Stamp {
   readonly nowMs: number;
 }
 
+/** What a mutation is drafted on: a replica, or one with drafts in its outbox that are not written yet. */
+export type Drafting = Seen & Pick<Replica, "meta" | "isLocked">;
+
 /** Room that the frame around a mutation takes. */
 const FRAME_ROOM_BYTES = 8 * 1024;
 
-/**
- * Puts one mutation into the outbox; it is visible and durable when this resolves. Needs no network. `beside`: what is
- * written in the same step.
- */
+/** Puts one mutation into the outbox; it is visible and durable when this resolves. Needs no network. */
 export async function mutate(
   replica: Replica,
   edits: readonly Edit[],
   stamp: Stamp,
-  beside: { readonly meta?: Partial<ReplicaMeta> } = {},
 ): Promise<Result<Drafted, LocalError>> {
   const draft = await draftOf(replica, edits, stamp);
   if (!draft.ok) {
     return draft;
   }
-  await replica.write({ meta: { ...afterDraft(replica, draft.value), ...beside.meta }, outboxPut: [draft.value] });
+  await replica.write({ meta: afterDraft(replica, draft.value), outboxPut: [draft.value] });
   return ok(drafted(draft.value));
 }
 
-/** What became of a mutation of this device: its number and records, if it was ever taken. O(mutations that are kept). */
-export async function findMutation(replica: Replica, mutationId: string): Promise<Drafted | undefined> {
-  const { store } = replica;
-  const kept = [
-    ...(await store.outbox(0, OUTBOX_MUTATIONS_MAX)),
-    ...(await store.rejected()),
-    ...(await store.acknowledged(0)),
-  ];
-  const found = kept.find(({ mutation }) => mutation.mutation_id === mutationId);
-  return found && drafted(found);
+/** Mutations of this device by their id, with their number and records: all that are kept, whatever became of them. */
+export async function findMutations({ outbox, store }: Replica): Promise<Map<string, Drafted>> {
+  const kept = [...outbox.from(0), ...(await store.rejected()), ...(await store.acknowledged(0))];
+  return new Map(kept.map((each) => [each.mutation.mutation_id, drafted(each)]));
 }
 
 /** Forgets a rejected mutation the person has seen; one that is not there is forgotten already. */
@@ -132,7 +125,7 @@ export async function resendRejected(
   return ok(drafted(draft.value));
 }
 
-function drafted({ mutation }: Pick<Pending, "mutation">): Drafted {
+export function drafted({ mutation }: Pick<Pending, "mutation">): Drafted {
   return { clientSeq: mutation.client_seq, ids: mutation.ops.map((op) => targetOf(op)[1]) };
 }
 
@@ -144,7 +137,12 @@ async function findRejected(replica: Replica, clientSeq: number): Promise<Reject
   return (await replica.store.rejected()).find((rejected) => rejected.mutation.client_seq === clientSeq);
 }
 
-async function draftOf(replica: Replica, edits: readonly Edit[], stamp: Stamp): Promise<Result<Pending, LocalError>> {
+/** A mutation of these edits with what its author saw, checked. It is nowhere yet. */
+export async function draftOf(
+  replica: Drafting,
+  edits: readonly Edit[],
+  stamp: Stamp,
+): Promise<Result<Pending, LocalError>> {
   if (replica.meta.purged !== undefined) {
     return err(localError("device_revoked", "access of this device was withdrawn: sign in again"));
   }
@@ -170,7 +168,7 @@ async function draftOf(replica: Replica, edits: readonly Edit[], stamp: Stamp): 
     }
     ops.push(op.value);
   }
-  const dependsOn = await dependencies(replica, ops);
+  const dependsOn = dependencies(replica, ops);
   const mutation: Mutation = {
     mutation_id: stamp.mutationId,
     client_seq: replica.meta.nextClientSeq,
@@ -185,7 +183,7 @@ async function draftOf(replica: Replica, edits: readonly Edit[], stamp: Stamp): 
 }
 
 /** Completes an edit with the base it was made on. `created`: by earlier edits of the same mutation. */
-async function opOf(replica: Replica, edit: Edit, created: ReadonlySet<string>): Promise<Result<Op, LocalError>> {
+async function opOf(replica: Drafting, edit: Edit, created: ReadonlySet<string>): Promise<Result<Op, LocalError>> {
   if (edit.edit === "resolve") {
     return resolveOp(replica, edit);
   }
@@ -224,7 +222,7 @@ async function opOf(replica: Replica, edit: Edit, created: ReadonlySet<string>):
 }
 
 async function createOp(
-  replica: Replica,
+  replica: Drafting,
   entity: Entity,
   edit: Extract<Edit, { edit: "create" }>,
 ): Promise<Result<Op, LocalError>> {
@@ -239,7 +237,7 @@ async function createOp(
 }
 
 /** The id that follows from the natural key (spec ID-3); a field without a value counts as the empty text. */
-async function naturalIdOf(replica: Replica, entity: Entity, fields: Fields): Promise<string | undefined> {
+async function naturalIdOf(replica: Drafting, entity: Entity, fields: Fields): Promise<string | undefined> {
   if (entity.naturalKey === undefined) {
     return undefined;
   }
@@ -250,7 +248,7 @@ async function naturalIdOf(replica: Replica, entity: Entity, fields: Fields): Pr
   return naturalId(replica.meta.workspaceId, entity.name, parts.join("\u0000"));
 }
 
-async function resolveOp(replica: Replica, edit: Extract<Edit, { edit: "resolve" }>): Promise<Result<Op, LocalError>> {
+async function resolveOp(replica: Drafting, edit: Extract<Edit, { edit: "resolve" }>): Promise<Result<Op, LocalError>> {
   const [conflict] = await replica.store.base([[CONFLICTS, edit.conflict]]);
   if (conflict === undefined) {
     return err(noSuchRecord([CONFLICTS, edit.conflict]));
@@ -273,7 +271,7 @@ function someFields(fields: Fields): { fields?: Fields } {
 }
 
 /** Pending mutations whose creations these ops touch or refer to (spec MUT-4). */
-async function dependencies(replica: Replica, ops: readonly Op[]): Promise<number[]> {
+function dependencies(replica: Drafting, ops: readonly Op[]): number[] {
   const keys = new Map<string, RecordKey>();
   for (const op of ops) {
     const target = targetOf(op);
@@ -289,7 +287,7 @@ async function dependencies(replica: Replica, ops: readonly Op[]): Promise<numbe
   }
   const needed = new Set<number>();
   for (const [entity, id] of keys.values()) {
-    for (const { mutation, outcome } of await replica.store.pendingFor(entity, id)) {
+    for (const { mutation, outcome } of replica.pendingOf([entity, id])) {
       const creates = mutation.ops.some((op) => op.op === "create" && op.entity === entity && op.id === id);
       if (outcome === undefined && creates) {
         needed.add(mutation.client_seq);

@@ -1,7 +1,7 @@
 /** What the server decided about our mutations: where they go, and how they come back (spec §4, §15). */
 
 import type { Mutation, Outcome } from "../protocol/frames.ts";
-import { ACKNOWLEDGED_KEPT_MAX, OUTBOX_MUTATIONS_MAX } from "../protocol/limits.ts";
+import { ACKNOWLEDGED_KEPT_MAX } from "../protocol/limits.ts";
 import type { Replica } from "./replica.ts";
 import { appended, type DraftWrites, type Pending, type ReplicaMeta } from "./store.ts";
 
@@ -16,9 +16,6 @@ export interface AppliedOutcomes {
   readonly sharesClientId: boolean;
 }
 
-/** Mutations of the outbox read at once. */
-const PAGE = 256;
-
 /** Takes in outcomes: rejected mutations move to the rejected list, others wait for their effects (spec VEW-2). */
 export async function applyOutcomes(replica: Replica, outcomes: readonly Outcome[]): Promise<AppliedOutcomes> {
   const writes: DraftWrites = {};
@@ -26,8 +23,7 @@ export async function applyOutcomes(replica: Replica, outcomes: readonly Outcome
   let { decidedUpto } = replica.meta;
   let sharesClientId = false;
   for (const outcome of outcomes) {
-    const [first] = await replica.store.outbox(outcome.client_seq, 1);
-    const found = first?.mutation.client_seq === outcome.client_seq ? first : undefined;
+    const found = replica.outbox.get(outcome.client_seq);
     const isOther = found !== undefined && found.mutation.mutation_id !== outcome.mutation_id;
     if (isOther || outcome.client_seq >= replica.meta.nextClientSeq) {
       sharesClientId = true;
@@ -74,35 +70,29 @@ function reject(writes: DraftWrites, pending: Pending, outcome: Outcome): void {
 }
 
 /** Mutations whose outcome lies at or before the cursor that `writes` sets: they leave the overlay. */
-export async function confirmArrived(replica: Replica, writes: DraftWrites): Promise<void> {
+export function confirmArrived(replica: Replica, writes: DraftWrites): void {
   const cursor = writes.meta?.cursor ?? replica.meta.cursor;
   const handled = new Set([
     ...(writes.outboxDelete ?? []),
     ...(writes.outboxPut ?? []).map((pending) => pending.mutation.client_seq),
   ]);
-  let first = 0;
-  for (;;) {
-    const page = await replica.store.outbox(first, PAGE);
-    let hasUndecided = false;
-    for (const pending of page) {
-      if (pending.outcome === undefined) {
-        hasUndecided ||= !handled.has(pending.mutation.client_seq);
-      } else if (!handled.has(pending.mutation.client_seq) && pending.outcome.seq <= cursor) {
-        acknowledge(writes, pending);
-      }
+  // Decided mutations come before the undecided ones.
+  for (const pending of replica.outbox.all()) {
+    if (handled.has(pending.mutation.client_seq)) {
+      continue;
     }
-    const last = page.at(-1);
-    // Decided mutations come before the undecided ones.
-    if (last === undefined || hasUndecided || page.length < PAGE) {
+    if (pending.outcome === undefined) {
       return;
     }
-    first = last.mutation.client_seq + 1;
+    if (pending.outcome.seq <= cursor) {
+      acknowledge(writes, pending);
+    }
   }
 }
 
 /** The lowest seq an outcome promised that the cursor has not reached; `undefined`: nothing is awaited (spec VEW-3). */
-export async function awaitedSeq(replica: Replica): Promise<number | undefined> {
-  const [first] = await replica.store.outbox(0, 1);
+export function awaitedSeq(replica: Replica): number | undefined {
+  const [first] = replica.outbox.from(0, 1);
   const seq = first?.outcome?.seq;
   return seq !== undefined && seq > replica.meta.cursor ? seq : undefined;
 }
@@ -117,7 +107,7 @@ export async function offerAgain(replica: Replica, applied: number): Promise<Pen
     return [];
   }
   // Decided ones whose effects had not arrived are still in the outbox.
-  const waiting = await replica.store.outbox(applied + 1, OUTBOX_MUTATIONS_MAX);
+  const waiting = replica.outbox.from(applied + 1);
   const lost = new Map<number, Pending>();
   for (const pending of [...waiting.filter(isDecided), ...(await replica.store.acknowledged(applied + 1))]) {
     lost.set(pending.mutation.client_seq, pending);
@@ -146,7 +136,7 @@ export async function rewind(replica: Replica, expected: number): Promise<boolea
  * leave the outbox, unless their number is above `knownUpto`: those the server has lost.
  */
 export async function rekey(replica: Replica, clientId: string, knownUpto: number): Promise<void> {
-  const outbox = await replica.store.outbox(0, OUTBOX_MUTATIONS_MAX);
+  const outbox = replica.outbox.from(0);
   const acknowledged = Number.isSafeInteger(knownUpto + 1) ? await replica.store.acknowledged(knownUpto + 1) : [];
   const offered = [
     ...acknowledged.filter((pending) => pending.mutation.ops.length > 0),

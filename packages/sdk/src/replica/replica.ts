@@ -7,9 +7,11 @@
 
 import type { DeploymentMode, Hello, RecordKey } from "../protocol/frames.ts";
 import { targetOf } from "../protocol/frames.ts";
-import { PROTO_MAX, PROTO_MIN } from "../protocol/limits.ts";
+import { OUTBOX_MUTATIONS_MAX, PROTO_MAX, PROTO_MIN } from "../protocol/limits.ts";
 import type { Schema } from "../schema/schema.ts";
-import type { ReplicaMeta, ReplicaStore, ReplicaWrites } from "./store.ts";
+import { Outbox } from "./outbox.ts";
+import { nameOf } from "./step.ts";
+import type { BaseRecord, Pending, ReplicaMeta, ReplicaStore, ReplicaWrites } from "./store.ts";
 
 /** Whose replica a new store becomes. */
 export interface ReplicaIdentity {
@@ -23,16 +25,20 @@ export interface ReplicaIdentity {
 /** What a step may have changed of what screens show. */
 export interface Touched {
   readonly keys: readonly RecordKey[];
+  /** Base records that the step put or deleted, by name. */
+  readonly base: ReadonlyMap<string, BaseRecord | undefined>;
   /** Scopes were dropped or everything was wiped: any record may be gone. */
   readonly isWide: boolean;
+  /** Part of a download: many more such steps come at once. */
+  readonly isLoading: boolean;
 }
 
 export class Replica {
   readonly store: ReplicaStore;
   readonly schema: Schema;
+  /** What the store has of it, read once, so that an edit costs the same whatever waits. Changed by {@link write} alone. */
+  readonly outbox = new Outbox();
   #meta: ReplicaMeta;
-  /** By entity, see {@link pendingIds}. */
-  readonly #pendingIds = new Map<string, Set<string>>();
   #listener: ((touched: Touched) => Promise<void>) | undefined;
 
   private constructor(store: ReplicaStore, schema: Schema, meta: ReplicaMeta) {
@@ -44,7 +50,11 @@ export class Replica {
   /** Opens the replica in `store`; `undefined`: the store is new. */
   static async open(store: ReplicaStore, schema: Schema): Promise<Replica | undefined> {
     const held = await store.meta();
-    return held && new Replica(store, schema, held);
+    const replica = held && new Replica(store, schema, held);
+    for (const pending of replica === undefined ? [] : await store.outbox(0, OUTBOX_MUTATIONS_MAX)) {
+      replica?.outbox.set(pending);
+    }
+    return replica;
   }
 
   /** Makes the store somebody's replica. Whatever it held is deleted, but for what was imported. */
@@ -68,14 +78,9 @@ export class Replica {
     return this.#meta;
   }
 
-  /**
-   * Ids of the records of an entity that the outbox touches, and of some that it touches no more: whoever finds one of those
-   * takes it out. Read from the store once, so that an edit costs the same whatever waits.
-   */
-  async pendingIds(entity: string): Promise<Set<string>> {
-    const ids = this.#pendingIds.get(entity) ?? new Set(await this.store.pendingIds(entity));
-    this.#pendingIds.set(entity, ids);
-    return ids;
+  /** Pending mutations that touch a record, in order. */
+  pendingOf(key: RecordKey): readonly Pending[] {
+    return this.outbox.touching(key);
   }
 
   /** Told after every step, before the next one begins. */
@@ -85,40 +90,31 @@ export class Replica {
 
   /** Performs one step. */
   async write(writes: ReplicaWrites): Promise<void> {
-    const listener = this.#listener;
-    // Replaced and deleted mutations are told apart by what they touched before.
-    const before = listener === undefined ? [] : await this.#touchedBefore(writes);
     await this.store.write(writes);
-    const put = (writes.outboxPut ?? []).flatMap((pending) => pending.mutation.ops.map(targetOf));
-    for (const [entity, id] of put) {
-      this.#pendingIds.get(entity)?.add(id);
+    const { outbox } = this;
+    const { outboxPut = [], outboxDelete = [], basePut = [], baseDelete = [] } = writes;
+    // Replaced and deleted mutations are told apart by what they touched before.
+    const before = outboxDelete.flatMap((clientSeq) => outbox.get(clientSeq) ?? []);
+    if (writes.wipe === true) {
+      outbox.clear();
     }
-    if (writes.meta !== undefined) {
-      this.#meta = writes.meta;
+    outboxPut.forEach((pending) => void outbox.set(pending));
+    outboxDelete.forEach((clientSeq) => void outbox.delete(clientSeq));
+    this.#meta = writes.meta ?? this.#meta;
+    const base = new Map<string, BaseRecord | undefined>();
+    const keys = [...before, ...outboxPut].flatMap(({ mutation }) => mutation.ops.map(targetOf));
+    for (const record of basePut) {
+      keys.push([record.entity, record.id]);
+      base.set(nameOf([record.entity, record.id]), record);
     }
-    if (listener !== undefined) {
-      const isWide = writes.wipe === true || (writes.dropScopes?.length ?? 0) > 0;
-      const keys = [
-        ...before,
-        ...(writes.basePut ?? []).map((record): RecordKey => [record.entity, record.id]),
-        ...(writes.baseDelete ?? []),
-        ...put,
-      ];
-      if (isWide || keys.length > 0) {
-        await listener({ keys, isWide });
-      }
+    for (const key of baseDelete) {
+      keys.push(key);
+      base.set(nameOf(key), undefined);
     }
-  }
-
-  async #touchedBefore(writes: ReplicaWrites): Promise<RecordKey[]> {
-    const keys: RecordKey[] = [];
-    for (const clientSeq of writes.outboxDelete ?? []) {
-      const [pending] = await this.store.outbox(clientSeq, 1);
-      if (pending?.mutation.client_seq === clientSeq) {
-        keys.push(...pending.mutation.ops.map(targetOf));
-      }
-    }
-    return keys;
+    const isWide = writes.wipe === true || (writes.dropScopes?.length ?? 0) > 0;
+    const isLoading =
+      writes.meta === undefined && (writes.scopes ?? []).some(([, { loading }]) => loading?.how === "snapshot");
+    await this.#listener?.({ keys, base, isWide, isLoading });
   }
 
   /**
@@ -128,8 +124,8 @@ export class Replica {
   async hello(mode: DeploymentMode, nowMs: number): Promise<Hello> {
     const scopes = await this.store.scopes();
     const held = [...scopes].filter(([, state]) => state.loading?.how !== "snapshot");
-    const [oldest] = await this.store.outbox(0, 1);
-    const { meta } = this;
+    const { meta, outbox } = this;
+    const [oldest] = outbox.from(0, 1);
     return {
       type: "hello",
       proto: [PROTO_MIN, PROTO_MAX],
@@ -140,7 +136,7 @@ export class Replica {
       ...(meta.backendId !== undefined && { backend_id: meta.backendId }),
       ...(meta.epoch !== undefined && { epoch: meta.epoch }),
       next_client_seq: meta.decidedUpto + 1,
-      pending_count: await this.store.outboxCount(),
+      pending_count: outbox.size,
       oldest_pending_age_ms: oldest === undefined ? 0 : Math.max(nowMs - oldest.authoredMs, 0),
       scopes: held.map(([id, { seq, digest }]) => ({ id, seq, digest })),
     };

@@ -4,7 +4,6 @@ import { type Digest, DigestSum, digestEquals, EMPTY_DIGEST } from "../digest.ts
 import { ID_MAX, ID_MIN } from "../ids.ts";
 import { partitionPoint } from "../order.ts";
 import type { Range, RecordKey, VerifyReply, Welcome, WireOp } from "../protocol/frames.ts";
-import { OUTBOX_MUTATIONS_MAX } from "../protocol/limits.ts";
 import { acknowledge, confirmArrived, offerAgain } from "./outcomes.ts";
 import type { Replica } from "./replica.ts";
 import { keysOf, nameOf, Step } from "./step.ts";
@@ -67,7 +66,7 @@ export async function applyWelcome(replica: Replica, welcome: Welcome, nowMs: nu
     ...(!hasCatchUp && scopes.every(([, { loading }]) => loading === undefined) && { lastSyncMs: nowMs }),
   };
   const writes: DraftWrites = { dropScopes, scopes, outboxPut: offered, meta: after };
-  await confirmArrived(replica, writes);
+  confirmArrived(replica, writes);
   await replica.write(writes);
   const isFollowed = welcome.scopes.filter(({ plan }) => plan.how === "catch_up" || plan.how === "resume");
   return { end: "taken", ...(hasCatchUp && { followed: new Set(isFollowed.map(({ id }) => id)) }) };
@@ -232,7 +231,7 @@ export async function purgeBase(replica: Replica): Promise<void> {
   const scopes = await replica.store.scopes();
   const writes: DraftWrites = { dropScopes: [...scopes.keys()], meta: { ...rest, cursor: 0 } };
   // Decided ones waited for effects that will not come any more: the server has them.
-  for (const pending of await replica.store.outbox(0, OUTBOX_MUTATIONS_MAX)) {
+  for (const pending of replica.outbox.all()) {
     if (pending.outcome !== undefined) {
       acknowledge(writes, pending);
     }

@@ -67,7 +67,10 @@ export class Step {
         if (precedence === "higher_rv" && (isOlder || isAhead)) {
           return;
         }
-        const fields = objectOf(Object.entries(op.fields).filter(([, value]) => value !== null));
+        const { fields: given } = op;
+        const fields = Object.values(given).includes(null)
+          ? objectOf(Object.entries(given).filter(([, value]) => value !== null))
+          : given;
         this.#set(key, { entity: op.entity, id: op.id, rv: op.rv, scope: op.scope, fields }, at);
         return;
       }

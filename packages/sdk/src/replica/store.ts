@@ -122,10 +122,6 @@ export interface ReplicaStore {
   /** Outbox from `first` on in `client_seq` order, at most `limit`. */
   outbox(first: number, limit: number): Promise<Pending[]>;
   outboxCount(): Promise<number>;
-  /** Pending mutations that touch a record, in order. */
-  pendingFor(entity: string, id: string): Promise<Pending[]>;
-  /** Ids of the records of an entity that pending mutations touch, in order. */
-  pendingIds(entity: string): Promise<string[]>;
   /** In order of `client_seq`, then mutation id. */
   rejected(): Promise<Rejected[]>;
   /** Acknowledged mutations from `first` on, in order. */

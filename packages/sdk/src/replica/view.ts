@@ -7,7 +7,7 @@ import { defaultsFor } from "../schema/canonical.ts";
 import type { Entity, Schema } from "../schema/schema.ts";
 import type { Replica } from "./replica.ts";
 import { nameOf } from "./step.ts";
-import type { BaseRecord, Pending } from "./store.ts";
+import type { BaseRecord, Pending, ReplicaStore } from "./store.ts";
 
 /** A record as the person sees it. Never changed: a new state is a new object. */
 export interface Viewed {
@@ -21,30 +21,28 @@ export interface Viewed {
   readonly state: "synced" | "pending";
 }
 
+/** What a view is made of. */
+export type Seen = Pick<Replica, "schema" | "pendingOf"> & { readonly store: Pick<ReplicaStore, "base"> };
+
 /** The record as the person sees it; `undefined`: there is none, or its deletion is pending. */
-export async function viewOf(replica: Replica, key: RecordKey): Promise<Viewed | undefined> {
+export async function viewOf(replica: Seen, key: RecordKey): Promise<Viewed | undefined> {
   const [view] = await viewsOf(replica, [key]);
   return view;
 }
 
-/** Several records as the person sees them, in the order of `keys`. */
-export async function viewsOf(replica: Replica, keys: readonly RecordKey[]): Promise<(Viewed | undefined)[]> {
-  const base = await replica.store.base(keys);
-  const touched = new Map<string, Set<string>>();
-  for (const entity of new Set(keys.map(([name]) => name))) {
-    touched.set(entity, await replica.pendingIds(entity));
+/** Several records as the person sees them, in the order of `keys`. `known`: base records by name, which are not read. */
+export async function viewsOf(
+  replica: Seen,
+  keys: readonly RecordKey[],
+  known: ReadonlyMap<string, BaseRecord | undefined> = new Map(),
+): Promise<(Viewed | undefined)[]> {
+  const base = new Map(known);
+  const unknown = keys.filter((key) => !base.has(nameOf(key)));
+  const records = unknown.length === 0 ? [] : await replica.store.base(unknown);
+  for (const [index, key] of unknown.entries()) {
+    base.set(nameOf(key), records[index]);
   }
-  const views: (Viewed | undefined)[] = [];
-  for (const [index, key] of keys.entries()) {
-    const [entity, id] = key;
-    const ids = touched.get(entity);
-    const pending = ids?.has(id) ? await replica.store.pendingFor(entity, id) : [];
-    if (pending.length === 0) {
-      ids?.delete(id);
-    }
-    views.push(overlaid(replica.schema, key, base[index], pending));
-  }
-  return views;
+  return keys.map((key) => overlaid(replica.schema, key, base.get(nameOf(key)), replica.pendingOf(key)));
 }
 
 /** A base record with the ops of pending mutations on it. */

@@ -71,7 +71,7 @@ export async function onFrame(turn: Turn, frame: ServerFrame): Promise<void> {
       session.upload = { how: "streaming" };
       session.phase = { at: "depositing", code: frame.code, sinceMs: turn.now.monotonicMs };
       await purgeBase(replica);
-      if ((await replica.store.outboxCount()) === 0) {
+      if (replica.outbox.size === 0) {
         await finishPurge(turn, frame.code);
       }
       return;
@@ -185,7 +185,7 @@ async function onOutcomes(turn: Turn, outcomes: readonly Outcome[]): Promise<voi
   if (applied.rejected.length > 0) {
     notify(turn, { event: "rejected", clientSeqs: applied.rejected });
   }
-  if (session.phase.at === "depositing" && (await replica.store.outboxCount()) === 0) {
+  if (session.phase.at === "depositing" && replica.outbox.size === 0) {
     await finishPurge(turn, session.phase.code);
   }
 }

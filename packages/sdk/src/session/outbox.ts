@@ -22,13 +22,13 @@ const ACK_INTERVAL_MS = 1_000;
 const AWAIT_EFFECT_MS = 10_000;
 
 /** Fills the push window from the outbox (spec PSH-1). */
-export async function upload(turn: Turn): Promise<void> {
+export function upload(turn: Turn): void {
   const { session, replica, now } = turn;
   if (session.upload.how === "rewinding" && session.inFlight.length === 0) {
     session.upload = { how: "streaming" };
   }
   while (session.upload.how === "streaming" && session.inFlight.length < session.window) {
-    const page = await replica.store.outbox(session.nextToSend, MUTATIONS_PER_PUSH_MAX);
+    const page = replica.outbox.from(session.nextToSend, MUTATIONS_PER_PUSH_MAX);
     const mutations: Mutation[] = [];
     let bytes = 0;
     for (const pending of page) {
@@ -62,8 +62,8 @@ export function hold({ session }: Turn, untilMs: number): void {
 }
 
 /** Arms the watchdogs over the outbox (spec LIV-2, VEW-3). */
-export async function watch({ session, replica, now }: Turn): Promise<void> {
-  const [first] = await replica.store.outbox(0, 1);
+export function watch({ session, replica, now }: Turn): void {
+  const [first] = replica.outbox.from(0, 1);
   if (first === undefined) {
     session.stalled = undefined;
     session.awaitingSinceMs = undefined;
@@ -73,7 +73,7 @@ export async function watch({ session, replica, now }: Turn): Promise<void> {
   if (session.stalled?.clientSeq !== clientSeq || session.stalled.isDecided !== isDecided) {
     session.stalled = { clientSeq, isDecided, sinceMs: now.monotonicMs };
   }
-  const isAwaiting = (await awaitedSeq(replica)) !== undefined;
+  const isAwaiting = awaitedSeq(replica) !== undefined;
   session.awaitingSinceMs = isAwaiting ? (session.awaitingSinceMs ?? now.monotonicMs) : undefined;
 }
 

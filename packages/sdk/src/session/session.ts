@@ -49,8 +49,8 @@ export class ClientSession {
     const turn: Turn = { session, replica, now, effects: [] };
     await take(turn, input);
     if (session.phase.at === "live" || session.phase.at === "depositing") {
-      await upload(turn);
-      await watch(turn);
+      upload(turn);
+      watch(turn);
     }
     if (turn.effects.some(({ effect }) => effect === "send")) {
       session.lastSentMs = now.monotonicMs;
@@ -73,7 +73,7 @@ export class ClientSession {
       session.snapshot === undefined &&
       session.inFlight.length === 0 &&
       [...session.repairs.values()].every((repairs) => !repairs.isDue);
-    if (!isIdle || (await replica.store.outboxCount()) > 0) {
+    if (!isIdle || replica.outbox.size > 0) {
       return false;
     }
     return [...(await replica.store.scopes()).values()].every((scope) => scope.loading === undefined);

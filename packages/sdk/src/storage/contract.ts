@@ -10,7 +10,7 @@
  * | RPL-5 | scans, rows, outbox, rejected and acknowledged come in their documented order and pages |
  * | RPL-6 | `baseFind` follows every write, by scalar and by set element, and needs an index |
  * | RPL-7 | dropping a scope removes its records, also from indexes, and nothing else |
- * | RPL-8 | the outbox knows which records its mutations touch, through replacement and deletion |
+ * | RPL-8 | the outbox is in order of `client_seq`, whatever was put first, and a put replaces |
  * | RPL-9 | acknowledged mutations are trimmed from below, or cleared |
  * | RPL-10 | a wipe leaves nothing but meta, and the same write may fill the store anew |
  * | RPL-11 | values of the device are kept, replaced and deleted by key |
@@ -169,7 +169,6 @@ async function empty(store: ReplicaStore, rule: string): Promise<void> {
   for (const entity of ["people", "things", "parts"]) {
     same(await store.baseCount(entity), 0, `${rule}: no ${entity}`);
     same(await store.baseScan(entity, undefined, 10), [], `${rule}: nothing to scan in ${entity}`);
-    same(await store.pendingIds(entity), [], `${rule}: nothing pending in ${entity}`);
   }
   for (const scope of [WORKSPACE, TEAM]) {
     same(await store.baseRows(scope), [], `${rule}: no rows in ${scope}`);
@@ -201,7 +200,6 @@ const CASES: Readonly<Record<string, (store: ReplicaStore) => Promise<void>>> = 
     same(await store.meta(), undefined, "RPL-1: a new store has no meta");
     await empty(store, "RPL-1");
     same(await store.base([["things", id(1)]]), [undefined], "RPL-1: no record");
-    same(await store.pendingFor("things", id(1)), [], "RPL-1: nothing pending");
     same(await store.baseCount("nothing"), 0, "RPL-1: an unknown entity has no records");
   },
 
@@ -416,36 +414,75 @@ const CASES: Readonly<Record<string, (store: ReplicaStore) => Promise<void>>> = 
     same(await store.outboxCount(), 4, "RPL-8: and adds nothing");
   },
 
-  "[RPL-8] the outbox knows what it touches": async (store) => {
-    const resolve: Op = { op: "resolve", id: id(5), base_rv: 1, resolution: "use_mine" };
-    const create: Op = { op: "create", entity: "people", id: id(1), fields: {} };
-    await store.write({
-      outboxPut: [
-        pending(1, [update(1), update(2), update(1)]),
-        pending(10, [update(1), create]),
-        pending(2, [update(1), resolve]),
-      ],
+  "[RPL-4] a load of thousands is as many puts of one": async (store) => {
+    const loaded = (numbers: readonly number[], rv: number, scope = WORKSPACE): BaseRecord[] =>
+      numbers.map((number) => record("things", number, rv, { size: number % 7, code: `c${number}` }, scope));
+    const numbers = (from: number, to: number, by = 1): number[] =>
+      Array.from({ length: Math.floor((to - from) / by) + 1 }, (_, index) => from + index * by);
+    const expected = new Map<string, BaseRecord>();
+    const write = async (writes: ReplicaWrites): Promise<void> => {
+      for (const [key, held] of [...expected]) {
+        if (writes.dropScopes?.includes(held.scope)) {
+          expected.delete(key);
+        }
+      }
+      for (const put of writes.basePut ?? []) {
+        expected.set(`${put.entity} ${put.id}`, put);
+      }
+      for (const key of writes.baseDelete ?? []) {
+        expected.delete(key.join(" "));
+      }
+      await store.write(writes);
+      await check();
+    };
+    const check = async (): Promise<void> => {
+      const all = [...expected.values()].sort((one, other) => (one.id < other.id ? -1 : 1));
+      const things = all.filter(({ entity }) => entity === "things");
+      for (const limit of [300, 1_000, 100_000]) {
+        const scanned: BaseRecord[] = [];
+        for (let page = await store.baseScan("things", undefined, limit); ; ) {
+          scanned.push(...page);
+          if (page.length < limit) {
+            break;
+          }
+          page = await store.baseScan("things", page.at(-1)?.id, limit);
+        }
+        same(scanned, things, `RPL-4: scanned by ${limit}`);
+      }
+      for (const scope of [WORKSPACE, TEAM]) {
+        const rows = all.filter((held) => held.scope === scope).map(({ id: of, entity, rv }) => [of, entity, rv]);
+        same(await store.baseRows(scope), rows, `RPL-4: rows of ${scope}`);
+      }
+      const keys = [0, 1, 2, 3, 500, 501, 1_500, 2_999, 9_999].map((number) => ["things", id(number)] as const);
+      const found = keys.map((key) => expected.get(key.join(" ")));
+      same(await store.base(keys), found, "RPL-4: by key");
+      same(await store.baseCount("things"), things.length, "RPL-4: how many");
+      const sized = things.filter(({ fields }) => fields.size === 3).map(({ id: of }) => of);
+      same(await find(store, "size", 3), sized.slice(0, 100), "RPL-4: by an indexed field");
+    };
+    // Two scopes whose ids alternate, as those of two teams do.
+    await write({ basePut: loaded(numbers(0, 1_998, 2), 5) });
+    await write({ basePut: loaded(numbers(1, 1_999, 2), 5, TEAM) });
+    // Again, with some that are newer, some that moved, and some that are new.
+    await write({ basePut: loaded(numbers(1_500, 2_500), 6) });
+    await write({ baseDelete: [2, 3, 4, 500, 2_400].map((number) => ["things", id(number)]) });
+    await write({ basePut: [...loaded([3, 3, 501], 7, TEAM), ...loaded([3], 8)] });
+    await write({ baseDelete: [["things", id(3)]] });
+    await write({
+      dropScopes: [TEAM],
+      basePut: [...loaded(numbers(0, 400), 9, TEAM), ...loaded(numbers(3_000, 3_300), 9)],
     });
-    const touching = async (entity: string, number: number) => seqs(await store.pendingFor(entity, id(number)));
-    same(await touching("things", 1), [1, 2, 10], "RPL-8: in order, each once");
-    same(await touching("things", 2), [1], "RPL-8: by record");
-    same(await touching("people", 1), [10], "RPL-8: by entity");
-    same(await touching("conflicts", 5), [2], "RPL-8: a resolution touches its conflict");
-    same(await store.pendingIds("things"), [id(1), id(2)], "RPL-8: ids, each once, in order");
-    await store.write({ outboxPut: [pending(1, [update(3)])] });
-    same(await touching("things", 1), [2, 10], "RPL-8: a replaced mutation touches what its ops name now");
-    same(await store.pendingIds("things"), [id(1), id(3)], "RPL-8: also by id");
-    await store.write({ outboxDelete: [2, 10] });
-    same(await touching("things", 1), [], "RPL-8: a deleted mutation touches nothing");
-    same(await store.pendingIds("things"), [id(3)], "RPL-8: also by id");
-    same(await store.pendingIds("people"), [], "RPL-8: also by id");
+    await write({ dropScopes: [WORKSPACE] });
+    await write({ basePut: loaded(numbers(0, 999), 10) });
+    await store.write({ wipe: true, basePut: loaded(numbers(0, 499), 11) });
+    expected.clear();
+    await write({ basePut: loaded(numbers(0, 499), 11) });
   },
 
   "[RPL-9] acknowledged is trimmed and cleared": async (store) => {
     await store.write({ acknowledgedPut: [3, 10, 1, 2].map((clientSeq) => pending(clientSeq, [update(1)])) });
     same(seqs(await store.acknowledged(0)), [1, 2, 3, 10], "RPL-9: in order");
     same(seqs(await store.acknowledged(3)), [3, 10], "RPL-9: from `first` on");
-    same(await store.pendingIds("things"), [], "RPL-9: acknowledged is not pending");
     await store.write({ acknowledgedTrim: 3 });
     same(seqs(await store.acknowledged(0)), [3, 10], "RPL-9: trimmed below");
     await store.write({ acknowledgedClear: true });
@@ -469,7 +506,6 @@ const CASES: Readonly<Record<string, (store: ReplicaStore) => Promise<void>>> = 
     await store.write(full(1));
     await store.write({ ...full(2), wipe: true });
     same(await find(store, "size", 3), [id(2)], "RPL-10: what the same write brings is there");
-    same(await store.pendingIds("things"), [id(2)], "RPL-10: and nothing older");
   },
 
   "[RPL-11] values of the device are kept by key": async (store) => {
@@ -507,7 +543,6 @@ async function reopened(make: () => StoreUnderTest): Promise<void> {
   same(await store.baseRows(TEAM), [[id(1), "things", 5]], "RPL-12: rows");
   same([...(await store.scopes()).keys()], [TEAM], "RPL-12: scopes");
   same(seqs(await store.outbox(0, 9)), [4], "RPL-12: the outbox");
-  same(await store.pendingIds("things"), [id(2)], "RPL-12: what it touches");
   same(seqs(await store.rejected()), [2], "RPL-12: rejected");
   same(seqs(await store.acknowledged(0)), [3], "RPL-12: acknowledged");
   same(await store.local("k"), "w", "RPL-12: values of the device");

@@ -8,7 +8,8 @@
  */
 
 import { holds, type Json } from "../json.ts";
-import { type RecordKey, targetOf } from "../protocol/frames.ts";
+import type { RecordKey } from "../protocol/frames.ts";
+import { nameOf } from "../replica/step.ts";
 import {
   type BaseRecord,
   type BaseRow,
@@ -21,6 +22,7 @@ import {
   StoreError,
 } from "../replica/store.ts";
 import type { Schema } from "../schema/schema.ts";
+import { blocksOf, firstBlocks, type Head, keyOf, type Place, placesOf, recordsOf } from "./blocks.ts";
 import { checkNumbers, requireIndex } from "./keys.ts";
 import { answerOf, endOf } from "./requests.ts";
 
@@ -29,19 +31,21 @@ export interface IndexedDbOptions {
   readonly name: string;
 }
 
-/** 1 had an index on the values of base records, and the keys of it in each of them. */
-const DB_VERSION = 2;
+/** 1 and 2 had each record by itself, 1 with an index on its values, and beside them the rv of each by scope. */
+const DB_VERSION = 3;
+/** New records of one scope and entity from which on they make blocks. */
+const BLOCK_MIN = 64;
+/** The rv of what says that a record of a block is there no more. */
+const GONE = -1;
 /** Times a connection that the browser closed behind our back is opened anew before it counts as a failure. */
 const REOPEN_ATTEMPTS = 1;
 
-type StoredBase = BaseRecord & { readonly keys?: readonly string[] };
-type StoredPending = Pending & { readonly touches: readonly string[] };
-
 /**
- * `meta` has `replica` and `fence`; `rows` the rv of each base record by scope, id and entity, which is what comparing a
- * scope reads; the others are what their names say.
+ * `meta` has `replica` and `fence`. Records are in `base` by themselves, or in `blocks` with their `heads`: what a download
+ * brings is written and read by hundreds, and what changes afterwards stands beside it in `base`, which counts. The others are
+ * what their names say.
  */
-const NAMES = ["meta", "scopes", "base", "rows", "outbox", "rejected", "acknowledged", "local"] as const;
+const NAMES = ["meta", "scopes", "base", "heads", "blocks", "outbox", "rejected", "acknowledged", "local"] as const;
 
 type Name = (typeof NAMES)[number];
 /** A store of the transaction under way. */
@@ -57,6 +61,8 @@ export class IndexedDbStore implements ReplicaStore {
   readonly #schema: Schema;
   #db: IDBDatabase | undefined;
   #fence = 0;
+  /** All of them, as the last write left them: nobody else writes. */
+  #heads: readonly Head[] = [];
 
   private constructor(name: string, schema: Schema) {
     this.#name = name;
@@ -66,11 +72,12 @@ export class IndexedDbStore implements ReplicaStore {
   static async open({ name }: IndexedDbOptions, schema: Schema): Promise<IndexedDbStore> {
     const store = new IndexedDbStore(name, schema);
     await store.#run(async (db) => {
-      const transaction = db.transaction("meta", "readwrite");
+      const transaction = db.transaction(["meta", "heads"], "readwrite");
       const end = endOf(transaction);
       const meta = transaction.objectStore("meta");
       store.#fence = ((await answerOf<number | undefined>(meta.get("fence"))) ?? 0) + 1;
       meta.put(store.#fence, "fence");
+      store.#heads = await answerOf<Head[]>(transaction.objectStore("heads").getAll());
       await end;
     });
     return store;
@@ -82,8 +89,24 @@ export class IndexedDbStore implements ReplicaStore {
 
   base(keys: readonly RecordKey[]): Promise<(BaseRecord | undefined)[]> {
     return this.#run(async (db) => {
-      const held = await readBase(db.transaction("base").objectStore("base"), keys);
-      return held.map((record) => record && withoutKeys(record));
+      const transaction = db.transaction(["base", "blocks"]);
+      const found = await readBase(transaction.objectStore("base"), keys);
+      const places = new Map<Head, [string, Place][]>();
+      for (const [entity, ids] of byEntity(keys.filter((key) => !found.has(nameOf(key))))) {
+        for (const [id, place] of placesOf(this.#heads, entity, ids)) {
+          const named = [nameOf([entity, id]), place] as [string, Place];
+          places.set(place.head, [...(places.get(place.head) ?? []), named]);
+        }
+      }
+      const blocks = transaction.objectStore("blocks");
+      const read = async ([head, named]: [Head, [string, Place][]]): Promise<void> => {
+        const records = recordsOf(head, await answerOf(blocks.get(keyOf(head))));
+        for (const [name, { index }] of named) {
+          found.set(name, records[index]);
+        }
+      };
+      await Promise.all([...places].map(read));
+      return keys.map((key) => thereOrNot(found.get(nameOf(key))));
     });
   }
 
@@ -96,61 +119,79 @@ export class IndexedDbStore implements ReplicaStore {
   }
 
   async baseScan(entity: string, after: string | undefined, limit: number): Promise<BaseRecord[]> {
-    const lower = after === undefined ? [entity] : [entity, after];
-    const range = IDBKeyRange.bound(lower, [entity, []], true, true);
-    return (await this.#read<StoredBase[]>("base", (base) => base.getAll(range, countOf(limit)))).map(withoutKeys);
+    const found: BaseRecord[] = [];
+    // The text after another one is the same with the least character behind it.
+    let from: string | undefined = after === undefined ? "" : `${after}\0`;
+    while (from !== undefined && found.length < limit) {
+      const { blocks, before } = firstBlocks(this.#heads, entity, from, limit - found.length);
+      found.push(...(await this.#scan(entity, from, before, blocks)));
+      from = before;
+    }
+    return found.slice(0, limit);
   }
 
-  baseCount(entity: string): Promise<number> {
-    return this.#read("base", (base) => base.count(prefix(entity)));
+  /** Records from the id `from` on and, if that is given, before another, in order. `blocks`: those that hold any of them. */
+  #scan(entity: string, from: string, before: string | undefined, blocks: readonly Head[]): Promise<BaseRecord[]> {
+    return this.#run(async (db) => {
+      const transaction = db.transaction(["base", "blocks"]);
+      const range = IDBKeyRange.bound([entity, from], [entity, before ?? []], false, true);
+      const [singles, ...texts] = await Promise.all([
+        answerOf<BaseRecord[]>(transaction.objectStore("base").getAll(range)),
+        ...blocks.map((head) => answerOf<string | undefined>(transaction.objectStore("blocks").get(keyOf(head)))),
+      ]);
+      const held = new Map(singles.map((record) => [record.id, record]));
+      for (const [index, head] of blocks.entries()) {
+        for (const record of recordsOf(head, texts[index])) {
+          const { id } = record;
+          if (id >= from && (before === undefined || id < before) && !held.has(id)) {
+            held.set(id, record);
+          }
+        }
+      }
+      return [...held.values()].filter(thereOrNot).sort((a, b) => (a.id < b.id ? -1 : 1));
+    });
+  }
+
+  /** Reads them all. */
+  async baseCount(entity: string): Promise<number> {
+    return (await this.baseScan(entity, undefined, Number.POSITIVE_INFINITY)).length;
   }
 
   baseRows(scope: string): Promise<BaseRow[]> {
     return this.#run(async (db) => {
-      const [keys, rvs] = await entriesOf<[string, string, string], number>(db, "rows", prefix(scope));
-      return keys.map(([, id, entity], index): BaseRow => [id, entity, rvs[index] ?? 0]);
+      const base = db.transaction("base").objectStore("base");
+      const [singles, keys] = await Promise.all([
+        answerOf<BaseRecord[]>(base.index("scope").getAll(scope)),
+        keysOf(base.getAllKeys()),
+      ]);
+      const byThemselves = new Set(keys.map(nameOf));
+      const rows = singles.filter(thereOrNot).map(({ id, entity, rv }): BaseRow => [id, entity, rv]);
+      for (const { entity, ids, rvs } of this.#heads.filter((head) => head.scope === scope)) {
+        for (const [index, id] of ids.entries()) {
+          if (!byThemselves.has(nameOf([entity, id]))) {
+            rows.push([id, entity, rvs[index] ?? 0]);
+          }
+        }
+      }
+      return rows.sort((a, b) => (a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]) ? -1 : 1));
     });
   }
 
   scopes(): Promise<Map<string, ScopeState>> {
     return this.#run(async (db) => {
-      const [keys, states] = await entriesOf<string, ScopeState>(db, "scopes");
+      const scopes = db.transaction("scopes").objectStore("scopes");
+      const answers = [answerOf(scopes.getAllKeys()), answerOf(scopes.getAll())] as const;
+      const [keys, states] = (await Promise.all(answers)) as [string[], ScopeState[]];
       return new Map(keys.flatMap((key, index) => (states[index] === undefined ? [] : [[key, states[index]]])));
     });
   }
 
-  async outbox(first: number, limit: number): Promise<Pending[]> {
-    const range = IDBKeyRange.lowerBound(first);
-    return (await this.#read<StoredPending[]>("outbox", (outbox) => outbox.getAll(range, countOf(limit)))).map(
-      withoutTouches,
-    );
+  outbox(first: number, limit: number): Promise<Pending[]> {
+    return this.#read("outbox", (outbox) => outbox.getAll(IDBKeyRange.lowerBound(first), countOf(limit)));
   }
 
   outboxCount(): Promise<number> {
     return this.#read("outbox", (outbox) => outbox.count());
-  }
-
-  async pendingFor(entity: string, id: string): Promise<Pending[]> {
-    const found = this.#read<StoredPending[]>("outbox", (outbox) => outbox.index("touches").getAll(`${entity} ${id}`));
-    return (await found).map(withoutTouches);
-  }
-
-  pendingIds(entity: string): Promise<string[]> {
-    return this.#run(async (db) => {
-      const ids: string[] = [];
-      // The character after the space ends the range.
-      const range = IDBKeyRange.bound(`${entity} `, `${entity}!`, false, true);
-      const request = db
-        .transaction("outbox")
-        .objectStore("outbox")
-        .index("touches")
-        .openKeyCursor(range, "nextunique");
-      for (let cursor = await answerOf(request); cursor; cursor = await answerOf(request)) {
-        ids.push(String(cursor.key).slice(entity.length + 1));
-        cursor.continue();
-      }
-      return ids;
-    });
   }
 
   rejected(): Promise<Rejected[]> {
@@ -174,14 +215,17 @@ export class IndexedDbStore implements ReplicaStore {
       const transaction = db.transaction(NAMES, "readwrite", { durability: isLoaded ? "relaxed" : "strict" });
       const end = endOf(transaction);
       const table: Table = (name) => transaction.objectStore(name);
+      let heads: readonly Head[];
       try {
         await this.#checkFence(table);
-        await apply(table, writes);
+        // No earlier: another write may have been before this one, and its transaction has ended by now.
+        heads = await apply(table, writes, this.#heads);
       } catch (error) {
         abort(transaction);
         throw error;
       }
       await end;
+      this.#heads = heads;
     });
   }
 
@@ -224,23 +268,32 @@ export class IndexedDbStore implements ReplicaStore {
     const request = indexedDB.open(this.#name, DB_VERSION);
     request.onupgradeneeded = ({ oldVersion }) => {
       const { result: db, transaction } = request;
+      const made = (name: Name): IDBObjectStore => transaction?.objectStore(name) as IDBObjectStore;
+      if (oldVersion > 0) {
+        db.deleteObjectStore("rows");
+        made("outbox").deleteIndex("touches");
+      }
       if (oldVersion === 1) {
-        transaction?.objectStore("base").deleteIndex("keys");
-        return;
+        made("base").deleteIndex("keys");
       }
       const tables: Readonly<Record<Name, string | string[] | undefined>> = {
         meta: undefined,
         scopes: undefined,
         base: ["entity", "id"],
-        rows: undefined,
+        heads: undefined,
+        blocks: undefined,
         outbox: "mutation.client_seq",
         rejected: ["mutation.client_seq", "mutation.mutation_id"],
         acknowledged: "mutation.client_seq",
         local: undefined,
       };
-      const made = NAMES.map((name) => db.createObjectStore(name, { keyPath: tables[name] ?? null }));
-      made[NAMES.indexOf("outbox")]?.createIndex("touches", "touches", { multiEntry: true });
-      made[NAMES.indexOf("rejected")]?.createIndex("mutation", "mutation.mutation_id");
+      for (const name of NAMES.filter((each) => !db.objectStoreNames.contains(each))) {
+        db.createObjectStore(name, { keyPath: tables[name] ?? null });
+      }
+      made("base").createIndex("scope", "scope");
+      if (oldVersion === 0) {
+        made("rejected").createIndex("mutation", "mutation.mutation_id");
+      }
     };
     const db = await answerOf(request);
     // A tab with a newer version of the program waits for this one to let go.
@@ -252,14 +305,17 @@ export class IndexedDbStore implements ReplicaStore {
   }
 }
 
-async function apply(table: Table, writes: ReplicaWrites): Promise<void> {
+/** Returns the heads there are afterwards. */
+async function apply(table: Table, writes: ReplicaWrites, before: readonly Head[]): Promise<readonly Head[]> {
+  let heads = before;
   if (writes.wipe === true) {
     for (const name of NAMES.filter((each) => each !== "meta")) {
       table(name).clear();
     }
+    heads = [];
   }
   for (const scope of writes.dropScopes ?? []) {
-    await dropScope(table, scope);
+    heads = await dropScope(table, scope, heads);
   }
   if (writes.meta !== undefined) {
     table("meta").put(writes.meta, "replica");
@@ -267,8 +323,8 @@ async function apply(table: Table, writes: ReplicaWrites): Promise<void> {
   for (const [scope, state] of writes.scopes ?? []) {
     table("scopes").put(state, scope);
   }
-  await putBase(table, writes.basePut ?? []);
-  await deleteBase(table, writes.baseDelete ?? []);
+  heads = await putBase(table, writes.basePut ?? [], heads);
+  deleteBase(table, writes.baseDelete ?? [], heads);
   await applyMutations(table, writes);
   for (const [key, value] of writes.localPut ?? []) {
     if (value === null) {
@@ -277,75 +333,126 @@ async function apply(table: Table, writes: ReplicaWrites): Promise<void> {
       table("local").put(value, key);
     }
   }
+  return heads;
 }
 
-async function putBase(table: Table, records: readonly BaseRecord[]): Promise<void> {
-  const keys = records.map(({ entity, id }): RecordKey => [entity, id]);
-  const [base, rows] = [table("base"), table("rows")];
-  const held = await readBase(base, keys);
-  const scopeOf = new Map<string, string>();
-  for (const [index, record] of records.entries()) {
-    const name = `${record.entity} ${record.id}`;
-    const former = scopeOf.get(name) ?? held[index]?.scope;
-    if (former !== undefined && former !== record.scope) {
-      rows.delete([former, record.id, record.entity]);
+/** Many that are new become blocks, the others stand by themselves. */
+async function putBase(table: Table, records: readonly BaseRecord[], heads: readonly Head[]): Promise<readonly Head[]> {
+  const groups = new Map<string, BaseRecord[]>();
+  // Of several states of a record the last one counts.
+  for (const record of new Map(records.map((each) => [nameOf([each.entity, each.id]), each])).values()) {
+    const name = `${record.scope} ${record.entity}`;
+    const group = groups.get(name);
+    if (group === undefined) {
+      groups.set(name, [record]);
+    } else {
+      group.push(record);
     }
-    scopeOf.set(name, record.scope);
-    base.put(record);
-    rows.put(record.rv, [record.scope, record.id, record.entity]);
   }
+  const after = [...heads];
+  for (const group of groups.values()) {
+    const fresh = group.length < BLOCK_MIN ? [] : await freshOf(table, group, heads);
+    const isFresh = new Set(fresh.length < BLOCK_MIN ? [] : fresh);
+    for (const record of group) {
+      if (!isFresh.has(record)) {
+        table("base").put(record);
+      }
+    }
+    for (const [head, text] of blocksOf([...isFresh])) {
+      table("heads").put(head, keyOf(head));
+      table("blocks").put(text, keyOf(head));
+      after.push(head);
+    }
+  }
+  return after;
+}
+
+/** Those of records of one entity that nothing is known of, in order. */
+async function freshOf(table: Table, group: readonly BaseRecord[], heads: readonly Head[]): Promise<BaseRecord[]> {
+  const sorted = [...group].sort((a, b) => (a.id < b.id ? -1 : 1));
+  const [entity, ids] = [sorted[0]?.entity ?? "", sorted.map(({ id }) => id)];
+  const places = placesOf(heads, entity, ids);
+  const range = IDBKeyRange.bound([entity, ids[0]], [entity, ids.at(-1)]);
+  const keys = await keysOf(table("base").getAllKeys(range));
+  const byThemselves = new Set(keys.map(([, id]) => id));
+  return sorted.filter(({ id }) => !places.has(id) && !byThemselves.has(id));
 }
 
 /**
- * Base records of these keys, in their order. A page of a download has thousands of keys of which none is there: one request
- * for the range they span says so. When others lie between them, each is asked for.
+ * What stands by itself of these keys, by name. A page of a download has thousands of keys of which none does: one request for
+ * the range they span says so. When others lie between them, each is asked for.
  */
-async function readBase(store: IDBObjectStore, keys: readonly RecordKey[]): Promise<(StoredBase | undefined)[]> {
-  const found = new Map<string, StoredBase>();
-  for (const entity of new Set(keys.map(([name]) => name))) {
-    const ids = keys.flatMap(([name, id]) => (name === entity ? [id] : [])).sort();
+async function readBase(
+  store: IDBObjectStore,
+  keys: readonly RecordKey[],
+): Promise<Map<string, BaseRecord | undefined>> {
+  const found = new Map<string, BaseRecord | undefined>();
+  for (const [entity, named] of byEntity(keys)) {
+    const ids = named.sort();
     const range = IDBKeyRange.bound([entity, ids[0]], [entity, ids.at(-1)]);
-    let held = await answerOf<(StoredBase | undefined)[]>(store.getAll(range, ids.length + 1));
+    let held = await answerOf<(BaseRecord | undefined)[]>(store.getAll(range, ids.length + 1));
     if (held.length > ids.length) {
-      held = await Promise.all(ids.map((id) => answerOf<StoredBase | undefined>(store.get([entity, id]))));
+      held = await Promise.all(ids.map((id) => answerOf<BaseRecord | undefined>(store.get([entity, id]))));
     }
     for (const record of held) {
       if (record !== undefined) {
-        found.set(`${entity} ${record.id}`, record);
+        found.set(nameOf([entity, record.id]), record);
       }
     }
   }
-  return keys.map((key) => found.get(key.join(" ")));
+  return found;
 }
 
-/** Keys and values of a range, or of everything, read at one moment. */
-function entriesOf<K, V>(db: IDBDatabase, name: Name, range?: IDBKeyRange): Promise<[K[], V[]]> {
-  const store = db.transaction(name).objectStore(name);
-  return Promise.all([answerOf(store.getAllKeys(range)), answerOf(store.getAll(range))]) as Promise<[never, never]>;
+/** Keys of `base`. */
+function keysOf(request: IDBRequest<IDBValidKey[]>): Promise<RecordKey[]> {
+  return answerOf(request) as unknown as Promise<RecordKey[]>;
 }
 
-async function dropScope(table: Table, scope: string): Promise<void> {
-  const keys = (await answerOf(table("rows").getAllKeys(prefix(scope)))) as [string, string, string][];
-  for (const [, id, entity] of keys) {
-    table("base").delete([entity, id]);
+function byEntity(keys: readonly RecordKey[]): Map<string, string[]> {
+  const ids = new Map<string, string[]>();
+  for (const [entity, id] of keys) {
+    const held = ids.get(entity);
+    if (held === undefined) {
+      ids.set(entity, [id]);
+    } else {
+      held.push(id);
+    }
   }
-  table("rows").delete(prefix(scope));
-  table("scopes").delete(scope);
+  return ids;
 }
 
-async function deleteBase(table: Table, keys: readonly RecordKey[]): Promise<void> {
-  for (const held of await readBase(table("base"), keys)) {
-    if (held !== undefined) {
-      table("base").delete([held.entity, held.id]);
-      table("rows").delete([held.scope, held.id, held.entity]);
+/** The record, unless it says that there is none. */
+function thereOrNot(record: BaseRecord | undefined): BaseRecord | undefined {
+  return record?.rv === GONE ? undefined : record;
+}
+
+async function dropScope(table: Table, scope: string, heads: readonly Head[]): Promise<readonly Head[]> {
+  const kept = heads.filter((head) => head.scope !== scope);
+  const keys = await keysOf(table("base").index("scope").getAllKeys(scope));
+  deleteBase(table, keys, kept);
+  table("heads").delete(prefix(scope));
+  table("blocks").delete(prefix(scope));
+  table("scopes").delete(scope);
+  return kept;
+}
+
+function deleteBase(table: Table, keys: readonly RecordKey[], heads: readonly Head[]): void {
+  for (const [entity, ids] of byEntity(keys)) {
+    const places = placesOf(heads, entity, ids);
+    for (const id of ids) {
+      const scope = places.get(id)?.head.scope;
+      if (scope === undefined) {
+        table("base").delete([entity, id]);
+      } else {
+        table("base").put({ entity, id, rv: GONE, scope, fields: {} });
+      }
     }
   }
 }
 
 async function applyMutations(table: Table, writes: ReplicaWrites): Promise<void> {
   for (const pending of writes.outboxPut ?? []) {
-    const touches = pending.mutation.ops.map((op) => targetOf(op).join(" "));
-    table("outbox").put({ ...pending, touches: [...new Set(touches)] });
+    table("outbox").put(pending);
   }
   for (const clientSeq of writes.outboxDelete ?? []) {
     table("outbox").delete(clientSeq);
@@ -367,15 +474,6 @@ async function applyMutations(table: Table, writes: ReplicaWrites): Promise<void
   if (writes.acknowledgedClear === true) {
     table("acknowledged").clear();
   }
-}
-
-function withoutKeys(stored: StoredBase): BaseRecord {
-  const { keys, ...record } = stored;
-  return keys === undefined ? stored : record;
-}
-
-function withoutTouches({ touches: _, ...pending }: StoredPending): Pending {
-  return pending;
 }
 
 /** All keys that are arrays beginning with `first`. */

@@ -114,12 +114,6 @@ export class KeyValueStore implements ReplicaStore {
   outboxCount(): Promise<number> {
     return this.#image.outboxCount();
   }
-  pendingFor(entity: string, id: string): Promise<Pending[]> {
-    return this.#image.pendingFor(entity, id);
-  }
-  pendingIds(entity: string): Promise<string[]> {
-    return this.#image.pendingIds(entity);
-  }
   rejected(): Promise<Rejected[]> {
     return this.#image.rejected();
   }

@@ -2,8 +2,8 @@
 
 import { compareText, type Json } from "../json.ts";
 import { partitionPoint } from "../order.ts";
-import { type RecordKey, targetOf } from "../protocol/frames.ts";
-import { SEQ_END } from "../protocol/limits.ts";
+import type { RecordKey } from "../protocol/frames.ts";
+import { Outbox } from "../replica/outbox.ts";
 import type {
   BaseRecord,
   BaseRow,
@@ -44,55 +44,6 @@ class Table {
   }
 }
 
-/** Mutations by `client_seq`, in its order. New ones mostly come last, so keeping the order costs next to nothing. */
-class Mutations {
-  readonly #bySeq = new Map<number, Pending>();
-  readonly #seqs: number[] = [];
-
-  get size(): number {
-    return this.#seqs.length;
-  }
-
-  get(clientSeq: number): Pending | undefined {
-    return this.#bySeq.get(clientSeq);
-  }
-
-  set(pending: Pending): void {
-    const clientSeq = pending.mutation.client_seq;
-    if (!this.#bySeq.has(clientSeq)) {
-      this.#seqs.splice(this.#indexOf(clientSeq), 0, clientSeq);
-    }
-    this.#bySeq.set(clientSeq, pending);
-  }
-
-  delete(clientSeq: number): void {
-    if (this.#bySeq.delete(clientSeq)) {
-      this.#seqs.splice(this.#indexOf(clientSeq), 1);
-    }
-  }
-
-  /** Forgets those below `clientSeq`. */
-  trim(clientSeq: number): void {
-    for (const seq of this.#seqs.splice(0, this.#indexOf(clientSeq))) {
-      this.#bySeq.delete(seq);
-    }
-  }
-
-  from(first: number, limit = this.size): Pending[] {
-    const start = this.#indexOf(first);
-    return this.#seqs.slice(start, start + limit).flatMap((clientSeq) => this.#bySeq.get(clientSeq) ?? []);
-  }
-
-  clear(): void {
-    this.trim(SEQ_END);
-  }
-
-  /** Where a number stands or would stand. */
-  #indexOf(clientSeq: number): number {
-    return partitionPoint(this.#seqs, (seq) => seq < clientSeq);
-  }
-}
-
 export class MemoryStore implements ReplicaStore {
   readonly #schema: Schema;
   #meta: ReplicaMeta | undefined;
@@ -101,11 +52,9 @@ export class MemoryStore implements ReplicaStore {
   readonly #byValue = new Map<string, Set<string>>();
   readonly #byScope = new Map<string, Map<string, BaseRow>>();
   readonly #scopes = new Map<string, ScopeState>();
-  readonly #outbox = new Mutations();
-  /** `client_seq` by entity and id of the records that mutations of the outbox touch. */
-  readonly #touched = new Map<string, Map<string, Set<number>>>();
+  readonly #outbox = new Outbox();
   readonly #rejected = new Map<string, Rejected>();
-  readonly #acknowledged = new Mutations();
+  readonly #acknowledged = new Outbox();
   readonly #local = new Map<string, Json>();
 
   constructor(schema: Schema) {
@@ -152,15 +101,6 @@ export class MemoryStore implements ReplicaStore {
 
   async outboxCount(): Promise<number> {
     return this.#outbox.size;
-  }
-
-  async pendingFor(entity: string, id: string): Promise<Pending[]> {
-    const seqs = [...(this.#touched.get(entity)?.get(id) ?? [])].sort((a, b) => a - b);
-    return seqs.flatMap((clientSeq) => this.#outbox.get(clientSeq) ?? []);
-  }
-
-  async pendingIds(entity: string): Promise<string[]> {
-    return [...(this.#touched.get(entity)?.keys() ?? [])].sort(compareText);
   }
 
   async rejected(): Promise<Rejected[]> {
@@ -217,11 +157,10 @@ export class MemoryStore implements ReplicaStore {
 
   #applyMutations(writes: ReplicaWrites): void {
     for (const pending of writes.outboxPut ?? []) {
-      this.#deleteOutbox(pending.mutation.client_seq);
-      this.#putOutbox(pending);
+      this.#outbox.set(pending);
     }
     for (const clientSeq of writes.outboxDelete ?? []) {
-      this.#deleteOutbox(clientSeq);
+      this.#outbox.delete(clientSeq);
     }
     for (const rejected of writes.rejectedPut ?? []) {
       this.#rejected.set(rejected.mutation.mutation_id, rejected);
@@ -239,7 +178,7 @@ export class MemoryStore implements ReplicaStore {
   }
 
   #wipe(): void {
-    const all = [this.#base, this.#byValue, this.#byScope, this.#scopes, this.#outbox, this.#touched];
+    const all = [this.#base, this.#byValue, this.#byScope, this.#scopes, this.#outbox];
     for (const map of [...all, this.#rejected, this.#acknowledged, this.#local]) {
       map.clear();
     }
@@ -268,25 +207,6 @@ export class MemoryStore implements ReplicaStore {
       }
     }
     this.#byScope.get(record.scope)?.delete(`${entity} ${id}`);
-  }
-
-  #putOutbox(pending: Pending): void {
-    for (const [entity, id] of pending.mutation.ops.map(targetOf)) {
-      const records = entry(this.#touched, entity, () => new Map());
-      entry(records, id, () => new Set<number>()).add(pending.mutation.client_seq);
-    }
-    this.#outbox.set(pending);
-  }
-
-  #deleteOutbox(clientSeq: number): void {
-    for (const [entity, id] of this.#outbox.get(clientSeq)?.mutation.ops.map(targetOf) ?? []) {
-      const seqs = this.#touched.get(entity)?.get(id);
-      seqs?.delete(clientSeq);
-      if (seqs?.size === 0) {
-        this.#touched.get(entity)?.delete(id);
-      }
-    }
-    this.#outbox.delete(clientSeq);
   }
 }
 

@@ -25,6 +25,8 @@ import { requireIndex } from "./keys.ts";
 /** A field of this name holds the sealed ones; no declared field begins so. */
 const SEALED = "$sealed";
 const NONCE_BYTES = 12;
+/** Arguments of one call that every engine takes. */
+const ARGUMENTS_MAX = 8_192;
 /** Records opened at once when a sealed field is searched. */
 const SCAN_PAGE = 1_000;
 
@@ -94,15 +96,9 @@ class SealedStore implements ReplicaStore {
   outboxCount(): Promise<number> {
     return this.#inner.outboxCount();
   }
-  pendingIds(entity: string): Promise<string[]> {
-    return this.#inner.pendingIds(entity);
-  }
 
   async outbox(first: number, limit: number): Promise<Pending[]> {
     return this.#openAll(await this.#inner.outbox(first, limit));
-  }
-  async pendingFor(entity: string, id: string): Promise<Pending[]> {
-    return this.#openAll(await this.#inner.pendingFor(entity, id));
   }
   async rejected(): Promise<Rejected[]> {
     return this.#openAll(await this.#inner.rejected());
@@ -228,7 +224,11 @@ function placeOf({ entity, id, rv }: BaseRecord): string {
 }
 
 function toBase64(bytes: Uint8Array): string {
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  let text = "";
+  for (let from = 0; from < bytes.length; from += ARGUMENTS_MAX) {
+    text += String.fromCharCode(...bytes.subarray(from, from + ARGUMENTS_MAX));
+  }
+  return btoa(text);
 }
 
 function fromBase64(text: string): Uint8Array<ArrayBuffer> {

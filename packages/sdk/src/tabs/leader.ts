@@ -157,8 +157,12 @@ export class Leader {
   }
 }
 
-/** Methods that take the id of their mutation as the argument of this number, and after it whether it is new. */
-export const NAMED_BY: Readonly<Partial<Record<Method | string, number>>> = { mutate: 1, resendRejected: 2 };
+/** Methods that take ids of mutations with the argument of this number, and after it whether they are new. */
+export const NAMED_BY: Readonly<Partial<Record<Method | string, number>>> = {
+  mutate: 1,
+  resendRejected: 2,
+  mutateSome: 0,
+};
 
 /** What tells a tab of a new state: the rows between those at both ends that stayed, or all of them. */
 function changeOf(live: string, told: LiveState, state: LiveState): Reply {

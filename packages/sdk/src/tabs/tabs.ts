@@ -88,6 +88,7 @@ export class TabClient<Types> implements AnyClient<Types> {
     this.works = {
       keep: (...args) => this.#call("keep", args) as ReturnType<Works["keep"]>,
       kept: (...args) => this.#call("kept", args) as ReturnType<Works["kept"]>,
+      mutateSome: (...args) => this.#call("mutateSome", args) as ReturnType<Works["mutateSome"]>,
       importSome: (...args) => this.#call("importSome", args) as ReturnType<Works["importSome"]>,
     };
     this.lookouts = { look: (...args) => this.#look(...args) };

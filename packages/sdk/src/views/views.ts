@@ -6,6 +6,7 @@
  */
 
 import type { Replica, Touched } from "../replica/replica.ts";
+import { nameOf } from "../replica/step.ts";
 import { synced, type Viewed, viewsOf } from "../replica/view.ts";
 import { LiveQuery } from "./live.ts";
 import type { Query } from "./query.ts";
@@ -13,12 +14,20 @@ import { type RowChange, Table } from "./table.ts";
 
 /** Base records read at once. */
 const SCAN_PAGE = 5_000;
+/** During a download lists that show something change no more often than this: a change costs screens all of their rows. */
+const LOADING_SHOW_MS = 400;
 
 export class Views {
   /** Whose tables these are; another one takes its place empty, when its tables are. */
   replica: Replica;
   readonly #tables = new Map<string, Table>();
   readonly #live = new Map<string, Set<LiveQuery>>();
+  /** What live queries have not been told yet, by entity and id: each as it was when they were told last, and as it is. */
+  readonly #untold = new Map<string, Map<string, RowChange>>();
+  /** Entities of which a download has brought something that was told. */
+  readonly #loading = new Set<string>();
+  #toldMs = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #isHidden = false;
   /** The store could not be read: what is shown may be old. */
   #hasFailed = false;
@@ -40,6 +49,7 @@ export class Views {
         this.#live.set(entity, open.add(live));
         run(async () => {
           if (this.#live.get(entity)?.has(live) && !this.#isHidden) {
+            this.#tell();
             live.reload(await this.#table(entity));
           }
         });
@@ -66,6 +76,7 @@ export class Views {
   fail(): void {
     this.#hasFailed = true;
     this.#tables.clear();
+    this.#untold.clear();
     for (const live of this.#open()) {
       live.fail();
     }
@@ -76,38 +87,56 @@ export class Views {
   }
 
   /** Takes in a step of the replica. */
-  async touched({ keys, isWide }: Touched): Promise<void> {
+  async touched({ keys, base, isWide, isLoading }: Touched): Promise<void> {
     if (isWide || this.#hasFailed) {
       await this.#reloadAll();
       return;
     }
     const asked = new Map(
-      keys.filter(([entity]) => this.#tables.has(entity)).map((key) => [key.join(" "), key] as const),
+      keys.filter(([entity]) => this.#tables.has(entity)).map((key) => [nameOf(key), key] as const),
     );
-    if (asked.size === 0) {
-      return;
-    }
     const wanted = [...asked.values()];
-    const views = await viewsOf(this.replica, wanted);
-    const changes = new Map<string, RowChange[]>();
+    const views = await viewsOf(this.replica, wanted, base);
     for (const [index, [entity, id]] of wanted.entries()) {
       const change = this.#tables.get(entity)?.set(id, views[index]);
       if (change !== undefined) {
-        const changed = changes.get(entity) ?? [];
-        changed.push(change);
-        changes.set(entity, changed);
+        const untold = this.#untold.get(entity) ?? new Map<string, RowChange>();
+        this.#untold.set(entity, untold.set(id, { ...change, before: (untold.get(id) ?? change).before }));
       }
     }
-    for (const [entity, changed] of changes) {
+    const waitMs = this.#toldMs + LOADING_SHOW_MS - performance.now();
+    // The first rows of a list are told at once.
+    const isFirst = [...this.#untold.keys()].some((entity) => !this.#loading.has(entity));
+    if (isLoading && !isFirst && waitMs > 0) {
+      this.#timer ??= setTimeout(() => this.#tell(), waitMs);
+      return;
+    }
+    for (const entity of isLoading ? this.#untold.keys() : []) {
+      this.#loading.add(entity);
+    }
+    if (!isLoading) {
+      this.#loading.clear();
+    }
+    this.#tell();
+  }
+
+  /** Tells live queries what has changed. */
+  #tell(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const [entity, changes] of this.#untold) {
       for (const live of this.#live.get(entity) ?? []) {
-        live.applyChanges(changed);
+        live.applyChanges([...changes.values()]);
       }
     }
+    this.#untold.clear();
+    this.#toldMs = performance.now();
   }
 
   /** Anything may have gone: tables nobody watches are dropped, the others read anew. */
   async #reloadAll(): Promise<void> {
     this.#tables.clear();
+    this.#untold.clear();
     for (const live of this.#isHidden ? [] : this.#open()) {
       live.reload(await this.#table(live.entity));
     }
@@ -125,7 +154,6 @@ export class Views {
 
   async #read(entity: string): Promise<Viewed[]> {
     const { store } = this.replica;
-    const pending = [...(await this.replica.pendingIds(entity))];
     const rows = new Map<string, Viewed>();
     let after: string | undefined;
     for (;;) {
@@ -138,12 +166,10 @@ export class Views {
         break;
       }
     }
-    const overlaid = await viewsOf(
-      this.replica,
-      pending.map((id) => [entity, id] as const),
-    );
-    for (const [index, id] of pending.entries()) {
-      const view = overlaid[index];
+    const pending = this.replica.outbox.touched(entity);
+    const views = await viewsOf(this.replica, pending);
+    for (const [index, [, id]] of pending.entries()) {
+      const view = views[index];
       if (view === undefined) {
         rows.delete(id);
       } else {

@@ -90,11 +90,11 @@ it("an edit that is stored is not said to have failed because a screen could not
   expect((await client.status()).pending).toBe(2);
 });
 
-it("a store that cannot even be counted has a status that says so", async () => {
+it("a store that cannot even be read has a status that says so", async () => {
   const store = await signedInStore();
   const client = await offlineDevice(store);
   value(await client.db.contacts.create({ firstname: "Ada" }));
-  store.outboxCount = () => Promise.reject(new StoreError("storage_evicted", "gone"));
+  store.rejected = () => Promise.reject(new StoreError("storage_evicted", "gone"));
   expect(await client.status()).toMatchObject({ phase: "paused", pending: 1, storeFailure: "storage_evicted" });
 });
 

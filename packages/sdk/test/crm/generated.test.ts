@@ -1,21 +1,7 @@
-import { readFileSync } from "node:fs";
 import { expect, expectTypeOf, it } from "vitest";
 import { type Contact, type CrmEntities, crmSchema, type LeadUpdate } from "../../src/crm/index.ts";
 import type { EntityApi, RecordOf } from "../../src/index.ts";
 import { readSchema } from "../../src/schema/schema.ts";
-
-interface Generator {
-  generate(): Record<string, string>;
-}
-
-it("the declaration and the types are those of schema/crm.toml", async () => {
-  const script = "../../scripts/generate-crm.mjs";
-  const { generate } = (await import(script)) as Generator;
-  for (const [name, text] of Object.entries(generate())) {
-    const held = readFileSync(new URL(`../../src/crm/${name}`, import.meta.url), "utf8");
-    expect(held === text, `src/crm/${name} is out of date: npm run generate`).toBe(true);
-  }
-});
 
 it("the default schema reads, with every strategy and type known", () => {
   const schema = readSchema(crmSchema);

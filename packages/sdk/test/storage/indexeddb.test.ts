@@ -2,6 +2,7 @@ import "fake-indexeddb/auto";
 import { IDBFactory, IDBObjectStore } from "fake-indexeddb";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { crmSchema } from "../../src/crm/index.ts";
+import { EMPTY_DIGEST } from "../../src/digest.ts";
 import type { BaseRecord } from "../../src/replica/store.ts";
 import { readSchema } from "../../src/schema/schema.ts";
 import { IndexedDbStore } from "../../src/storage/indexeddb.ts";
@@ -14,6 +15,10 @@ const LEAD: BaseRecord = {
   scope: "workspace",
   fields: { product_interest: "boats" },
 };
+
+function idOf(number: number): string {
+  return `00000000-0000-7000-8000-${number.toString(16).padStart(12, "0")}`;
+}
 
 beforeEach(() => {
   globalThis.indexedDB = new IDBFactory();
@@ -45,7 +50,7 @@ it("[RPL-2] whichever request of a step fails, nothing of the step is there", as
     basePut: [LEAD, { ...LEAD, id: "00000000-0000-7000-8000-000000000002" }],
     localPut: [["k", "v"]] as const,
   };
-  for (let nth = 1; nth <= 6; nth++) {
+  for (let nth = 1; nth <= 4; nth++) {
     globalThis.indexedDB = new IDBFactory();
     const store = await open();
     failPut(nth, "QuotaExceededError");
@@ -98,32 +103,105 @@ it("a bug is not taken for a broken store", async () => {
   await expect(store.write({ outboxPut: [undefined as never] })).rejects.toThrow(TypeError);
 });
 
-it("a database of version 1, with its index, is upgraded with everything in it", async () => {
-  const { openDB } = await import("idb");
-  const first = await openDB("crm", 1, {
-    upgrade(db) {
-      for (const name of ["meta", "scopes", "rows", "local"]) {
-        db.createObjectStore(name);
-      }
-      db.createObjectStore("base", { keyPath: ["entity", "id"] }).createIndex("keys", "keys", { multiEntry: true });
-      const outbox = db.createObjectStore("outbox", { keyPath: "mutation.client_seq" });
-      outbox.createIndex("touches", "touches", { multiEntry: true });
-      const rejected = db.createObjectStore("rejected", { keyPath: ["mutation.client_seq", "mutation.mutation_id"] });
-      rejected.createIndex("mutation", "mutation.mutation_id");
-      db.createObjectStore("acknowledged", { keyPath: "mutation.client_seq" });
-    },
-  });
-  const fields = { ...LEAD.fields, external_id: "x" };
-  await first.put("base", { ...LEAD, fields, keys: ['leads external_id "x"'] });
-  await first.put("rows", LEAD.rv, ["workspace", LEAD.id, "leads"]);
-  await first.put("local", "kept", "draft");
-  first.close();
+it("a download is written in blocks, and what changes afterwards stands by itself", async () => {
+  const put = vi.spyOn(IDBObjectStore.prototype, "put");
+  const written = (name: string): number =>
+    (put.mock.contexts as IDBObjectStore[]).filter((store) => store.name === name).length;
   const store = await open();
-  const held = { ...LEAD, fields };
-  expect(await store.base([["leads", LEAD.id]])).toEqual([held]);
-  expect(await store.baseFind("leads", "external_id", "x", 5)).toEqual([LEAD.id]);
-  expect(await store.local("draft")).toBe("kept");
-  await store.write({ basePut: [{ ...held, rv: 6 }] });
-  expect(await store.baseScan("leads", undefined, 5)).toEqual([{ ...held, rv: 6 }]);
+  const leads = Array.from({ length: 1_000 }, (_, index) => ({ ...LEAD, id: idOf(index) }));
+  await store.write({ basePut: leads });
+  expect([written("base"), written("heads"), written("blocks")]).toEqual([0, 4, 4]);
+  put.mockClear();
+  await store.write({ basePut: [{ ...LEAD, id: idOf(7), rv: 6 }] });
+  expect([written("base"), written("heads"), written("blocks")]).toEqual([1, 0, 0]);
   await store.close();
+  const again = await open();
+  expect(await again.baseScan("leads", undefined, 2_000)).toEqual(
+    leads.map((lead, index) => (index === 7 ? { ...lead, rv: 6 } : lead)),
+  );
 });
+
+it("[RPL-2] a write that failed leaves what is known of the blocks as it was", async () => {
+  const store = await open();
+  const leads = Array.from({ length: 300 }, (_, index) => ({ ...LEAD, id: idOf(index) }));
+  for (let nth = 1; nth <= 5; nth++) {
+    failPut(nth, "QuotaExceededError");
+    await expect(store.write({ basePut: leads, localPut: [["k", 1]] }), `put ${nth}`).rejects.toMatchObject({
+      code: "storage_full",
+    });
+    vi.restoreAllMocks();
+    expect(await store.baseScan("leads", undefined, 9)).toEqual([]);
+    expect(await store.base([["leads", idOf(1)]])).toEqual([undefined]);
+    expect(await store.baseRows("workspace")).toEqual([]);
+  }
+  await store.write({ basePut: leads });
+  await store.close();
+  failPut(1, "QuotaExceededError");
+  await expect(store.write({ dropScopes: ["workspace"], localPut: [["k", 1]] })).rejects.toMatchObject({
+    code: "storage_full",
+  });
+  vi.restoreAllMocks();
+  expect(await store.baseCount("leads")).toBe(300);
+});
+
+const OLD_VERSIONS = [
+  { version: 1, record: { ...LEAD, keys: ['leads external_id "x"'] } },
+  { version: 2, record: LEAD },
+];
+
+it.each(OLD_VERSIONS)(
+  "a database of version $version is upgraded with everything in it",
+  async ({ version, record }) => {
+    const { openDB } = await import("idb");
+    const old = await openDB("crm", version, {
+      upgrade(db) {
+        for (const name of ["meta", "scopes", "rows", "local"]) {
+          db.createObjectStore(name);
+        }
+        const base = db.createObjectStore("base", { keyPath: ["entity", "id"] });
+        if (version === 1) {
+          base.createIndex("keys", "keys", { multiEntry: true });
+        }
+        const outbox = db.createObjectStore("outbox", { keyPath: "mutation.client_seq" });
+        outbox.createIndex("touches", "touches", { multiEntry: true });
+        const rejected = db.createObjectStore("rejected", { keyPath: ["mutation.client_seq", "mutation.mutation_id"] });
+        rejected.createIndex("mutation", "mutation.mutation_id");
+        db.createObjectStore("acknowledged", { keyPath: "mutation.client_seq" });
+      },
+    });
+    const fields = { ...LEAD.fields, external_id: "x" };
+    const mutation = { mutation_id: idOf(9), client_seq: 4, age_ms: 0, ops: [] };
+    const pending = { mutation, authoredMs: 7 };
+    const outcome = { client_seq: 4, mutation_id: idOf(9), outcome: "rejected", seq: 1 } as const;
+    await old.put("meta", { cursor: 5 }, "replica");
+    await old.put("scopes", { seq: 5, digest: EMPTY_DIGEST }, "workspace");
+    await old.put("base", { ...record, fields });
+    await old.put("base", { ...record, id: idOf(2), fields });
+    await old.put("rows", LEAD.rv, ["workspace", LEAD.id, "leads"]);
+    await old.put("outbox", { ...pending, touches: [`leads ${LEAD.id}`] });
+    await old.put("rejected", { ...pending, outcome });
+    await old.put("acknowledged", pending);
+    await old.put("local", "kept", "draft");
+    old.close();
+    const store = await open();
+    expect(await store.meta()).toEqual({ cursor: 5 });
+    expect((await store.scopes()).get("workspace")?.seq).toBe(5);
+    expect(await store.base([["leads", LEAD.id]])).toMatchObject([{ ...LEAD, fields }]);
+    expect(await store.baseFind("leads", "external_id", "x", 5)).toEqual([LEAD.id, idOf(2)]);
+    expect(await store.baseRows("workspace")).toEqual([
+      [LEAD.id, "leads", 5],
+      [idOf(2), "leads", 5],
+    ]);
+    expect(await store.outbox(0, 5)).toMatchObject([pending]);
+    expect(await store.rejected()).toEqual([{ ...pending, outcome }]);
+    expect(await store.acknowledged(0)).toEqual([pending]);
+    expect(await store.local("draft")).toBe("kept");
+    await store.write({ basePut: [{ ...LEAD, rv: 6 }], rejectedDelete: [idOf(9)], outboxDelete: [4] });
+    await store.write({ basePut: Array.from({ length: 100 }, (_, index) => ({ ...LEAD, id: idOf(100 + index) })) });
+    expect(await store.base([["leads", LEAD.id]])).toEqual([{ ...LEAD, rv: 6 }]);
+    expect(await store.rejected()).toEqual([]);
+    await store.write({ dropScopes: ["workspace"] });
+    expect(await store.baseCount("leads")).toBe(0);
+    await store.close();
+  },
+);

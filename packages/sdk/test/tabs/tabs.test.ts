@@ -148,13 +148,10 @@ it("an edit reads nothing of what waits, however much that is", async () => {
   for (const firstname of ["a", "b", "c"]) {
     ids.push(value(await second.db.contacts.create({ firstname })));
   }
-  // The ids of what is pending are read once.
-  value(await second.db.contacts.update(ids[0] ?? "", { city: "London" }));
   const { prototype } = IndexedDbStore;
-  const reads = (["pendingIds", "acknowledged", "rejected", "outboxCount"] as const).map((name) =>
+  const reads = (["outbox", "acknowledged", "rejected", "outboxCount"] as const).map((name) =>
     vi.spyOn(prototype, name),
   );
-  const outbox = vi.spyOn(prototype, "outbox");
   for (const tab of [first, second]) {
     value(await tab.db.contacts.create({ firstname: "d" }));
     value(await tab.db.contacts.update(ids[1] ?? "", { city: "Paris" }));
@@ -162,7 +159,6 @@ it("an edit reads nothing of what waits, however much that is", async () => {
   for (const read of reads) {
     expect(read, read.getMockName()).not.toHaveBeenCalled();
   }
-  expect(outbox.mock.calls.filter(([, limit]) => limit > 100)).toEqual([]);
   expect((await second.db.contacts.get(ids[1] ?? ""))?.fields.city).toBe("Paris");
 });
 
@@ -220,7 +216,8 @@ it("drafts, imports and metrics work in every tab", async () => {
   expect(value(await importOnce(second, "legacy", edits))).toMatchObject({ done: 250, refused: [{ edit: edits[7] }] });
   expect(value(await importOnce(first, "legacy", edits)).done).toBe(250);
   expect((await second.status()).pending).toBe(249);
-  await until("what the leader did is counted here", async () => (await metrics.read(0)).events.local_change === 249);
+  // One step took them all.
+  await until("what the leader did is counted here", async () => (await metrics.read(0)).events.local_change === 1);
   metrics.stop();
 });
 
