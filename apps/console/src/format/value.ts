@@ -71,6 +71,19 @@ export function ago(at: string | number | undefined, nowMs: number): string {
   return shortDay(atMs, nowMs);
 }
 
+/** How long something has lasted, coarsely: "3 hours". */
+export function duration(ms: number): string {
+  const [unit, count] =
+    ms < 3_600_000
+      ? ["minute", Math.max(Math.floor(ms / 60_000), 0)]
+      : ms < 86_400_000 * 2
+        ? ["hour", Math.floor(ms / 3_600_000)]
+        : ["day", Math.floor(ms / 86_400_000)];
+  return count === 0
+    ? "Just started"
+    : new Intl.NumberFormat(undefined, { style: "unit", unit, unitDisplay: "long" }).format(count);
+}
+
 /** When a record was created: its id begins with the milliseconds (UUIDv7). */
 export function createdMs(id: string): number {
   return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);

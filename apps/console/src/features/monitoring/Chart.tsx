@@ -1,5 +1,7 @@
 import { useEffect, useRef } from "react";
 import uPlot from "uplot";
+import { clockTime } from "../../format/value.ts";
+import { spanOf } from "./samples.ts";
 
 export interface Series {
   readonly label: string;
@@ -17,9 +19,14 @@ interface ChartProps {
   readonly unit: string;
 }
 
-const HEIGHT_PX = 170;
-/** Time that a chart shows at least; seconds. */
-const SPAN_MIN_S = 120;
+const HEIGHT_PX = 180;
+/** Steps of the axes: whole minutes, and whole numbers, because nothing that is counted here has halves. */
+const MINUTES = [60, 120, 300, 600];
+const WHOLE = [1, 2, 5]
+  .flatMap((digit) => Array.from({ length: 9 }, (_, zeros) => digit * 10 ** zeros))
+  .sort((a, b) => a - b);
+/** Up to so many samples each is a dot of its own, so that a single one is seen. */
+const DOTS_MAX = 24;
 
 /** Lines over time. Drawn anew when the theme or the width changes. */
 export function Chart({ label, times, series, unit }: ChartProps) {
@@ -35,21 +42,31 @@ export function Chart({ label, times, series, unit }: ChartProps) {
     const options: uPlot.Options = {
       width: element.clientWidth,
       height: HEIGHT_PX,
-      padding: [8, 8, 0, 0],
+      padding: [8, 14, 0, 0],
       cursor: { y: false },
       legend: { live: false, show: series.length > 1 },
       scales: {
-        x: { range: (_, from, to) => [Math.min(from, to - SPAN_MIN_S), to] },
+        // Not what the library would take for a single sample, which is years.
+        x: { range: () => spanOf(times) },
         y: { range: (_, low, high) => [Math.min(low, 0), Math.max(high * 1.1, 1)] },
       },
-      axes: [axis, { ...axis, size: 52, values: (_, ticks) => ticks.map((tick) => `${tick}${unit}`) }],
+      axes: [
+        {
+          ...axis,
+          size: 32,
+          space: 56,
+          incrs: MINUTES,
+          values: (_, ticks) => ticks.map((tick) => clockTime(tick * 1_000)),
+        },
+        { ...axis, size: 56, incrs: WHOLE, values: (_, ticks) => ticks.map((tick) => `${tick}${unit}`) },
+      ],
       series: [
         {},
         ...series.map((line) => ({
           label: line.label,
           stroke: color(line.color),
           width: 2,
-          points: { show: times.length < 2 },
+          points: { show: times.length <= DOTS_MAX, size: 6, fill: color(line.color) },
         })),
       ],
     };

@@ -1,3 +1,4 @@
+import { TriangleAlert } from "lucide-react";
 import { type ReactNode, useMemo } from "react";
 import { Badge, type Tone } from "../../components/Badge.tsx";
 import { Button } from "../../components/Button.tsx";
@@ -5,15 +6,15 @@ import { List, type ListColumn } from "../../components/List.tsx";
 import { Card, Page } from "../../components/Page.tsx";
 import { Failed, Loading } from "../../components/States.tsx";
 import { useRemote } from "../../data/api.ts";
-import { useLive } from "../../data/live.ts";
+import { useById, useLive } from "../../data/live.ts";
 import { RANK_ADMIN, useMe } from "../../data/me.ts";
 import { useStatus, useSyncView } from "../../data/sync.ts";
 import { counted, fileSize, number, sentence } from "../../format/text.ts";
-import { ago } from "../../format/value.ts";
+import { ago, duration } from "../../format/value.ts";
 import { useTheme } from "../../shell/theme.ts";
 import { faceOf } from "../sync/face.tsx";
 import { Chart } from "./Chart.tsx";
-import type { Sample } from "./samples.ts";
+import { complaintsOf, type Sample } from "./samples.ts";
 import { type ClientLag, useSamples } from "./useSamples.ts";
 
 const VERDICTS: Readonly<Record<string, Tone>> = { ok: "good", connected: "good", degraded: "warn", failing: "bad" };
@@ -36,6 +37,7 @@ export function MonitoringPage() {
       }
     >
       <div className="flex flex-col gap-4">
+        {health !== undefined && <Complaints of={complaintsOf(health)} />}
         <ThisDevice />
         {error !== undefined && <Failed error={error} onRetry={retry} />}
         {error === undefined && health === undefined && <Loading what="figures of the server" />}
@@ -49,6 +51,23 @@ export function MonitoringPage() {
         )}
       </div>
     </Page>
+  );
+}
+
+/** What stands behind a status that is not well. */
+function Complaints({ of }: { of: readonly string[] }) {
+  return of.length === 0 ? null : (
+    <ul
+      aria-label="Why the server is not well"
+      className="flex flex-col gap-1 rounded-xl border border-warn/30 bg-warn-soft px-4 py-3 text-warn"
+    >
+      {of.map((complaint) => (
+        <li key={complaint} className="flex items-start gap-2">
+          <TriangleAlert aria-hidden="true" className="mt-0.5 size-4 shrink-0" />
+          {complaint}
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -78,7 +97,7 @@ function ThisDevice() {
       <Figure
         label="Integrity"
         value={(status?.meta?.repairs ?? 0) === 0 ? "Intact" : counted(status?.meta?.repairs ?? 0, "repair")}
-        detail="compared with the server after every sync"
+        detail="the same as the server’s"
       />
     </div>
   );
@@ -124,7 +143,7 @@ function Figures({
         <Figure
           label="Answered well"
           value={percent.format(1 - errors)}
-          detail={`of ${counted(service?.requests ?? 0, "request")} in five minutes`}
+          detail={`of ${counted(service?.requests ?? 0, "request")}`}
         />
       )}
       {service?.response_p95_ms != null && (
@@ -141,22 +160,14 @@ function Figures({
         <Figure
           label="Memory"
           value={fileSize(system.process_resident_bytes)}
-          detail={
-            system.memory_available_bytes == null
-              ? ""
-              : `${fileSize(system.memory_available_bytes)} left on the machine`
-          }
+          detail={system.memory_available_bytes == null ? "" : `${fileSize(system.memory_available_bytes)} left`}
         />
       )}
       {system?.disk_free_bytes != null && (
         <Figure label="Disk" value={fileSize(system.disk_free_bytes)} detail="free" />
       )}
       {health.uptime_s !== undefined && (
-        <Figure
-          label="Running"
-          value={ago(Date.now() - health.uptime_s * 1_000, Date.now()).replace(" ago", "")}
-          detail={`version ${health.version ?? ""}`}
-        />
+        <Figure label="Running" value={duration(health.uptime_s * 1_000)} detail={`version ${health.version ?? ""}`} />
       )}
     </div>
   );
@@ -228,11 +239,32 @@ function Alerts() {
   );
 }
 
+interface NamedDevice {
+  readonly device_id: string;
+  readonly user_id: string;
+  readonly name: string;
+}
+
 /** Asked once, and when somebody wants to know: each look of an administrator is written down. */
 function Clients() {
   const { remote, reload } = useRemote<{ readonly items: readonly ClientLag[] }>("/api/admin/clients");
+  const named = useRemote<{ readonly items: readonly NamedDevice[] }>("/api/admin/devices").remote;
+  const users = useById("users");
+  const devices = new Map(named.state === "ready" ? named.data.items.map((device) => [device.device_id, device]) : []);
   const columns: readonly ListColumn<ClientLag>[] = [
-    { label: "Reported", render: ({ reported_ms }) => ago(reported_ms, Date.now()) },
+    {
+      label: "Device",
+      render: ({ device_id }) => {
+        const device = devices.get(device_id);
+        return (
+          <div className="wrap-anywhere">
+            <div className="font-medium">{device?.name ?? "A device that is gone"}</div>
+            <div className="text-sm text-ink-3">{users.get(device?.user_id ?? "")?.fields.name}</div>
+          </div>
+        );
+      },
+    },
+    { label: "Reported", isExtra: true, render: ({ reported_ms }) => ago(reported_ms, Date.now()) },
     { label: "Behind", isNumeric: true, render: ({ lag }) => (lag === 0 ? "in step" : counted(lag, "change")) },
     { label: "Waiting", isNumeric: true, render: ({ pending_count }) => number(pending_count) },
     {
