@@ -86,13 +86,16 @@ it("[WEB-1] tasks are grouped as a day is planned", () => {
       task(4, "2026-11-21T23:30:00"),
       task(5, "2026-11-20T00:00:00"),
       task(6, undefined, "done"),
+      task(7, "2026-11-28T23:59:00"),
+      task(8, "2026-11-29T00:00:00"),
     ],
     now,
   );
   expect(groups.map(({ key, tasks }) => [key, tasks.map(({ fields }) => fields.title).join()])).toEqual([
     ["late", "5,3"],
     ["today", "4"],
-    ["soon", "2"],
+    ["week", "2,7"],
+    ["later", "8"],
     ["someday", "1"],
     ["done", "6"],
   ]);

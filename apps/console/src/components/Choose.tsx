@@ -13,6 +13,7 @@ interface ChooseProps {
   /** What no choice is called; absent: there must be one. */
   readonly none?: string;
   readonly isFilter?: boolean;
+  /** Its width, when it is not as wide as its words. */
   readonly className?: string;
 }
 
@@ -24,9 +25,9 @@ export function Choose({ label, value, options, onChange, none, isFilter = false
       value={value}
       onChange={(event) => onChange(event.target.value)}
       className={cx(
-        "control w-auto max-w-52 shrink-0",
+        "control shrink-0",
         isFilter && value !== "" && "border-accent bg-accent-soft text-accent",
-        className,
+        className ?? "w-auto max-w-52",
       )}
     >
       {none !== undefined && <option value="">{none}</option>}

@@ -1,5 +1,4 @@
 import type { ReactNode } from "react";
-import { cx } from "./cx.ts";
 import { useTitle } from "./useTitle.ts";
 
 interface PageProps {
@@ -25,9 +24,15 @@ export function Page({ title, aside, actions, tools, children, isFilled = false 
         <div className="ml-auto flex items-center gap-2">{actions}</div>
       </header>
       {tools !== undefined && <div className="px-4 pb-3 sm:px-6">{tools}</div>}
-      <div className={cx("min-h-0 flex-1", isFilled ? "flex flex-col" : "overflow-y-auto px-4 pb-8 sm:px-6")}>
-        {children}
-      </div>
+      {isFilled ? (
+        <div className="flex min-h-0 flex-1 flex-col">{children}</div>
+      ) : (
+        // Whoever has no mouse scrolls a page in which there is nothing to click.
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: see above
+        <div tabIndex={0} className="min-h-0 flex-1 overflow-y-auto px-4 pb-8 focus-visible:-outline-offset-2 sm:px-6">
+          {children}
+        </div>
+      )}
     </div>
   );
 }

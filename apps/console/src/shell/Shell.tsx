@@ -72,13 +72,17 @@ function useCounts(): Readonly<Record<string, number>> {
 function Sidebar() {
   const { rank } = useMe();
   const counts = useCounts();
+  const list = useRef<HTMLElement>(null);
+  const path = useRouterState({ select: ({ location }) => location.pathname });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: where one is stays in sight of a low window
+  useEffect(() => list.current?.querySelector('[aria-current="page"]')?.scrollIntoView({ block: "nearest" }), [path]);
   return (
     <aside className="flex w-58 shrink-0 flex-col border-r bg-page">
       <div className="flex items-center gap-2.5 px-4 pt-4 pb-3">
         <img src="/icon.svg" alt="" className="size-7" />
         <span className="text-lg font-semibold tracking-tight">Syncline</span>
       </div>
-      <nav aria-label="Main" className="min-h-0 flex-1 overflow-y-auto px-2.5 pb-4">
+      <nav ref={list} aria-label="Main" className="min-h-0 flex-1 scroll-py-3 overflow-y-auto px-2.5 pb-4">
         {groupsFor(rank).map(({ title, items }) => (
           <div key={title} className="mt-3 first:mt-1">
             <h2 className="px-2.5 pb-1 text-xs font-medium text-ink-3">{title}</h2>

@@ -55,33 +55,35 @@ export function DevicesPage() {
     toast(answer.ok ? `${device.name} has no access any more` : answer.error.message);
     await reload();
   };
+  const personOf = (device: Device): string => users.get(device.user_id)?.fields.name ?? "Former member";
+  const seenOf = ({ device_id, last_seen_ms }: Device): string =>
+    live.has(device_id) ? "Connected" : ago(last_seen_ms, Date.now());
   const columns: readonly ListColumn<Device>[] = [
     {
       label: "Device",
       render: (device) => (
-        <span className="flex items-center gap-2 font-medium">
-          {device.name}
-          {device.is_current && <Badge tone="accent">This one</Badge>}
-        </span>
+        <div>
+          <div className="flex flex-wrap items-center gap-x-2 gap-y-1 font-medium">
+            <span className="wrap-anywhere">{device.name}</span>
+            {device.is_current && <Badge tone="accent">This one</Badge>}
+          </div>
+          <div className="text-sm text-ink-3 md:hidden">
+            {isAdmin && `${personOf(device)} · `}
+            {seenOf(device)}
+          </div>
+        </div>
       ),
     },
-    ...(isAdmin
-      ? [
-          {
-            label: "Person",
-            isExtra: true,
-            render: (device: Device) => users.get(device.user_id)?.fields.name ?? "Former member",
-          },
-        ]
-      : []),
+    ...(isAdmin ? [{ label: "Person", isExtra: true, render: personOf }] : []),
     { label: "Kind", isExtra: true, render: (device) => <ModeName mode={device.deployment_mode} /> },
     {
       label: "Last seen",
+      isExtra: true,
       render: (device) =>
         live.has(device.device_id) ? (
           <Badge tone="good">Connected</Badge>
         ) : (
-          <span className="text-ink-2">{ago(device.last_seen_ms, Date.now())}</span>
+          <span className="text-ink-2">{seenOf(device)}</span>
         ),
     },
     { label: "Since", isExtra: true, render: (device) => ago(device.created_ms, Date.now()) },

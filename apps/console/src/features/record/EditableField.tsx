@@ -58,7 +58,7 @@ export function EditableField({ entity, id, name, fields, label = labelOf(name) 
         <button
           ref={button}
           type="button"
-          aria-label={`${label}: ${shown || "empty"}. Edit`}
+          aria-label={shown === "" ? `${label}: empty. Add` : `${label}: ${shown}. Edit`}
           onClick={() => setIsEditing(true)}
           className="group -mx-2 flex min-h-8.5 items-center gap-2 rounded-lg px-2 py-1 text-left hover:bg-hover"
         >

@@ -40,7 +40,7 @@ export function TaskItem({ task, about }: { task: Row<"tasks">; about?: string |
         <div className="text-sm text-ink-3">
           {due_at !== undefined && (
             <span className={cx(isLate && "font-medium text-bad")}>
-              {isLate ? "Late: due" : "Due"} {ago(due_at, Date.now())}
+              {isLate ? "Was due" : "Due"} {ago(due_at, Date.now())}
               {(about ?? person) !== undefined && " · "}
             </span>
           )}

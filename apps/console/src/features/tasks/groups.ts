@@ -4,17 +4,32 @@ import type { Row } from "../../data/live.ts";
 import { createdMs } from "../../format/value.ts";
 
 export interface TaskGroup {
-  readonly key: "late" | "today" | "soon" | "someday" | "done";
+  readonly key: "late" | "today" | "week" | "later" | "someday" | "done";
   readonly title: string;
   readonly tasks: readonly Row<"tasks">[];
 }
 
-const TITLES = { late: "Late", today: "Today", soon: "Later", someday: "Without a date", done: "Done" } as const;
+const TITLES = {
+  late: "Overdue",
+  today: "Today",
+  week: "Next seven days",
+  later: "Later",
+  someday: "Without a date",
+  done: "Done",
+} as const;
 
 /** Groups in the order of their urgency, each by due time; empty ones are left out. `nowMs`: in the person's time zone. */
 export function groupTasks(tasks: readonly Row<"tasks">[], nowMs: number): readonly TaskGroup[] {
   const endOfDay = new Date(nowMs).setHours(24, 0, 0, 0);
-  const groups: Record<TaskGroup["key"], Row<"tasks">[]> = { late: [], today: [], soon: [], someday: [], done: [] };
+  const inAWeek = new Date(endOfDay).setDate(new Date(endOfDay).getDate() + 7);
+  const groups: Record<TaskGroup["key"], Row<"tasks">[]> = {
+    late: [],
+    today: [],
+    week: [],
+    later: [],
+    someday: [],
+    done: [],
+  };
   for (const task of tasks) {
     const { status, due_at } = task.fields;
     const dueMs = due_at === undefined ? undefined : Date.parse(due_at);
@@ -23,7 +38,7 @@ export function groupTasks(tasks: readonly Row<"tasks">[], nowMs: number): reado
     } else if (dueMs === undefined) {
       groups.someday.push(task);
     } else {
-      groups[dueMs < nowMs ? "late" : dueMs < endOfDay ? "today" : "soon"].push(task);
+      groups[dueMs < nowMs ? "late" : dueMs < endOfDay ? "today" : dueMs < inAWeek ? "week" : "later"].push(task);
     }
   }
   const order = (task: Row<"tasks">): number =>

@@ -71,7 +71,7 @@ export function ExportPage() {
             />
             <Choose
               label="Format"
-              className="max-w-none"
+              className="w-auto"
               value={format}
               options={[
                 { value: "csv", label: "CSV, for spreadsheets" },

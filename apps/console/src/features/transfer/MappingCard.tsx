@@ -49,7 +49,7 @@ export function MappingCard({ sheet, kind, mapping, onMapping }: MappingProps) {
               <Choose
                 label={`${header} becomes`}
                 none="Not imported"
-                className="w-60 max-w-none"
+                className="w-60"
                 value={target === undefined ? "" : `${target.entity}.${target.field}`}
                 options={options}
                 onChange={(value) => change(column, value)}
