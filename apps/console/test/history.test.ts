@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { deedOf, type HistoryItem, restoring } from "../src/features/history/versions.ts";
+import { currenciesAt, deedOf, type HistoryItem, restoring } from "../src/features/history/versions.ts";
 
 const item = (seq: number, before: HistoryItem["before"], fields: HistoryItem["fields"]): HistoryItem => ({
   seq,
@@ -33,4 +33,19 @@ it("[CONF-5] a history says who created, changed, deleted and restored, in the s
   const kinds = ["put", "del", "patch", "put"] as const;
   const items = kinds.map((kind, index) => ({ ...item(4 - index, {}, {}), kind }));
   expect(items.map((_, index) => deedOf(items, index))).toEqual(["restored it", "deleted it", "changed", "created it"]);
+});
+
+it("[CONF-5] an amount has the currency that the record had then, also when the change does not name it", () => {
+  const items = [
+    item(4, { estimated_value: "5200" }, { estimated_value: "4100" }),
+    item(3, { currency: "USD" }, { currency: "EUR" }),
+    item(2, { estimated_value: "100" }, { estimated_value: "5200" }),
+    item(1, {}, { estimated_value: "100", currency: "USD" }),
+  ];
+  expect(items.map((_, index) => currenciesAt("EUR", items, index))).toEqual([
+    { before: "EUR", after: "EUR" },
+    { before: "USD", after: "EUR" },
+    { before: "USD", after: "USD" },
+    { before: undefined, after: "USD" },
+  ]);
 });

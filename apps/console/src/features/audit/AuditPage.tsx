@@ -6,16 +6,8 @@ import { Page } from "../../components/Page.tsx";
 import { Failed, Loading, Notice } from "../../components/States.tsx";
 import { useRemote } from "../../data/api.ts";
 import { useById } from "../../data/live.ts";
-import { sentence } from "../../format/text.ts";
 import { dateTime } from "../../format/value.ts";
-
-interface AuditItem {
-  readonly seq: number;
-  readonly event?: string;
-  readonly at_ms?: number;
-  readonly user_id?: string | null;
-  readonly [member: string]: unknown;
-}
+import { type AuditItem, deedOf, detailsOf } from "./words.ts";
 
 interface AuditAnswer {
   readonly items: readonly AuditItem[];
@@ -23,8 +15,6 @@ interface AuditAnswer {
 }
 
 const PAGE = 100;
-/** Members that have a column of their own, or mean nothing to a person. */
-const NOT_SHOWN = new Set(["seq", "hash", "event", "at_ms", "user_id", "workspace_id", "request_id", "prev_hash"]);
 
 /** Who came in, was refused, or changed what others may do. The server keeps it; entries cannot be changed. */
 export function AuditPage() {
@@ -34,16 +24,32 @@ export function AuditPage() {
   const { remote, reload } = useRemote<AuditAnswer>(
     `/api/admin/audit?limit=${PAGE}${last === undefined ? "" : `&before=${last}`}`,
   );
-  const person = (id: unknown): string =>
-    typeof id === "string" ? (users.get(id)?.fields.name ?? "Former member") : "Nobody signed in";
+  const nameOf = (id: string): string | undefined => users.get(id)?.fields.name;
+  const person = ({ user_id }: AuditItem): string =>
+    typeof user_id === "string" ? (nameOf(user_id) ?? "Former member") : "Nobody signed in";
   const columns: readonly ListColumn<AuditItem>[] = [
-    { label: "When", render: ({ at_ms }) => <span className="whitespace-nowrap text-ink-2">{dateTime(at_ms)}</span> },
+    {
+      label: "When",
+      isExtra: true,
+      render: ({ at_ms }) => <span className="whitespace-nowrap text-ink-2">{dateTime(at_ms)}</span>,
+    },
+    { label: "Who", isExtra: true, render: (item) => <span className="whitespace-nowrap">{person(item)}</span> },
     {
       label: "What",
-      render: ({ event }) => <span className="font-medium">{sentence((event ?? "").replaceAll(".", " "))}</span>,
+      render: (item) => (
+        <div>
+          <div className="font-medium">{deedOf(item, nameOf)}</div>
+          <div className="text-sm text-ink-3 md:hidden">
+            {person(item)} · {dateTime(item.at_ms)}
+          </div>
+        </div>
+      ),
     },
-    { label: "Who", render: ({ user_id }) => person(user_id) },
-    { label: "Details", isExtra: true, render: (item) => <span className="text-ink-2">{detailsOf(item)}</span> },
+    {
+      label: "Details",
+      isExtra: true,
+      render: (item) => <span className="text-sm wrap-anywhere text-ink-3">{detailsOf(item)}</span>,
+    },
   ];
   if (remote.state === "loading") {
     return <Loading what="the audit log" />;
@@ -69,17 +75,4 @@ export function AuditPage() {
       )}
     </Page>
   );
-}
-
-const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-/;
-
-/** The rest of an entry in words; ids say nothing to a person. */
-function detailsOf(item: AuditItem): string {
-  const parts = Object.entries(item).flatMap(([name, value]) => {
-    const isPlain = typeof value === "string" || typeof value === "number" || typeof value === "boolean";
-    return NOT_SHOWN.has(name) || !isPlain || ID.test(String(value))
-      ? []
-      : [`${sentence(name)}: ${sentence(String(value))}`];
-  });
-  return parts.join(" · ");
 }

@@ -12,7 +12,7 @@ import { counted } from "../../format/text.ts";
 import { ago, dateTime } from "../../format/value.ts";
 import { useTitleOf } from "../record/useTitleOf.ts";
 import { isMoney, shownValue } from "../record/value.ts";
-import { changedFields, deedOf, type HistoryItem, restoring } from "./versions.ts";
+import { CHANGED, CREATED, changedFields, currenciesAt, deedOf, type HistoryItem, restoring } from "./versions.ts";
 
 interface HistoryProps {
   readonly entity: EntityName;
@@ -69,7 +69,7 @@ export function HistoryCard({ entity, id, fields }: HistoryProps) {
                 </Button>
               )}
             </div>
-            {item.kind === "patch" && <Changes entity={entity} item={item} />}
+            <Changes entity={entity} items={items} index={index} currency={current.currency} />
           </li>
         ))}
       </ol>
@@ -100,24 +100,48 @@ const HISTORY_MAX = 500;
 /** A restored version reaches the server's history within moments. */
 const RELOAD_AFTER_MS = 800;
 
-function Changes({ entity, item }: { entity: EntityName; item: HistoryItem }) {
+interface ChangesProps {
+  readonly entity: EntityName;
+  readonly items: readonly HistoryItem[];
+  readonly index: number;
+  /** Of the record as it is now. */
+  readonly currency: Json | undefined;
+}
+
+/** What one change did: the values of a new record, what was and what is of one that was there. */
+function Changes({ entity, items, index, currency }: ChangesProps) {
   const titleOf = useTitleOf();
-  const shown = (name: string, side: Readonly<Record<string, Json>>): string => {
-    const currency = isMoney(name) ? (side.currency as string | undefined) : undefined;
-    return shownValue(entity, name, side[name], { titleOf, currency }) || "empty";
-  };
+  const item = items[index];
+  const deed = deedOf(items, index);
+  if (item === undefined || (deed !== CHANGED && deed !== CREATED)) {
+    return null;
+  }
+  const { before, after } = currenciesAt(currency, items, index);
+  const shown = (name: string, value: Json | undefined, of: string | undefined): string =>
+    shownValue(entity, name, value, { titleOf, currency: isMoney(name) ? of : undefined });
+  const values = changedFields(entity, item).map((name) => ({
+    name,
+    was: shown(name, item.before[name], before),
+    is: shown(name, item.fields[name], after),
+  }));
   return (
     <dl className="mt-1 flex flex-col gap-0.5">
-      {changedFields(entity, item).map((name) => (
-        <div key={name} className="flex flex-wrap gap-x-2">
-          <dt className="text-ink-3">{labelOf(name)}</dt>
-          <dd className="min-w-0 break-words">
-            <span className="text-ink-3 line-through">{shown(name, item.before)}</span>
-            <span aria-hidden="true"> → </span>
-            <span>{shown(name, item.fields)}</span>
-          </dd>
-        </div>
-      ))}
+      {values
+        .filter(({ is }) => deed === CHANGED || is !== "")
+        .map(({ name, was, is }) => (
+          <div key={name} className="flex flex-wrap gap-x-2">
+            <dt className="text-ink-3">{labelOf(name)}</dt>
+            <dd className="min-w-0 break-words">
+              {deed === CHANGED && (
+                <>
+                  <del className={was === "" ? "text-ink-3 no-underline" : "text-ink-3"}>{was || "empty"}</del>
+                  <span aria-hidden="true"> → </span>
+                </>
+              )}
+              <span className={is === "" ? "text-ink-3" : ""}>{is || "empty"}</span>
+            </dd>
+          </div>
+        ))}
     </dl>
   );
 }

@@ -16,15 +16,18 @@ export interface HistoryItem {
   readonly committed_ms: number;
 }
 
+export const CREATED = "created it";
+export const CHANGED = "changed";
+
 /** What was done, in words that follow a name. A record that came to be after something older was restored. */
 export function deedOf(items: readonly HistoryItem[], index: number): string {
   switch (items[index]?.kind) {
     case "put":
-      return index < items.length - 1 ? "restored it" : "created it";
+      return index < items.length - 1 ? "restored it" : CREATED;
     case "del":
       return "deleted it";
     default:
-      return "changed";
+      return CHANGED;
   }
 }
 
@@ -32,6 +35,26 @@ export function deedOf(items: readonly HistoryItem[], index: number): string {
 export function changedFields(entity: string, item: HistoryItem): readonly string[] {
   const { fields } = entityOf(entity);
   return Object.keys({ ...item.before, ...item.fields }).filter((name) => fields.has(name) && !HIDDEN.has(name));
+}
+
+/**
+ * The currency of a record after `items[index]` and before it: a change of an amount does not name it. `items`: newest first,
+ * without gaps from the current version.
+ */
+export function currenciesAt(
+  current: Json | undefined,
+  items: readonly HistoryItem[],
+  index: number,
+): { readonly before: string | undefined; readonly after: string | undefined } {
+  const earlier = (held: Json | undefined, item: HistoryItem | undefined): Json | undefined =>
+    item !== undefined && ("currency" in item.fields || "currency" in item.before) ? item.before.currency : held;
+  const after = items.slice(0, index).reduce(earlier, current);
+  const before = earlier(after, items[index]);
+  return { before: textOf(before), after: textOf(after) };
+}
+
+function textOf(value: Json | undefined): string | undefined {
+  return typeof value === "string" ? value : undefined;
 }
 
 const HIDDEN = new Set(["updated_at", "created_at", "last_activity_at"]);
