@@ -1,8 +1,9 @@
 import { Plus } from "lucide-react";
-import { type FormEvent, useId, useState } from "react";
+import { useId, useState } from "react";
 import { Button } from "../../components/Button.tsx";
 import { Choose } from "../../components/Choose.tsx";
 import { Dialog } from "../../components/Dialog.tsx";
+import { Form, TextField } from "../../components/Form.tsx";
 import { Card } from "../../components/Page.tsx";
 import { toast } from "../../components/toast.tsx";
 import { useBusy } from "../../components/useBusy.ts";
@@ -172,13 +173,10 @@ const TYPES: readonly FieldType[] = [
 
 function NewDefinition({ onClose }: { onClose: () => void }) {
   const client = useClient();
-  const ids = { label: useId(), choices: useId() };
   const [label, setLabel] = useState("");
   const [type, setType] = useState<FieldType>("text");
   const [choices, setChoices] = useState("");
-  const [error, setError] = useState("");
-  const [isBusy, once] = useBusy();
-  const add = async (): Promise<void> => {
+  const add = async (): Promise<string> => {
     const name = label
       .trim()
       .toLowerCase()
@@ -197,67 +195,25 @@ function NewDefinition({ onClose }: { onClose: () => void }) {
     });
     if (saved.ok) {
       onClose();
-    } else {
-      setError(saved.error.message);
     }
+    return saved.ok ? "" : saved.error.message;
   };
   return (
-    <form
-      onSubmit={(event: FormEvent) => {
-        event.preventDefault();
-        once(add);
-      }}
-      className="flex flex-col gap-4"
-    >
-      <div className="flex flex-col gap-1">
-        <label htmlFor={ids.label} className="font-medium">
-          Name
-        </label>
-        <input
-          id={ids.label}
-          required
-          maxLength={120}
-          className="control"
-          value={label}
-          onChange={(event) => setLabel(event.target.value)}
-        />
-      </div>
+    <Form deed="Add field" onSubmit={add} onClose={onClose}>
+      <TextField label="Name" required maxLength={120} text={label} onText={setLabel} />
       <div className="flex flex-col gap-1">
         <span className="font-medium">Holds</span>
         <Choose
           label="Holds"
-          className="max-w-none w-full"
+          className="w-full"
           value={type}
           options={TYPES.map((value) => ({ value, label: sentence(value) }))}
           onChange={(value) => setType(value as FieldType)}
         />
       </div>
       {type === "select" && (
-        <div className="flex flex-col gap-1">
-          <label htmlFor={ids.choices} className="font-medium">
-            Choices
-          </label>
-          <input
-            id={ids.choices}
-            required
-            placeholder="Separated by commas"
-            className="control"
-            value={choices}
-            onChange={(event) => setChoices(event.target.value)}
-          />
-        </div>
+        <TextField label="Choices" required placeholder="Separated by commas" text={choices} onText={setChoices} />
       )}
-      {error !== "" && (
-        <p role="alert" className="text-bad">
-          {error}
-        </p>
-      )}
-      <div className="flex justify-end gap-2">
-        <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" tone="primary" disabled={isBusy}>
-          Add field
-        </Button>
-      </div>
-    </form>
+    </Form>
   );
 }

@@ -1,15 +1,15 @@
-import { Copy, UserPlus, UserX } from "lucide-react";
-import { type FormEvent, useId, useState } from "react";
+import { UserPlus, UserX } from "lucide-react";
+import { useState } from "react";
 import { PersonName } from "../../components/Avatar.tsx";
 import { Badge } from "../../components/Badge.tsx";
 import { Button } from "../../components/Button.tsx";
 import { Choose } from "../../components/Choose.tsx";
 import { Confirm, Dialog } from "../../components/Dialog.tsx";
+import { Form, ShownOnce, TextField } from "../../components/Form.tsx";
 import { List, type ListColumn } from "../../components/List.tsx";
 import { Page } from "../../components/Page.tsx";
 import { Failed, Loading } from "../../components/States.tsx";
 import { toast } from "../../components/toast.tsx";
-import { useBusy } from "../../components/useBusy.ts";
 import { ask, useRemote } from "../../data/api.ts";
 import { useClient } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
@@ -59,7 +59,14 @@ export function PeoplePage() {
   };
   const mayChange = (person: Person): boolean => (ranks[person.role] ?? 0) <= me.rank && person.user_id !== me.userId;
   const columns: readonly ListColumn<Person>[] = [
-    { label: "Name", render: ({ name }) => <PersonName name={name} /> },
+    {
+      label: "Name",
+      render: ({ name }) => (
+        <div className="max-w-36 md:max-w-64">
+          <PersonName name={name} />
+        </div>
+      ),
+    },
     { label: "E-mail", isExtra: true, render: ({ email }) => <span className="text-ink-2">{email}</span> },
     {
       label: "Role",
@@ -67,6 +74,7 @@ export function PeoplePage() {
         mayChange(person) ? (
           <Choose
             label={`Role of ${person.name}`}
+            className="w-26 md:w-auto"
             value={person.role}
             options={rolesUpTo(me.rank)}
             onChange={(role) => void change(person, { role })}
@@ -82,7 +90,7 @@ export function PeoplePage() {
         mayChange(person) ? (
           <Choose
             label={`What ${person.name} sees`}
-            className="max-w-56"
+            className="w-auto max-w-56"
             value={person.read_scope}
             options={SCOPES}
             onChange={(read_scope) => void change(person, { read_scope })}
@@ -96,7 +104,7 @@ export function PeoplePage() {
       isNumeric: true,
       render: (person) =>
         person.member_status === "revoked" ? (
-          <span className="inline-flex items-center gap-2">
+          <span className="inline-flex flex-wrap items-center justify-end gap-2">
             <Badge tone="bad">No access</Badge>
             {mayChange(person) && (
               <Button onClick={() => void change(person, { status: "active" })}>Let back in</Button>
@@ -151,93 +159,35 @@ function rolesUpTo(rank: number): readonly { readonly value: string; readonly la
 
 function NewPerson({ rank, onAdded, onClose }: { rank: number; onAdded: () => void; onClose: () => void }) {
   const client = useClient();
-  const ids = { name: useId(), email: useId() };
   const [name, setName] = useState("");
   const [email, setEmail] = useState("");
   const [role, setRole] = useState("agent");
   const [scope, setScope] = useState("team");
-  const [error, setError] = useState("");
   const [added, setAdded] = useState<Person>();
-  const [isBusy, once] = useBusy();
-  const submit = async (): Promise<void> => {
+  const add = async (): Promise<string> => {
     const answer = await ask<Person>(client, "/api/admin/users", {
       method: "POST",
       body: { name: name.trim(), email: email.trim(), role, read_scope: scope },
     });
-    if (answer.ok) {
-      setAdded(answer.value);
-      onAdded();
-    } else {
-      setError(answer.error.message);
+    if (!answer.ok) {
+      return answer.error.message;
     }
+    setAdded(answer.value);
+    onAdded();
+    return "";
   };
-  if (added !== undefined) {
-    const password = added.initial_password ?? "";
-    return (
-      <div className="flex flex-col gap-4">
-        <p>{added.name} can sign in with this password. It is shown only now; hand it over in person.</p>
-        <div className="flex items-center gap-2">
-          <code className="control flex items-center font-mono">{password}</code>
-          <Button
-            aria-label="Copy the password"
-            icon={<Copy className="size-4" />}
-            onClick={() => void navigator.clipboard.writeText(password)}
-          />
-        </div>
-        <Button tone="primary" className="self-end" onClick={onClose}>
-          Done
-        </Button>
-      </div>
-    );
-  }
-  return (
-    <form
-      onSubmit={(event: FormEvent) => {
-        event.preventDefault();
-        once(submit);
-      }}
-      className="flex flex-col gap-4"
-    >
-      <div className="flex flex-col gap-1">
-        <label htmlFor={ids.name} className="font-medium">
-          Name
-        </label>
-        <input
-          id={ids.name}
-          required
-          className="control"
-          value={name}
-          onChange={(event) => setName(event.target.value)}
-        />
-      </div>
-      <div className="flex flex-col gap-1">
-        <label htmlFor={ids.email} className="font-medium">
-          E-mail
-        </label>
-        <input
-          id={ids.email}
-          type="email"
-          required
-          className="control"
-          value={email}
-          onChange={(event) => setEmail(event.target.value)}
-        />
-      </div>
+  return added !== undefined ? (
+    <ShownOnce what="the password" text={added.initial_password ?? ""} onClose={onClose}>
+      {added.name} can sign in with this password. It is shown only now; hand it over in person.
+    </ShownOnce>
+  ) : (
+    <Form deed="Add person" onSubmit={add} onClose={onClose}>
+      <TextField label="Name" required text={name} onText={setName} />
+      <TextField label="E-mail" type="email" required text={email} onText={setEmail} />
       <div className="grid grid-cols-2 gap-3">
-        <Choose label="Role" className="w-full max-w-none" value={role} options={rolesUpTo(rank)} onChange={setRole} />
-        <Choose label="Sees" className="w-full max-w-none" value={scope} options={SCOPES} onChange={setScope} />
+        <Choose label="Role" className="w-full" value={role} options={rolesUpTo(rank)} onChange={setRole} />
+        <Choose label="Sees" className="w-full" value={scope} options={SCOPES} onChange={setScope} />
       </div>
-      {error !== "" && (
-        <p role="alert" className="text-bad">
-          {error}
-        </p>
-      )}
-      <div className="flex justify-end gap-2">
-        <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" tone="primary" disabled={isBusy}>
-          Add person
-        </Button>
-      </div>
-    </form>
+    </Form>
   );
 }

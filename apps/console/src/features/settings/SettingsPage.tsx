@@ -1,8 +1,9 @@
 import { Monitor, Moon, Sun } from "lucide-react";
-import { type FormEvent, type ReactNode, useCallback, useEffect, useId, useState } from "react";
+import { type FormEvent, type ReactNode, useCallback, useEffect, useState } from "react";
 import { Button } from "../../components/Button.tsx";
 import { cx } from "../../components/cx.ts";
 import { Confirm } from "../../components/Dialog.tsx";
+import { TextField } from "../../components/Form.tsx";
 import { Card, Page } from "../../components/Page.tsx";
 import { toast } from "../../components/toast.tsx";
 import { ask } from "../../data/api.ts";
@@ -100,7 +101,6 @@ function Storage() {
 
 function Password() {
   const client = useClient();
-  const ids = { old: useId(), next: useId() };
   const [held, setHeld] = useState("");
   const [next, setNext] = useState("");
   const [error, setError] = useState("");
@@ -121,35 +121,23 @@ function Password() {
     <Card title="Password">
       <form onSubmit={(event) => void submit(event)} className="flex flex-col gap-3 p-4">
         <div className="grid grid-cols-1 gap-3 sm:grid-cols-2">
-          <div className="flex flex-col gap-1">
-            <label htmlFor={ids.old} className="font-medium">
-              Current password
-            </label>
-            <input
-              id={ids.old}
-              type="password"
-              autoComplete="current-password"
-              required
-              className="control"
-              value={held}
-              onChange={(event) => setHeld(event.target.value)}
-            />
-          </div>
-          <div className="flex flex-col gap-1">
-            <label htmlFor={ids.next} className="font-medium">
-              New password
-            </label>
-            <input
-              id={ids.next}
-              type="password"
-              autoComplete="new-password"
-              required
-              minLength={10}
-              className="control"
-              value={next}
-              onChange={(event) => setNext(event.target.value)}
-            />
-          </div>
+          <TextField
+            label="Current password"
+            type="password"
+            autoComplete="current-password"
+            required
+            text={held}
+            onText={setHeld}
+          />
+          <TextField
+            label="New password"
+            type="password"
+            autoComplete="new-password"
+            required
+            minLength={10}
+            text={next}
+            onText={setNext}
+          />
         </div>
         {error !== "" && (
           <p role="alert" className="text-bad">

@@ -1,4 +1,4 @@
-import { Copy, Plus, RefreshCw, Trash2, Webhook as WebhookIcon } from "lucide-react";
+import { Plus, RefreshCw, Trash2, Webhook as WebhookIcon } from "lucide-react";
 import { useState } from "react";
 import { Badge } from "../../components/Badge.tsx";
 import { Button } from "../../components/Button.tsx";
@@ -146,25 +146,5 @@ export function WebhooksPage() {
         Its log of deliveries and its secret go with it.
       </Confirm>
     </Page>
-  );
-}
-
-/** A secret that is shown once. */
-export function Secret({ name, secret, onClose }: { name: string; secret: string; onClose: () => void }) {
-  return (
-    <div className="flex flex-col gap-4">
-      <p>{name} is signed with this secret. It is shown only now.</p>
-      <div className="flex items-center gap-2">
-        <code className="control flex items-center overflow-x-auto font-mono">{secret}</code>
-        <Button
-          aria-label="Copy the secret"
-          icon={<Copy className="size-4" />}
-          onClick={() => attempt(navigator.clipboard.writeText(secret))}
-        />
-      </div>
-      <Button tone="primary" className="self-end" onClick={onClose}>
-        Done
-      </Button>
-    </div>
   );
 }
