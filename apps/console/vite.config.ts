@@ -15,7 +15,7 @@ export default defineConfig({
       { find: /^@syncline\/sdk$/, replacement: sdk("index") },
       { find: /^@syncline\/sdk\/(indexeddb|sealed|devicekey|eviction)$/, replacement: sdk("storage/$1") },
       { find: /^@syncline\/sdk\/(crm|merge|presence)$/, replacement: sdk("$1/index") },
-      { find: /^@syncline\/sdk\/fallback$/, replacement: sdk("client/fallback") },
+      { find: /^@syncline\/sdk\/(fallback|import|drafts)$/, replacement: sdk("client/$1") },
       { find: /^@syncline\/sdk\/foresee$/, replacement: sdk("merge/foresee") },
       { find: /^@syncline\/sdk\/tabs$/, replacement: sdk("tabs/tabs") },
     ],

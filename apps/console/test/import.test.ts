@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Row } from "../src/data/live.ts";
+import { markOf } from "../src/features/transfer/kept.ts";
 import { guessMapping } from "../src/features/transfer/mapping.ts";
 import {
   countersOf,
@@ -9,7 +10,7 @@ import {
   plainNumber,
   planImport,
 } from "../src/features/transfer/plan.ts";
-import { isTouched } from "../src/features/transfer/run.ts";
+import { markOfNew } from "../src/features/transfer/run.ts";
 
 const HEADERS = ["First Name", "Surname", "E-Mail", "Mobile", "Deal Value", "Closing date", "Shoe size"];
 const OWNER = "0198c0de-0000-7000-8000-0000000000ff";
@@ -165,9 +166,11 @@ it.each([
   [{ firstname: "Bob" }, true],
   [{ city: "Oslo" }, true],
   [{ firstname: undefined }, true],
+  [{ is_archived: false }, false],
+  [{ is_archived: true }, true],
   [{ created_at: "2026-11-28T12:00:00Z", email: "bo@example.com" }, false],
 ] as const)("[IMP-1] an undo keeps what somebody has worked on: %o", (change, touched) => {
   const created = { firstname: "Bo", email: "bo@example.com", tags: ["b", "a"] };
   const now = { ...created, tags: ["a", "b"], ...change } as unknown as Record<string, string>;
-  expect(isTouched("contacts", created, now)).toBe(touched);
+  expect(markOf("contacts", now) !== markOfNew("contacts", created)).toBe(touched);
 });

@@ -5,24 +5,27 @@ import { Choose } from "../../components/Choose.tsx";
 import { cx } from "../../components/cx.ts";
 import { Card, Page } from "../../components/Page.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
-import { useBusy } from "../../components/useBusy.ts";
 import { useClient, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
 import { fieldOf } from "../../data/schema.ts";
-import { counted } from "../../format/text.ts";
-import { closeImport, type Import, startImport, stopImport, takeBack, useImport } from "./current.ts";
+import { counted, number } from "../../format/text.ts";
+import { closeWork, type Import, pauseWork, startImport, stopWork, takeBack, useWork, type Work } from "./current.ts";
 import { readSheet, type Sheet } from "./files.ts";
+import type { KeptImport } from "./kept.ts";
 import { MappingCard } from "./MappingCard.tsx";
 import { guessMapping, type ImportKind, type Target } from "./mapping.ts";
-import { Outcome } from "./Outcome.tsx";
+import { Bar, Brakes, Outcome } from "./Outcome.tsx";
 import { type DateOrder, guessNumberStyle, type NumberStyle, type OnMatch, planImport } from "./plan.ts";
+import { Recent } from "./Recent.tsx";
+import type { Undone } from "./run.ts";
 
-/** A CSV file becomes leads or contacts: mapped, previewed, imported and, if wanted, taken back. A short one needs no network. */
+/** A CSV file becomes leads or contacts: mapped, previewed, imported and, now or later, taken back. Needs no network. */
 export function ImportPage() {
-  const current = useImport();
+  const client = useClient();
+  const work = useWork();
   const [sheet, setSheet] = useState<Sheet>();
   const [error, setError] = useState("");
-  const about = current?.sheet ?? sheet;
+  const about = work === undefined ? sheet : work.phase === "undoing" ? undefined : work.sheet;
   const take = async (file: File | undefined): Promise<void> => {
     if (file !== undefined) {
       const read = await readSheet(file);
@@ -30,49 +33,83 @@ export function ImportPage() {
       setSheet(typeof read === "string" ? undefined : read);
     }
   };
+  const undo = async (kept: KeptImport): Promise<void> => {
+    setSheet(undefined);
+    const undone = await takeBack(client, kept);
+    if (undone !== undefined) {
+      sayUndone(undone);
+    }
+  };
   return (
     <Page title="Import" aside={about !== undefined && `${about.name} · ${counted(about.rows.length, "row")}`}>
-      {current !== undefined ? (
-        <UnderWay current={current} onClose={() => setSheet(undefined)} />
-      ) : sheet === undefined ? (
-        <DropZone error={error} onFile={(file) => attempt(take(file))} />
-      ) : (
+      {work?.phase === "undoing" ? (
+        <Undoing work={work} />
+      ) : work !== undefined ? (
+        <UnderWay current={work} onUndo={(kept) => attempt(undo(kept))} onClose={() => setSheet(undefined)} />
+      ) : sheet !== undefined ? (
         <Planning key={sheet.name} sheet={sheet} onClose={() => setSheet(undefined)} />
+      ) : (
+        <div className="flex max-w-4xl flex-col gap-4">
+          <DropZone error={error} onFile={(file) => attempt(take(file))} />
+          <Recent onUndo={(kept) => attempt(undo(kept))} />
+        </div>
       )}
     </Page>
   );
 }
 
+function sayUndone({ kept, failed }: Undone): void {
+  const detail = [
+    ...(kept > 0 ? [`${counted(kept, "record")} stayed, because somebody has worked on them since.`] : []),
+    ...(failed > 0 ? [`${counted(failed, "record")} could not be deleted.`] : []),
+  ].join(" ");
+  toast("The import was taken back", detail === "" ? {} : { detail });
+}
+
 /** An import that runs or has ended. It goes on when one looks at something else, and is here when one comes back. */
-function UnderWay({ current, onClose }: { current: Import; onClose: () => void }) {
-  const client = useClient();
-  const [, once] = useBusy();
-  const close = (): void => {
-    onClose();
-    closeImport();
-  };
-  const undo = async (): Promise<void> => {
-    onClose();
-    const undone = await takeBack(client);
-    if (undone !== undefined) {
-      const { kept, failed } = undone;
-      const detail = [
-        ...(kept > 0 ? [`${counted(kept, "record")} stayed, because somebody has worked on them since.`] : []),
-        ...(failed > 0 ? [`${counted(failed, "record")} could not be deleted.`] : []),
-      ].join(" ");
-      toast("The import was taken back", detail === "" ? {} : { detail });
-    }
-  };
+function UnderWay({
+  current,
+  onUndo,
+  onClose,
+}: {
+  current: Import;
+  onUndo: (kept: KeptImport) => void;
+  onClose: () => void;
+}) {
+  const { kept } = current;
   return (
     <div className="max-w-4xl">
       <Outcome
         planned={current.planned}
         sheet={current.sheet}
         current={current}
-        onStop={stopImport}
-        onUndo={() => once(undo)}
-        onClose={close}
+        onPause={pauseWork}
+        onStop={stopWork}
+        onUndo={() => kept !== undefined && onUndo(kept)}
+        onClose={() => {
+          onClose();
+          closeWork();
+        }}
       />
+    </div>
+  );
+}
+
+/** An import that is being taken back. */
+function Undoing({ work: { kept, progress, isPaused } }: { work: Extract<Work, { phase: "undoing" }> }) {
+  return (
+    <div className="max-w-4xl">
+      <Card title={isPaused ? "Paused" : `Taking back ${kept.name}`}>
+        <p role="status" className="p-4 text-ink-2">
+          {progress.total === 0
+            ? "Looking at what it made …"
+            : `${number(progress.done)} of ${counted(progress.total, "row")} deleted. It goes on when you look at something else.`}
+        </p>
+        <Bar label="Progress" done={progress.done} total={progress.total} />
+        <div className="flex justify-end gap-2 border-t p-3">
+          <Brakes isPaused={isPaused} onPause={pauseWork} onStop={stopWork} />
+        </div>
+      </Card>
     </div>
   );
 }
@@ -94,7 +131,7 @@ function DropZone({ error, onFile }: { error: string; onFile: (file: File | unde
         onFile(event.dataTransfer.files[0]);
       }}
       className={cx(
-        "flex max-w-3xl flex-col items-center gap-3 rounded-2xl border-2 border-dashed bg-surface px-6 py-16 text-center",
+        "flex flex-col items-center gap-3 rounded-2xl border-2 border-dashed bg-surface px-6 py-14 text-center",
         isOver ? "border-accent bg-accent-soft" : "border-line-strong",
       )}
     >
@@ -193,7 +230,7 @@ function Planning({ sheet, onClose }: { sheet: Sheet; onClose: () => void }) {
           <Labelled label="Whose e-mail or phone is known">
             <Choose
               label="Whose e-mail or phone is known"
-              className="max-w-none"
+              className="w-auto"
               value={onMatch}
               options={kind === "leads" ? MATCHES : MATCHES.filter(({ value }) => value !== "attach")}
               onChange={(value) => setOnMatch(value as OnMatch)}

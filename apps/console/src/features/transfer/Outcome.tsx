@@ -1,6 +1,6 @@
 /** What an import would do, does, or did. */
 
-import { Undo2 } from "lucide-react";
+import { Pause, Play, Undo2 } from "lucide-react";
 import { Button } from "../../components/Button.tsx";
 import { Card } from "../../components/Page.tsx";
 import { download } from "../../format/download.ts";
@@ -16,22 +16,31 @@ interface OutcomeProps {
   /** Absent: it was not begun. */
   readonly current?: Import;
   readonly onStart?: () => void;
+  readonly onPause?: (isPaused: boolean) => void;
   readonly onStop?: () => void;
   readonly onUndo?: () => void;
   readonly onClose: () => void;
 }
 
-const TITLES = { planned: "Preview", running: "Importing", ended: "Done", undoing: "Taking it back" } as const;
+const TITLES = { planned: "Preview", running: "Importing", ended: "Done" } as const;
 
 /** What would happen, what is happening, what happened. The numbers add up to the rows that were read. */
-export function Outcome({ planned, sheet, current, onStart, onStop, onUndo, onClose }: OutcomeProps) {
-  const { phase, progress, run } = current ?? {};
+export function Outcome({ planned, sheet, current, onStart, onPause, onStop, onUndo, onClose }: OutcomeProps) {
+  const { phase, progress, isPaused = false } = current ?? {};
   const counters = countersOf(planned);
   const refused = progress?.failed ?? [];
+  const notReached = phase === "ended" && progress !== undefined ? progress.total - progress.done : 0;
   const left = planned.flatMap(({ line, cells, plan }) =>
     plan.does === "create" ? [] : [{ line, cells, reason: plan.reason }],
   );
-  const problems = [...left, ...refused].sort((a, b) => a.line - b.line);
+  const unreached =
+    notReached > 0
+      ? planned
+          .filter(({ plan }) => plan.does === "create")
+          .slice(-notReached)
+          .map(({ line, cells }) => ({ line, cells, reason: STOPPED }))
+      : [];
+  const problems = [...left, ...refused, ...unreached].sort((a, b) => a.line - b.line);
   const save = (): void => {
     const rows = problems.map(({ line, cells, reason }) => [String(line), reason, ...cells]);
     download("not-imported.csv", "text/csv", writeCsv(["line", "reason", ...sheet.headers], rows));
@@ -40,11 +49,11 @@ export function Outcome({ planned, sheet, current, onStart, onStop, onUndo, onCl
   const figures = [
     ["Read", counters.read],
     [progress === undefined ? "Would be created" : "Created", created],
-    ["Left out", counters.skipped],
+    ["Left out", counters.skipped + notReached],
     ["Failed", counters.failed + refused.length],
   ] as const;
   return (
-    <Card title={TITLES[phase ?? "planned"]}>
+    <Card title={phase === "running" && isPaused ? "Paused" : TITLES[phase ?? "planned"]}>
       <dl className="grid grid-cols-2 gap-3 p-4 sm:grid-cols-4">
         {figures.map(([label, value]) => (
           <div key={label}>
@@ -55,23 +64,19 @@ export function Outcome({ planned, sheet, current, onStart, onStop, onUndo, onCl
       </dl>
       {progress !== undefined && phase === "running" && (
         <>
-          <progress
-            aria-label="Progress"
-            className="mx-4 mb-4 h-2 w-[calc(100%-2rem)] accent-accent"
-            value={progress.done}
-            max={Math.max(progress.total, 1)}
-          />
+          <Bar label="Progress" done={progress.done} total={progress.total} />
           <p role="status" className="px-4 pb-4 text-ink-2">
-            {progress.isWaiting
-              ? `${number(WAITING_MAX)} changes wait to be sent, and more do not fit. It goes on by itself when the server is reached.`
-              : "It goes on when you look at something else; this tab must stay open."}
+            {isPaused
+              ? "It waits until you let it go on. What is imported already stays."
+              : progress.isWaiting
+                ? `${number(WAITING_MAX)} changes wait to be sent, and more do not fit. It goes on by itself when the server is reached.`
+                : "It goes on when you look at something else; this tab must stay open."}
           </p>
         </>
       )}
       {phase === "ended" && (
         <p className="px-4 pb-4 text-ink-2">
-          What the server cannot accept comes to Rejected changes. It can be taken back until this page is closed or
-          loaded anew.
+          What the server cannot accept comes to Rejected changes. The import can be taken back, now or later.
         </p>
       )}
       {problems.length > 0 && (
@@ -97,17 +102,13 @@ export function Outcome({ planned, sheet, current, onStart, onStop, onUndo, onCl
             </Button>
           </>
         ) : phase === "running" ? (
-          <Button onClick={onStop}>Stop here</Button>
+          <Brakes isPaused={isPaused} onPause={onPause} onStop={onStop} />
         ) : (
           <>
-            <Button
-              disabled={phase === "undoing" || run === undefined}
-              icon={<Undo2 className="size-4" />}
-              onClick={onUndo}
-            >
+            <Button disabled={created === 0} icon={<Undo2 className="size-4" />} onClick={onUndo}>
               Take it back
             </Button>
-            <Button tone="primary" disabled={phase === "undoing"} onClick={onClose}>
+            <Button tone="primary" onClick={onClose}>
               Done
             </Button>
           </>
@@ -117,5 +118,41 @@ export function Outcome({ planned, sheet, current, onStart, onStop, onUndo, onCl
   );
 }
 
+/** How far something has come. */
+export function Bar({ label, done, total }: { label: string; done: number; total: number }) {
+  return (
+    <progress
+      aria-label={label}
+      className="mx-4 mb-4 h-2 w-[calc(100%-2rem)] accent-accent"
+      value={done}
+      max={Math.max(total, 1)}
+    />
+  );
+}
+
+/** Pauses or ends what runs. */
+export function Brakes({
+  isPaused,
+  onPause,
+  onStop,
+}: {
+  isPaused: boolean;
+  onPause: ((isPaused: boolean) => void) | undefined;
+  onStop: (() => void) | undefined;
+}) {
+  return (
+    <>
+      <Button
+        icon={isPaused ? <Play className="size-4" /> : <Pause className="size-4" />}
+        onClick={() => onPause?.(!isPaused)}
+      >
+        {isPaused ? "Go on" : "Pause"}
+      </Button>
+      <Button onClick={onStop}>Stop here</Button>
+    </>
+  );
+}
+
+const STOPPED = "The import was stopped before this row.";
 /** Problems that are listed on the screen; all of them are in the file. */
 const SHOWN_MAX = 8;

@@ -1,10 +1,24 @@
-/** Carries out a planned import: one mutation per row, each whole or not at all; it can be stopped, and taken back. */
+/** Carries out a planned import: one mutation per row, hundreds in a step; it can be paused, ended, and taken back. */
 
-import type { Edit, Fields, Json } from "@syncline/sdk";
+import type { Edit, Fields, LocalError, Result } from "@syncline/sdk";
+import { mutateAll } from "@syncline/sdk/import";
 import { canonicalCreate } from "@syncline/sdk/merge";
 import type { Crm } from "../../data/client.ts";
-import { entityOf, isEditable } from "../../data/schema.ts";
-import type { Planned } from "./plan.ts";
+import type { EntityName } from "../../data/live.ts";
+import { relationsTo } from "../../data/relations.ts";
+import { entityOf } from "../../data/schema.ts";
+import {
+  forgetParts,
+  type KeptImport,
+  keepImport,
+  keepPart,
+  loadParts,
+  type Made,
+  type MadeEntity,
+  type MadeRow,
+  markOf,
+} from "./kept.ts";
+import { countersOf, type Planned } from "./plan.ts";
 
 export interface Progress {
   readonly done: number;
@@ -22,25 +36,36 @@ export interface Failure {
   readonly reason: string;
 }
 
-export interface Run {
-  /** What was created, for an undo. */
-  readonly made: readonly Edit[];
-  readonly progress: Progress;
+/** How somebody holds up or ends what runs. */
+export interface Control {
+  readonly signal: AbortSignal;
+  /** Resolves when it may go on. */
+  readonly untilWanted: () => Promise<void>;
 }
 
-/** Rows between two looks at the screen. */
-const STEP = 20;
-/** Mutations that may wait on this device; beyond, the import waits for the server. */
-export const WAITING_MAX = 2_000;
+/** Rows of one step: what is lost of the screen's time, and how exact pausing is. */
+const STEP = 250;
+/** Mutations that may wait on this device; beyond, it waits for the server. */
+export const WAITING_MAX = 20_000;
 const LOOK_AGAIN_MS = 500;
 
+interface RunOptions extends Control {
+  /** Of the import, as it is kept. */
+  readonly id: string;
+  /** Of the file. */
+  readonly name: string;
+  readonly onProgress: (progress: Progress) => void;
+}
+
+/** Makes what was planned. Returns it as it is kept, and how it went. */
 export async function runImport(
   client: Crm,
   planned: readonly Planned[],
-  { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (progress: Progress) => void },
-): Promise<Run> {
+  options: RunOptions,
+): Promise<{ readonly kept: KeptImport; readonly progress: Progress }> {
+  const { signal, id, name, onProgress } = options;
   const wanted = planned.flatMap((row) => (row.plan.does === "create" ? [{ ...row, edits: row.plan.edits }] : []));
-  const made: Edit[] = [];
+  const counters = countersOf(planned);
   const failed: Failure[] = [];
   let done = 0;
   const progress = (isWaiting = false): Progress => ({
@@ -50,98 +75,181 @@ export async function runImport(
     failed: [...failed],
     isWaiting,
   });
-  for (const { line, cells, edits } of wanted) {
-    if (done % STEP === 0) {
-      onProgress(progress());
-      await room(client, signal, () => onProgress(progress(true)));
-    }
+  const kept = (parts: number, state: KeptImport["state"]): KeptImport => ({
+    id,
+    name,
+    beganMs,
+    state,
+    parts,
+    counters: { ...counters, created: done - failed.length, failed: counters.failed + failed.length },
+  });
+  const beganMs = Date.now();
+  let parts = 0;
+  onProgress(progress());
+  while (done < wanted.length) {
+    await options.untilWanted();
+    await room(client, signal, () => onProgress(progress(true)));
     if (signal.aborted) {
       break;
     }
-    const saved = await client.mutate(edits);
-    if (saved.ok) {
-      made.push(...edits);
-    } else {
-      failed.push({ line, cells, reason: saved.error.message });
-    }
-    done += 1;
+    const rows = wanted.slice(done, done + STEP);
+    const taken = await takeRows(client, rows, async () => {
+      const made = rows.map(({ edits }) => madeOf(edits));
+      const part = await keepPart(client, id, parts, made);
+      parts += 1;
+      return part.ok ? keepImport(client, kept(parts, "running")) : part;
+    });
+    failed.push(...taken);
+    done += rows.length;
+    onProgress(progress());
   }
-  const ended = progress();
-  onProgress(ended);
-  return { made, progress: ended };
+  const ended = kept(parts, "ended");
+  await keepImport(client, ended);
+  return { kept: ended, progress: progress() };
 }
 
-/** How an undo went: what somebody has worked on since stays. */
-export interface Undone {
-  readonly deleted: number;
-  readonly kept: number;
-  readonly failed: number;
+type Wanted = Omit<Planned, "plan"> & { readonly edits: readonly Edit[] };
+
+/** Makes some rows, after `keep` has written down what they are. Returns those that the device did not take. */
+async function takeRows(
+  client: Crm,
+  rows: readonly Wanted[],
+  keep: () => Promise<Result<undefined, LocalError>>,
+): Promise<readonly Failure[]> {
+  const kept = await keep();
+  const results = kept.ok
+    ? await mutateAll(
+        client,
+        rows.map(({ edits }) => edits),
+      )
+    : rows.map(() => kept);
+  return rows.flatMap(({ line, cells }, place) => {
+    const result = results[place];
+    return result === undefined || result.ok ? [] : [{ line, cells, reason: result.error.message }];
+  });
 }
 
-/** Deletes what an import made and nobody has touched since, the newest first, so that leads go before their contacts. */
-export async function undoImport(client: Crm, made: readonly Edit[]): Promise<Undone> {
-  let [deleted, kept, failed] = [0, 0, 0];
-  for (const edit of [...made].reverse()) {
-    if (edit.edit !== "create") {
-      continue;
-    }
-    const record = await client.get(edit.entity, edit.id);
-    if (record === undefined) {
-      continue;
-    }
-    if (isTouched(edit.entity, edit.fields, record.fields) || (await isReferredTo(client, edit.entity, edit.id))) {
-      kept += 1;
-      continue;
-    }
-    const saved = await client.mutate([{ edit: "delete", entity: edit.entity, id: edit.id }]);
-    deleted += saved.ok ? 1 : 0;
-    failed += saved.ok ? 0 : 1;
-  }
-  return { deleted, kept, failed };
-}
-
-/** Whether a record is not any more as it was created, in what a person may change. */
-export function isTouched(entity: string, created: Fields, now: Fields): boolean {
-  const canonical = canonicalCreate(entityOf(entity), created);
-  const then: Fields = canonical.ok ? canonical.value : created;
-  return [...new Set([...Object.keys(created), ...Object.keys(now)])].some(
-    (name) =>
-      entityOf(entity).fields.has(name) &&
-      isEditable(entity, name, "update") &&
-      JSON.stringify(plain(then[name])) !== JSON.stringify(plain(now[name])),
+function madeOf(edits: readonly Edit[]): MadeRow {
+  return edits.flatMap((edit) =>
+    edit.edit === "create" && (edit.entity === "contacts" || edit.entity === "leads")
+      ? [{ entity: edit.entity, id: edit.id, mark: markOfNew(edit.entity, edit.fields) }]
+      : [],
   );
 }
 
-/** A set is its elements, in whatever order. */
-function plain(value: Json | undefined): Json {
-  return Array.isArray(value) ? [...value].sort() : (value ?? null);
+/** The mark of a record as it is right after it was created. */
+export function markOfNew(entity: MadeEntity, fields: Fields): number {
+  const canonical = canonicalCreate(entityOf(entity), fields);
+  return markOf(entity, canonical.ok ? canonical.value : fields);
 }
 
-/** Whether somebody has written something about a record: a note, a task, a lead of a contact. */
-async function isReferredTo(client: Crm, entity: string, id: string): Promise<boolean> {
-  const about: readonly (readonly [name: string, field: string])[] =
-    entity === "contacts"
-      ? [
-          ["leads", "contact_id"],
-          ["opportunities", "contact_id"],
-          ["tasks", "subject_id"],
-        ]
-      : [
-          ["lead_activities", "lead_id"],
-          ["lead_custom_fields", "lead_id"],
-          ["tasks", "subject_id"],
-        ];
-  for (const [name, field] of about) {
-    const found = await client.select(name, { where: { [field]: id } });
-    // What the server itself notes about a lead is nobody's work.
-    if (found.some(({ fields }) => !NOTED_BY_SERVER.has(String(fields.activity_type)))) {
-      return true;
+/** How an undo went: what somebody has worked on since stays. */
+export type Undone = NonNullable<KeptImport["undone"]>;
+
+export interface UndoProgress {
+  readonly done: number;
+  readonly total: number;
+}
+
+interface UndoOptions extends Control {
+  readonly onProgress: (progress: UndoProgress) => void;
+}
+
+/**
+ * Deletes what an import made and nobody has touched since, the newest first. Ended or interrupted, it goes on where it was when
+ * it is begun again.
+ */
+export async function undoImport(client: Crm, kept: KeptImport, options: UndoOptions): Promise<Undone> {
+  await keepImport(client, { ...kept, state: "undoing" });
+  const plan = planUndo(await loadParts(client, kept), await readAround(client));
+  const { mutations } = plan;
+  let [done, deleted, failed] = [0, 0, 0];
+  options.onProgress({ done, total: mutations.length });
+  while (done < mutations.length) {
+    await options.untilWanted();
+    await room(client, options.signal, () => undefined);
+    if (options.signal.aborted) {
+      break;
+    }
+    const some = mutations.slice(done, done + STEP);
+    const results = await mutateAll(client, some);
+    for (const [place, result] of results.entries()) {
+      const count = some[place]?.length ?? 0;
+      deleted += result.ok ? count : 0;
+      failed += result.ok ? 0 : count;
+    }
+    done += some.length;
+    options.onProgress({ done, total: mutations.length });
+  }
+  const before = kept.undone?.deleted ?? 0;
+  const undone = { deleted: before + deleted, kept: plan.kept, failed };
+  const isWhole = done === mutations.length && failed === 0;
+  await keepImport(client, { ...kept, state: isWhole ? "undone" : "ended", undone, ...(isWhole && { parts: 0 }) });
+  if (isWhole) {
+    await forgetParts(client, kept);
+  }
+  return undone;
+}
+
+/** The device's records around an import, as an undo looks at them. */
+export interface Around {
+  /** Fields by id. */
+  readonly records: Readonly<Record<MadeEntity, ReadonlyMap<string, Fields>>>;
+  /** Ids of records that are about a record, by its id. */
+  readonly about: ReadonlyMap<string, readonly string[]>;
+}
+
+/** What the server itself notes about a lead is nobody's work. */
+const NOTED_BY_SERVER = new Set(["lead_created", "import"]);
+
+async function readAround(client: Crm): Promise<Around> {
+  const rowsOf = new Map<EntityName, readonly { readonly id: string; readonly fields: object }[]>();
+  const rows = async (entity: EntityName) => {
+    const read = rowsOf.get(entity) ?? (await client.select(entity, {}));
+    rowsOf.set(entity, read);
+    return read as readonly { readonly id: string; readonly fields: Fields }[];
+  };
+  const about = new Map<string, string[]>();
+  for (const { entity, field } of [...relationsTo("contacts"), ...relationsTo("leads")]) {
+    for (const { id, fields } of await rows(entity)) {
+      const named = fields[field];
+      if (typeof named === "string" && !NOTED_BY_SERVER.has(String(fields.activity_type))) {
+        about.set(named, [...(about.get(named) ?? []), id]);
+      }
     }
   }
-  return false;
+  const byId = async (entity: MadeEntity) => new Map((await rows(entity)).map(({ id, fields }) => [id, fields]));
+  return { records: { contacts: await byId("contacts"), leads: await byId("leads") }, about };
 }
 
-const NOTED_BY_SERVER = new Set(["lead_created", "import"]);
+/**
+ * Which records an undo deletes, a mutation for each row, and how many stay because somebody has changed them or written
+ * something about them. Records that are gone already count as nothing. Pure.
+ */
+export function planUndo(
+  rows: readonly MadeRow[],
+  { records, about }: Around,
+): { readonly mutations: readonly (readonly Edit[])[]; readonly kept: number } {
+  const gone = new Set<string>();
+  let kept = 0;
+  const isFree = ({ entity, id, mark }: Made, fields: Fields): boolean =>
+    markOf(entity, fields) === mark && (about.get(id) ?? []).every((other) => gone.has(other));
+  const mutations = rows.toReversed().map((row) =>
+    row.toReversed().flatMap((made): Edit[] => {
+      const fields = records[made.entity].get(made.id);
+      if (fields === undefined) {
+        return [];
+      }
+      if (!isFree(made, fields)) {
+        kept += 1;
+        return [];
+      }
+      gone.add(made.id);
+      return [{ edit: "delete", entity: made.entity, id: made.id }];
+    }),
+  );
+  return { mutations: mutations.filter((edits) => edits.length > 0), kept };
+}
 
 /** Waits while too much waits to be sent: an outbox has an end. */
 async function room(client: Crm, signal: AbortSignal, onWait: () => void): Promise<void> {
