@@ -112,6 +112,11 @@ const contact = createRoute({
     return <ContactPage key={id} id={id} />;
   },
 });
+const duplicates = createRoute({
+  getParentRoute,
+  path: "/contacts/duplicates",
+  component: lazyRouteComponent(() => import("./features/duplicates/DuplicatesPage.tsx"), "DuplicatesPage"),
+});
 const opportunities = createRoute({
   getParentRoute,
   path: "/opportunities",
@@ -193,6 +198,7 @@ const routeTree = root.addChildren([
   lead,
   board,
   contacts,
+  duplicates,
   contact,
   opportunities,
   opportunity,

@@ -1,7 +1,8 @@
-import { useNavigate } from "@tanstack/react-router";
-import { Users } from "lucide-react";
+import { Link, useNavigate } from "@tanstack/react-router";
+import { CopyCheck, Users } from "lucide-react";
 import { useMemo } from "react";
 import { Avatar, PersonName } from "../../components/Avatar.tsx";
+import { buttonClass } from "../../components/Button.tsx";
 import type { Column } from "../../components/VirtualTable.tsx";
 import { type Row, useById, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
@@ -143,6 +144,12 @@ export function ContactsPage({
         matches: isOwnedBy,
       }}
       onOpen={({ id }) => open(id)}
+      actions={
+        <Link to="/contacts/duplicates" className={buttonClass()}>
+          <CopyCheck aria-hidden="true" className="size-4" />
+          Duplicates
+        </Link>
+      }
       renderCard={({ name, contact }) => (
         <div className="flex items-center gap-3">
           <Avatar name={name} />

@@ -20,6 +20,19 @@ function nameKey(fields: Readonly<Record<string, unknown>>): string | undefined 
   return parts.every((part) => part === "") ? undefined : parts.join("\n").normalize("NFC").toLowerCase();
 }
 
+/** Somebody's whole name at a company, as they are compared; a name alone says nothing: there are many Anna Bergs. */
+export function personKey(fields: Readonly<Record<string, unknown>>): string | undefined {
+  const text = (name: string): string => String(fields[name] ?? "").trim();
+  const name = text("name") || [text("firstname"), text("lastname")].filter((part) => part !== "").join(" ");
+  const company = text("company_name");
+  return name === "" || company === ""
+    ? undefined
+    : `${name}\n${company}`
+        .normalize("NFC")
+        .toLowerCase()
+        .replace(/[ \t]+/g, " ");
+}
+
 export interface Match {
   readonly contact: Row<"contacts">;
   readonly by: "e-mail" | "phone" | "name";

@@ -39,11 +39,14 @@ interface ListPageProps<R extends ListRow> {
     readonly matches: (row: R, value: string) => boolean;
   };
   readonly onOpen: (row: R) => void;
+  /** What else can be done here, before the button that makes a record. */
+  readonly actions?: ReactNode;
   readonly form: (props: { readonly isOpen: boolean; readonly onClose: () => void }) => ReactNode;
 }
 
 export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
   const { title, noun, icon, state, rows, columns, keys, renderCard, search, onSearch, filter, onOpen, form } = props;
+  const { actions } = props;
   const [isCreating, setIsCreating] = useState(false);
   const sync = useSyncView();
   const isFirst = useIsFirst();
@@ -75,7 +78,12 @@ export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
         state === "ready" &&
         (shown.length === rows.length ? number(rows.length) : `${number(shown.length)} of ${number(rows.length)}`)
       }
-      actions={create}
+      actions={
+        <>
+          {actions}
+          {create}
+        </>
+      }
       tools={
         <div className="flex flex-wrap items-center gap-2">
           <SearchField label={`Search ${noun[1]}`} value={search.q} onChange={onQuery} />
