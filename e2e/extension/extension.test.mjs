@@ -87,6 +87,7 @@ test("ext_1_before_anybody_has_signed_in_a_capture_waits_and_then_goes_out", asy
 
   const popup = await browser.openPopup(page);
   await popup.fill("#sign_in_email", "manager@syncline.dev");
+  await popup.shoot("sign-in");
   await popup.fill("#sign_in_password", "wrong");
   await popup.click("form[aria-label='Sign in'] .primary");
   await until(

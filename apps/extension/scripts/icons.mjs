@@ -1,10 +1,10 @@
-/** Draws `public/icons/*.png` from `icon.svg` with a browser. `npm run icons`, after the drawing was changed. */
+/** Draws `public/icons/*.png` from `public/icons/logo.svg`, the console's, with a browser. `npm run icons`, after the drawing was changed. */
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { chromium } from "playwright-core";
 
 const folder = new URL("../public/icons/", import.meta.url);
-const drawing = readFileSync(new URL("icon.svg", import.meta.url), "utf8");
+const drawing = readFileSync(new URL("logo.svg", folder), "utf8");
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: ["--no-sandbox"],

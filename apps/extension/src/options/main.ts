@@ -9,6 +9,7 @@ const form = byId("server_form", HTMLFormElement);
 const address = byId("server", HTMLInputElement);
 const access = byId("access", HTMLInputElement);
 const account = byId("account", HTMLElement);
+const indicator = byId("indicator", HTMLElement);
 const state = byId("state", HTMLElement);
 const signOut = byId("sign_out", HTMLButtonElement);
 const copy = byId("copy", HTMLButtonElement);
@@ -29,7 +30,10 @@ async function show(): Promise<State> {
   access.checked = now.server !== undefined && (await isGranted(now.server));
   account.textContent =
     now.account === undefined ? "Nobody is signed in. Sign in from the popup." : `Signed in as ${now.account.email}.`;
-  state.textContent = `${indicatorOf(now, Date.now()).text} Last sync: ${ago(now.lastSyncMs, Date.now())}.`;
+  const { tone, text } = indicatorOf(now, Date.now());
+  indicator.dataset.tone = tone;
+  indicator.textContent = text;
+  state.textContent = `Last sync: ${ago(now.lastSyncMs, Date.now())}.`;
   signOut.hidden = now.account === undefined;
   copy.hidden = now.pending + now.refused === 0;
   return now;

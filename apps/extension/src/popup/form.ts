@@ -6,7 +6,7 @@ import { line, lines } from "../capture/text.ts";
 import { ask, type Duplicate, type Saved } from "../messages.ts";
 import { h } from "../ui/dom.ts";
 
-const LABELS: Readonly<Record<ContactField, string>> = {
+export const LABELS: Readonly<Record<ContactField, string>> = {
   firstname: "First name",
   lastname: "Last name",
   email: "E-mail",
@@ -141,6 +141,7 @@ export function formOf(options: FormOptions): HTMLFormElement {
   return h(
     "form",
     {
+      class: "capture",
       attributes: { novalidate: "", "aria-label": options.title },
       on: {
         submit: (event) => {

@@ -6,7 +6,7 @@ import { STATE_PORT } from "../keys.ts";
 import { ask, type Recent, type State } from "../messages.ts";
 import { byId, h } from "../ui/dom.ts";
 import { indicatorOf } from "../ui/words.ts";
-import { formOf } from "./form.ts";
+import { formOf, LABELS } from "./form.ts";
 import { capturePage, serverInFront } from "./page.ts";
 import { signInForm } from "./sign-in.ts";
 
@@ -98,7 +98,7 @@ function rowOf(recent: Recent): HTMLElement {
     { attributes: { "data-state": recent.state } },
     h("div", {}, h("bdi", { class: "name" }, recent.name), h("bdi", { class: "detail" }, recent.detail)),
     h("span", { class: "state" }, STATES[recent.state]),
-    ...(recent.message === undefined ? [] : [h("p", { class: "why" }, recent.message)]),
+    ...(recent.message === undefined ? [] : [h("p", { class: "why" }, inWords(recent.message))]),
     ...(isOpen
       ? [
           h(
@@ -112,6 +112,13 @@ function rowOf(recent: Recent): HTMLElement {
         ]
       : []),
   );
+}
+
+/** What is wrong with a value begins with the name of its field, which on screens is another one. */
+function inWords(message: string): string {
+  const [name = "", ...rest] = message.split(": ");
+  const label = Object.entries(LABELS).find(([field]) => field === name)?.[1];
+  return label === undefined ? message : [label, ...rest].join(": ");
 }
 
 async function capture(): Promise<void> {

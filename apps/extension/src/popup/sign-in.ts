@@ -34,6 +34,7 @@ export function signInForm(): HTMLFormElement {
   return h(
     "form",
     {
+      class: "card sign-in",
       attributes: { "aria-label": "Sign in" },
       on: {
         submit: (event) => {
