@@ -99,7 +99,7 @@ export function SideBySide({ sides, names, shown, picks = {}, onPick, written, p
                 {written !== undefined && onPick !== undefined && picked !== "custom" && (
                   <button
                     type="button"
-                    aria-label={`Write ${labelOf(name)} yourself`}
+                    aria-label={`Write it yourself: ${labelOf(name)}`}
                     onClick={() => onPick(unit, "custom")}
                     className="block rounded text-sm text-ink-2 underline-offset-2 hover:text-ink hover:underline"
                   >

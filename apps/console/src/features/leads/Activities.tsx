@@ -74,7 +74,7 @@ function Composer({ leadId }: { leadId: string }) {
             )}
           >
             {icon}
-            <span className="hidden sm:inline">{label}</span>
+            <span className="max-sm:sr-only">{label}</span>
           </button>
         ))}
       </fieldset>
