@@ -2,44 +2,19 @@
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { type Browser, openBrowser } from "../support/browser.ts";
-import { go, signIn, untilSync } from "../support/console.ts";
-import { AGENT, MANAGER, OWNER, type Server, startServer, tokenOf } from "../support/server.ts";
+import { expect, it } from "vitest";
+import { beRefused, go, openFirst, untilSync } from "../support/console.ts";
+import { openPerson, ownerForEach, serverForFile } from "../support/people.ts";
+import { AGENT, askAs, MANAGER, OWNER } from "../support/server.ts";
 
-let server: Server;
-let browser: Browser;
-let page: Page;
-
-beforeAll(async () => {
-  server = await startServer("[webhooks]\nis_private_allowed = true\n");
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  browser = await openBrowser();
-  page = browser.page;
-  await signIn(page, server.url, OWNER);
-  await untilSync(page, "saved");
-});
-afterEach(async () => {
-  expect(browser.complaints).toEqual([]);
-  await browser.close();
-});
-
-async function post(email: string, path: string, body: object): Promise<Response> {
-  const headers = { authorization: `Bearer ${await tokenOf(server, email)}`, "content-type": "application/json" };
-  return fetch(`${server.url}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
-}
+const server = serverForFile("[webhooks]\nis_private_allowed = true\n");
+const dana = ownerForEach(server);
 
 it("[WEB-1] a message that reached nobody is found, and sent again", async () => {
-  const users = (await (
-    await fetch(`${server.url}/api/admin/users?limit=100`, {
-      headers: { authorization: `Bearer ${await tokenOf(server, OWNER)}` },
-    })
-  ).json()) as { items: { user_id: string; email: string }[] };
+  const { page } = dana;
+  const users = (await (await askAs(server, OWNER, "/api/admin/users?limit=100")).json()) as { items: { user_id: string; email: string }[] };
   const agent = users.items.find(({ email }) => email === AGENT);
-  const sent = await post(MANAGER, "/api/messages", {
+  const sent = await askAs(server, MANAGER, "/api/messages", {
     message_type: "note",
     to: { user: agent?.user_id },
     payload: { text: "Ring the mill" },
@@ -67,6 +42,7 @@ it("[WEB-1] a message that reached nobody is found, and sent again", async () =>
 });
 
 it("[WEB-1] a webhook is made, told of a change, and a delivery that failed is tried again", async () => {
+  const { page } = dana;
   let answer = 500;
   const heard: string[] = [];
   const receiver = createServer((request, response) => {
@@ -86,7 +62,7 @@ it("[WEB-1] a webhook is made, told of a change, and a delivery that failed is t
   await dialog.getByRole("button", { name: "Add webhook" }).click();
   await dialog.getByText("It is shown only now.").waitFor();
   await dialog.getByRole("button", { name: "Done" }).click();
-  expect((await post(OWNER, "/api/contacts", { firstname: "Wendla" })).status).toBe(201);
+  expect((await askAs(server, OWNER, "/api/contacts", { firstname: "Wendla" })).status).toBe(201);
   await expect.poll(() => heard.length, { timeout: 20_000 }).toBeGreaterThan(0);
   await page.getByRole("button", { name: "Deliveries" }).click();
   await page.getByText("Contacts created").first().waitFor();
@@ -107,13 +83,9 @@ it("[WEB-1] a webhook is made, told of a change, and a delivery that failed is t
 });
 
 it("[SYNC-3] an administrator sees what was refused of others, with its values and its reason", async () => {
-  const other = await openBrowser();
-  await signIn(other.page, server.url, AGENT);
-  await untilSync(other.page, "saved");
-  await other.page.locator("[data-index]").first().click();
-  await other.page.getByRole("button", { name: /^Qualification: .*Edit$/ }).click();
-  await other.page.getByLabel("Qualification", { exact: true }).selectOption("disqualified");
-  await untilSync(other.page, "rejected");
+  const { page } = dana;
+  const other = await openPerson(server, AGENT);
+  await beRefused(other.page);
   await go(page, "/rejected");
   await page.getByRole("button", { name: "Everybody’s" }).click();
   const card = page.getByRole("article").filter({ hasText: "Anna Agent" }).first();
@@ -125,8 +97,8 @@ it("[SYNC-3] an administrator sees what was refused of others, with its values a
 });
 
 it("[CONF-5] a deleted lead is brought back from its address", async () => {
-  await page.locator("[data-index]").first().click();
-  await page.getByRole("link", { name: "Back" }).waitFor();
+  const { page } = dana;
+  await openFirst(page);
   const path = new URL(page.url()).pathname;
   const name = (await page.getByRole("heading", { level: 1 }).textContent()) ?? "";
   await page.getByRole("button", { name: `More about ${name}` }).click();
@@ -142,6 +114,7 @@ it("[CONF-5] a deleted lead is brought back from its address", async () => {
 });
 
 it("[WEB-1] whoever goes to another screen is there with the keyboard too", async () => {
+  const { page } = dana;
   await page.getByRole("link", { name: "Contacts" }).click();
   await page.getByRole("heading", { name: "Contacts", level: 1 }).waitFor();
   expect(await page.title()).toBe("Contacts · Syncline");

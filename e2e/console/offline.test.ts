@@ -1,48 +1,12 @@
 /** Two people, no network, and what becomes of it when it is back. */
 
-import type { Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { type Browser, openBrowser } from "../support/browser.ts";
-import { go, signIn, untilSync } from "../support/console.ts";
-import { MANAGER, OWNER, type Server, startServer } from "../support/server.ts";
+import { it } from "vitest";
+import { editField, findLead, go, newLead, untilSync } from "../support/console.ts";
+import { peopleOf, serverForFile } from "../support/people.ts";
+import { MANAGER, OWNER } from "../support/server.ts";
 
-let server: Server;
-const browsers: Browser[] = [];
-
-beforeAll(async () => {
-  server = await startServer();
-});
-afterAll(() => server.stop());
-afterEach(async () => {
-  for (const browser of browsers.splice(0)) {
-    expect(browser.complaints).toEqual([]);
-    await browser.close();
-  }
-});
-
-/** A browser in which somebody is signed in and everything is loaded. */
-async function person(email: string): Promise<Browser> {
-  const browser = await openBrowser();
-  browsers.push(browser);
-  await signIn(browser.page, server.url, email);
-  await untilSync(browser.page, "saved");
-  await browser.page.evaluate(async () => void (await navigator.serviceWorker.ready));
-  return browser;
-}
-
-async function editField(page: Page, label: string, text: string): Promise<void> {
-  await page.getByRole("button", { name: new RegExp(`^${label}: .*Edit$`) }).click();
-  await page.getByRole("textbox", { name: label, exact: true }).fill(text);
-  await page.keyboard.press("Enter");
-  await page.getByText(`${label} saved`).first().waitFor();
-}
-
-async function newLead(page: Page, firstname: string): Promise<void> {
-  await page.getByRole("button", { name: "New lead" }).click();
-  await page.getByLabel("First name").fill(firstname);
-  await page.getByRole("button", { name: "Add lead" }).click();
-  await page.getByText("Lead added").first().waitFor();
-}
+const server = serverForFile();
+const person = peopleOf(server);
 
 it("[SYNC-1] [SYNC-8] what was done offline reaches the other person when the network is back", async () => {
   const [dana, milo] = [await person(OWNER), await person(MANAGER)];
@@ -101,7 +65,6 @@ it("[SYNC-3] a tab that is closed mid-sync loses nothing and sends nothing twice
   await dana.page.close();
   await untilSync(second, "saved");
   for (const name of ["Xantippe", "Xaviera", "Ximena"]) {
-    await milo.page.getByLabel("Search leads").fill(name);
-    await milo.page.getByText(/^1 of /).waitFor();
+    await findLead(milo.page, name);
   }
 });

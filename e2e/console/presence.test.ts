@@ -1,32 +1,15 @@
 /** Two people at one record: each sees the other, and is warned before they write over one another. */
 
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { type Browser, openBrowser } from "../support/browser.ts";
-import { go, signIn, untilSync } from "../support/console.ts";
-import { MANAGER, OWNER, type Server, startServer } from "../support/server.ts";
+import { it } from "vitest";
+import { go, openFirst } from "../support/console.ts";
+import { peopleOf, serverForFile } from "../support/people.ts";
+import { MANAGER, OWNER } from "../support/server.ts";
 
-let server: Server;
-let dana: Browser;
-let milo: Browser;
-
-beforeAll(async () => {
-  server = await startServer();
-  [dana, milo] = [await openBrowser(), await openBrowser()];
-  await signIn(dana.page, server.url, OWNER);
-  await signIn(milo.page, server.url, MANAGER);
-  await untilSync(dana.page, "saved");
-  await untilSync(milo.page, "saved");
-});
-afterAll(async () => {
-  expect([...dana.complaints, ...milo.complaints]).toEqual([]);
-  await dana.close();
-  await milo.close();
-  await server.stop();
-});
+const person = peopleOf(serverForFile());
 
 it("[CONF-7] who looks at the same record is named, who changes it warns the other, and who leaves is gone", async () => {
-  await dana.page.locator("[data-index]").first().click();
-  await dana.page.getByRole("link", { name: "Back" }).waitFor();
+  const [dana, milo] = [await person(OWNER), await person(MANAGER)];
+  await openFirst(dana.page);
   await go(milo.page, new URL(dana.page.url()).pathname);
   await dana.page.getByText("Milo Manager looks at this too.").waitFor();
   await milo.page.getByText("Dana Demo looks at this too.").waitFor();

@@ -2,11 +2,12 @@
 
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type Browser, openBrowser } from "../support/browser.ts";
-import { go, signIn, untilSync } from "../support/console.ts";
-import { MANAGER, OWNER, type Server, startServer } from "../support/server.ts";
+import type { Browser } from "../support/browser.ts";
+import { disagree, go, untilSync } from "../support/console.ts";
+import { closeAll, openPerson, serverForFile } from "../support/people.ts";
+import { MANAGER, OWNER } from "../support/server.ts";
 
-let server: Server;
+const server = serverForFile();
 let dana: Browser;
 let milo: Browser;
 /** Names of the leads that the two disagree about. */
@@ -18,40 +19,10 @@ const VALUES = [
 ] as const;
 
 beforeAll(async () => {
-  server = await startServer();
-  [dana, milo] = [await openBrowser(), await openBrowser()];
-  await signIn(dana.page, server.url, OWNER);
-  await signIn(milo.page, server.url, MANAGER);
-  await untilSync(dana.page, "saved");
-  await untilSync(milo.page, "saved");
-  await go(dana.page, "/leads?sort=value&desc=1");
-  await dana.page.locator('[data-index="2"]').waitFor();
-  const ids = [0, 1, 2].map((place) => dana.page.locator(`[data-index="${place}"]`).getAttribute("data-id"));
-  await dana.context.setOffline(true);
-  await milo.context.setOffline(true);
-  const made: string[] = [];
-  for (const [place, id] of (await Promise.all(ids)).entries()) {
-    for (const [side, { page }] of [dana, milo].entries()) {
-      await go(page, `/leads/${id}`);
-      await page.getByRole("button", { name: /^Estimated value: .*Edit$/ }).click();
-      await page.getByRole("textbox", { name: "Estimated value", exact: true }).fill(VALUES[place]?.[side] ?? "");
-      await page.keyboard.press("Enter");
-      await page.getByText("Estimated value saved").first().waitFor();
-    }
-    made.push((await dana.page.getByRole("heading", { level: 1 }).textContent()) ?? "");
-  }
-  names = made;
-  await dana.context.setOffline(false);
-  await untilSync(dana.page, "saved");
-  await milo.context.setOffline(false);
-  await untilSync(milo.page, "saved");
+  [dana, milo] = [await openPerson(server, OWNER), await openPerson(server, MANAGER)];
+  names = await disagree(dana, milo, VALUES);
 }, 120_000);
-afterAll(async () => {
-  expect([...dana.complaints, ...milo.complaints]).toEqual([]);
-  await dana.close();
-  await milo.close();
-  await server.stop();
-});
+afterAll(() => closeAll([dana, milo]));
 
 /** Waits until the second and the third lead have these values in the list. */
 async function valuesOf(page: Page, values: readonly [string, string]): Promise<void> {
@@ -83,7 +54,7 @@ it("[CONF-4] somebody is asked to decide by a time, and finds it among theirs an
 it("[CONF-4] a value of one's own is previewed in the whole record, a wrong one with what is wrong, and then decides", async () => {
   const { page } = milo;
   await page.getByRole("link", { name: new RegExp(`^${names[0]}`) }).click();
-  await page.getByRole("button", { name: "Write Estimated value yourself" }).click();
+  await page.getByRole("button", { name: "Write it yourself: Estimated value" }).click();
   const own = page.getByRole("textbox", { name: "Estimated value, written" });
   await own.fill("many");
   await page.getByRole("alert").filter({ hasText: "Estimated value" }).waitFor();

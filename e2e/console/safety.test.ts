@@ -2,57 +2,35 @@
 
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { type Browser, openBrowser } from "../support/browser.ts";
-import { go, signIn, untilSync } from "../support/console.ts";
-import { OWNER, type Server, startServer } from "../support/server.ts";
+import { expect, it } from "vitest";
+import { beRefused, go, openFirst, untilSync } from "../support/console.ts";
+import { ownerForEach, serverForFile } from "../support/people.ts";
 
-let server: Server;
-let browser: Browser;
-let page: Page;
-
-beforeAll(async () => {
-  server = await startServer();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  browser = await openBrowser();
-  page = browser.page;
-  await signIn(page, server.url, OWNER);
-  await untilSync(page, "saved");
-});
-afterEach(async () => {
-  expect(browser.complaints).toEqual([]);
-  await browser.close();
-});
+const dana = ownerForEach(serverForFile());
 
 /** Sends the form in front twice before anything can be shown in between, as an impatient Enter does. */
-async function sendTwice(selector: string): Promise<void> {
+async function sendTwice(page: Page, selector: string): Promise<void> {
   await page.locator(selector).evaluate((form: HTMLFormElement) => {
     form.requestSubmit();
     form.requestSubmit();
   });
 }
 
-async function openFirstLead(): Promise<void> {
-  await page.locator("[data-index]").first().click();
-  await page.getByRole("link", { name: "Back" }).waitFor();
-}
-
 it("[SYNC-1] a form that is sent twice makes one record", async () => {
+  const { page } = dana;
   await page.getByRole("button", { name: "New lead" }).click();
   await page.getByLabel("First name").fill("Twice");
-  await sendTwice("[role=dialog] form");
+  await sendTwice(page, "[role=dialog] form");
   await page.getByText("Lead added").first().waitFor();
   await page.getByLabel("Search leads").fill("Twice");
   await page.getByText(/^1 of /).waitFor();
-  await openFirstLead();
+  await openFirst(page);
   await page.getByLabel("What happened").fill("Said hello");
-  await sendTwice("form:has([aria-label='What happened'])");
+  await sendTwice(page, "form:has([aria-label='What happened'])");
   await page.getByRole("listitem").filter({ hasText: "Said hello" }).waitFor();
   await page.getByRole("tab", { name: "Tasks" }).click();
   await page.getByLabel("New task").fill("Call back");
-  await sendTwice("form:has([aria-label='New task'])");
+  await sendTwice(page, "form:has([aria-label='New task'])");
   await page.getByRole("checkbox", { name: "Call back: done" }).waitFor();
   await untilSync(page, "saved");
   expect(await page.getByRole("checkbox", { name: "Call back: done" }).count()).toBe(1);
@@ -61,7 +39,8 @@ it("[SYNC-1] a form that is sent twice makes one record", async () => {
 });
 
 it("[WEB-1] what was typed is saved by going elsewhere, and is there again after Escape closed the form", async () => {
-  await openFirstLead();
+  const { page } = dana;
+  await openFirst(page);
   await page.getByRole("button", { name: /^Source: .*Edit$/ }).click();
   await page.getByRole("textbox", { name: "Source", exact: true }).fill("a talk in Bergen");
   await page.getByLabel("What happened").click();
@@ -84,10 +63,8 @@ it("[WEB-1] what was typed is saved by going elsewhere, and is there again after
 });
 
 it("[AUTH-6] signing out asks about what was rejected, gives a copy, and leaves nothing on the device", async () => {
-  await openFirstLead();
-  await page.getByRole("button", { name: /^Qualification: .*Edit$/ }).click();
-  await page.getByLabel("Qualification", { exact: true }).selectOption("disqualified");
-  await untilSync(page, "rejected");
+  const { page } = dana;
+  await beRefused(page);
   await page.getByRole("button", { name: /Dana Demo/ }).first().click();
   await page.getByRole("menuitem", { name: "Sign out" }).click();
   const dialog = page.getByRole("dialog").filter({ hasText: "could not accept" });

@@ -1,22 +1,12 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { type Browser, openBrowser } from "../support/browser.ts";
+/** Coming in and going out. */
+
+import { expect, it } from "vitest";
 import { signIn, untilSync } from "../support/console.ts";
-import { OWNER, type Server, startServer } from "../support/server.ts";
+import { browserForEach, serverForFile } from "../support/people.ts";
+import { OWNER } from "../support/server.ts";
 
-let server: Server;
-let browser: Browser;
-
-beforeAll(async () => {
-  server = await startServer();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  browser = await openBrowser();
-});
-afterEach(async () => {
-  expect(browser.complaints).toEqual([]);
-  await browser.close();
-});
+const server = serverForFile();
+const browser = browserForEach(server);
 
 it("[AUTH-2] a wrong password is refused with words, the right one shows the leads", async () => {
   const { page } = browser;

@@ -1,36 +1,20 @@
 /** Tabs that browsers freeze, and storage that they delete. */
 
 import type { Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { type Browser, openBrowser } from "../support/browser.ts";
-import { signIn, untilSync } from "../support/console.ts";
-import { OWNER, type Server, startServer } from "../support/server.ts";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import type { Browser } from "../support/browser.ts";
+import { findLead, newLead, signIn, untilSync } from "../support/console.ts";
+import { openPerson, serverForFile } from "../support/people.ts";
+import { OWNER } from "../support/server.ts";
 
-let server: Server;
+const server = serverForFile();
+/** Whose tabs may complain: their storage is taken from under them. */
 let browser: Browser;
 
-beforeAll(async () => {
-  server = await startServer();
-});
-afterAll(() => server.stop());
 beforeEach(async () => {
-  browser = await openBrowser();
-  await signIn(browser.page, server.url, OWNER);
-  await untilSync(browser.page, "saved");
+  browser = await openPerson(server, OWNER);
 });
 afterEach(() => browser.close());
-
-async function newLead(page: Page, firstname: string): Promise<void> {
-  await page.getByRole("button", { name: "New lead" }).click();
-  await page.getByLabel("First name").fill(firstname);
-  await page.getByRole("button", { name: "Add lead" }).click();
-  await page.getByText("Lead added").first().waitFor();
-}
-
-async function find(page: Page, firstname: string): Promise<void> {
-  await page.getByLabel("Search leads").fill(firstname);
-  await page.getByText(/^1 of /).waitFor();
-}
 
 /** Deletes what this browser holds for the server, as one does that runs out of room. */
 async function wipe(page: Page): Promise<void> {
@@ -52,12 +36,12 @@ it("[SDK-1] a tab goes on when the leading one is frozen, and nothing is written
   await session.send("Page.setWebLifecycleState", { state: "active" });
   await leader.bringToFront();
   await untilSync(leader, "saved");
-  await find(leader, "Frozen");
+  await findLead(leader, "Frozen");
   await newLead(leader, "Thawed");
   await untilSync(leader, "saved");
   await follower.bringToFront();
-  await find(follower, "Thawed");
-  await find(follower, "Frozen");
+  await findLead(follower, "Thawed");
+  await findLead(follower, "Frozen");
 });
 
 it("[SDK-1] storage that is wiped between two visits is noticed, and loaded anew after signing in", async () => {
@@ -81,5 +65,5 @@ it("[SDK-1] storage that is wiped while the console is open loses nothing that t
   await page.getByText(/Nothing was lost/).first().waitFor();
   await signIn(page, server.url, OWNER);
   await untilSync(page, "saved");
-  await find(page, "Kept");
+  await findLead(page, "Kept");
 });

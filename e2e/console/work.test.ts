@@ -1,36 +1,13 @@
 /** What a sales person does in a day. */
 
-import type { Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { type Browser, openBrowser } from "../support/browser.ts";
-import { go, signIn, untilSync } from "../support/console.ts";
-import { OWNER, type Server, startServer } from "../support/server.ts";
+import { expect, it } from "vitest";
+import { beRefused, go, openFirst, untilSync } from "../support/console.ts";
+import { ownerForEach, serverForFile } from "../support/people.ts";
 
-let server: Server;
-let browser: Browser;
-let page: Page;
-
-beforeAll(async () => {
-  server = await startServer();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  browser = await openBrowser();
-  page = browser.page;
-  await signIn(page, server.url, OWNER);
-  await untilSync(page, "saved");
-});
-afterEach(async () => {
-  expect(browser.complaints).toEqual([]);
-  await browser.close();
-});
-
-async function openFirstLead(): Promise<void> {
-  await page.locator("[data-index]").first().click();
-  await page.getByRole("link", { name: "Back" }).waitFor();
-}
+const dana = ownerForEach(serverForFile());
 
 it("[WEB-1] the list is worked with the keyboard alone", async () => {
+  const { page } = dana;
   await page.keyboard.press("/");
   await page.keyboard.type("kestrel");
   await page.getByText(/ of 200$/).waitFor();
@@ -50,6 +27,7 @@ it("[WEB-1] the list is worked with the keyboard alone", async () => {
 });
 
 it("[WEB-1] a card of the board moves with Shift and an arrow, and back with undo", async () => {
+  const { page } = dana;
   await go(page, "/board");
   const card = page.getByRole("region", { name: "New" }).locator("[data-card]").first();
   const id = await card.getAttribute("data-card");
@@ -61,7 +39,8 @@ it("[WEB-1] a card of the board moves with Shift and an arrow, and back with und
 });
 
 it("[CONF-5] a former version is restored from the history", async () => {
-  await openFirstLead();
+  const { page } = dana;
+  await openFirst(page);
   await page.getByRole("button", { name: /^Source: .*Edit$/ }).click();
   const source = page.getByRole("textbox", { name: "Source", exact: true });
   const before = await source.inputValue();
@@ -76,10 +55,8 @@ it("[CONF-5] a former version is restored from the history", async () => {
 });
 
 it("[SYNC-3] what a rule refuses is shown with its reason and values, and is kept until it is discarded", async () => {
-  await openFirstLead();
-  await page.getByRole("button", { name: /^Qualification: .*Edit$/ }).click();
-  await page.getByLabel("Qualification", { exact: true }).selectOption("disqualified");
-  await untilSync(page, "rejected");
+  const { page } = dana;
+  await beRefused(page);
   await go(page, "/rejected");
   await page.getByText(/Say why the lead is disqualified/).waitFor();
   await page.getByRole("button", { name: "Discard" }).click();
@@ -89,6 +66,7 @@ it("[SYNC-3] what a rule refuses is shown with its reason and values, and is kep
 });
 
 it("[IMP-1] a file is mapped, previewed, imported and taken back", async () => {
+  const { page } = dana;
   await go(page, "/import");
   const csv = "First name;Surname;E-mail;Deal value\nQuentin;Quist;quentin@example.com;1.500,00\nQuincy;;;\nQuilla;;no address;\n";
   await page.getByLabel("CSV file").setInputFiles({ name: "leads.csv", mimeType: "text/csv", buffer: Buffer.from(csv) });

@@ -83,7 +83,7 @@ function addressOf(child: ChildProcess): Promise<string> {
 }
 
 /** A token of a person, for what a test asks of the server directly. */
-export async function tokenOf(server: Server, email: string): Promise<string> {
+export async function tokenOf(server: Pick<Server, "url">, email: string): Promise<string> {
   const answer = await fetch(`${server.url}/api/auth/login`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -94,4 +94,18 @@ export async function tokenOf(server: Server, email: string): Promise<string> {
     throw new Error(`${email} could not sign in: ${answer.status}`);
   }
   return access_token;
+}
+
+/** Asks the server as a person, without the console. `body`: makes it a POST, with this as JSON. */
+export async function askAs(
+  server: Pick<Server, "url">,
+  email: string,
+  path: string,
+  body?: object,
+): Promise<Response> {
+  const headers = { authorization: `Bearer ${await tokenOf(server, email)}`, "content-type": "application/json" };
+  return fetch(`${server.url}${path}`, {
+    headers,
+    ...(body !== undefined && { method: "POST", body: JSON.stringify(body) }),
+  });
 }
