@@ -78,6 +78,14 @@ uuid_id!(
     BackendId
 );
 
+impl ClientId {
+    /// Whether it stands for single requests that the server decided for a caller without a database, such as REST: those are
+    /// UUIDv5, and nobody ever acknowledges their outcomes. Databases mint UUIDv7.
+    pub fn is_of_requests(self) -> bool {
+        self.0.get_version_num() == 5
+    }
+}
+
 impl RecordId {
     /// The UUIDv5 of a natural key within a workspace and entity: two devices that create the same natural record
     /// offline converge on one row (spec ID-3).

@@ -106,7 +106,7 @@ impl App {
         if slots.len() >= AUTHORS_MAX && !slots.contains_key(&write.author) {
             slots.clear();
         }
-        let fresh = || Slot { client_id: ClientId(crate::random::uuid_v7()), next_seq: 1 };
+        let fresh = || Slot { client_id: ClientId(crate::random::uuid_v5()), next_seq: 1 };
         let slot = *slots.entry(write.author.clone()).or_insert_with(fresh);
         let request = request(write, slot.client_id, slot.next_seq, None);
         let answer = self.submit(request, write.precondition.clone())?;

@@ -73,6 +73,13 @@ pub enum SendOutcome {
     NoDevice,
 }
 
+impl SendOutcome {
+    /// Whether the same may be stored later: its sender's next ones must not overtake it (spec MSG-4).
+    pub fn is_for_now(&self) -> bool {
+        matches!(self, Self::Full | Self::SenderFull | Self::TooOften { .. })
+    }
+}
+
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct GroupOutcome {
     /// One for each of [`MessageGroup::sends`], in order.

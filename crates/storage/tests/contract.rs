@@ -64,6 +64,7 @@ cases![
     sto_13_the_inbox_is_newest_first,
     sto_14_compact_forgets_the_old,
     sto_14_compact_keeps_what_is_not_acknowledged,
+    sto_14_compact_forgets_what_single_requests_were_told,
     sto_14_a_forgotten_record_stays_gone_and_may_be_found_by_id,
     sto_15_an_epoch_moves_only_the_head,
     sto_16_workspaces_are_apart,

@@ -34,6 +34,7 @@ place::on_every_database![
     api_7_a_delivery_is_claimed_by_one_at_a_time,
     api_7_a_webhook_has_its_share_of_what_is_claimed,
     api_7_failures_in_a_row_switch_a_webhook_off,
+    api_7_what_waits_for_a_webhook_that_is_off_goes_out_when_it_is_on_again,
     ops_6_a_lease_has_one_holder_until_it_ends,
     ops_6_alerts_are_kept_by_workspace,
 ];
@@ -44,6 +45,7 @@ fn acme() -> WorkspaceId {
 
 fn hook(number: u128) -> Webhook {
     Webhook {
+        former_secret: None,
         workspace_id: acme(),
         id: Uuid::from_u128(number),
         is_incoming: false,
@@ -148,6 +150,20 @@ fn api_7_a_webhook_has_its_share_of_what_is_claimed(place: NewPlace) {
     assert_eq!(claim(50), (4, 2));
     assert_eq!(claim(60), (0, 0), "four are under way");
     assert_eq!(claim(200), (4, 2), "whoever had them is gone");
+}
+
+fn api_7_what_waits_for_a_webhook_that_is_off_goes_out_when_it_is_on_again(place: NewPlace) {
+    let Fixture { auth, _place } = fixture(place);
+    let mut hook = hook(1);
+    auth.put_webhook(&hook, 9).unwrap();
+    auth.enqueue_deliveries(&hook, 8, &[delivery(&hook, 1)]).unwrap();
+    let claim = Claim { now_ms: 50, lease_until_ms: 60, limit: 9, per_hook: 9 };
+    hook.is_enabled = false;
+    auth.put_webhook(&hook, 9).unwrap();
+    assert_eq!(auth.claim_deliveries(&claim).unwrap(), []);
+    hook.is_enabled = true;
+    auth.put_webhook(&hook, 9).unwrap();
+    assert_eq!(auth.claim_deliveries(&claim).unwrap().len(), 1, "at once, however long it was off");
 }
 
 fn api_7_failures_in_a_row_switch_a_webhook_off(place: NewPlace) {

@@ -81,6 +81,7 @@ pub fn cases<S: Store>() -> Vec<(&'static str, Case<S>)> {
         history::sto_13_the_inbox_is_newest_first,
         life::sto_14_compact_forgets_the_old,
         life::sto_14_compact_keeps_what_is_not_acknowledged,
+        life::sto_14_compact_forgets_what_single_requests_were_told,
         life::sto_14_a_forgotten_record_stays_gone_and_may_be_found_by_id,
         life::sto_15_an_epoch_moves_only_the_head,
         life::sto_16_workspaces_are_apart,

@@ -245,7 +245,7 @@ impl Workspace {
         let acknowledged = &self.acknowledged;
         self.outcomes.retain(|(client_id, client_seq), stored| {
             let is_seen = acknowledged.get(client_id).is_some_and(|seen| client_seq <= seen);
-            stored.outcome.seq > upto || !is_seen
+            stored.outcome.seq > upto || !(is_seen || client_id.is_of_requests())
         });
         for record in self.records.values_mut().filter(|record| record.is_deleted && record.rv <= upto) {
             if let Some(rows) = self.by_rv.get_mut(&record.scope) {

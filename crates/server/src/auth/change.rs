@@ -2,15 +2,17 @@
 
 use secrecy::SecretString;
 use syncline_core::id::{UserId, WorkspaceId};
-use syncline_storage::sqlite::{Credential, PutCredential};
+use syncline_storage::sqlite::{Credential, PutCredential, fold_email};
 
 use super::AuthError;
 use super::service::Auth;
 use super::token::Claims;
 use crate::audit::{AuditEvent, AuditRecord};
+use crate::clock;
 
 impl Auth {
-    /// Replaces the caller's password after checking the present one, and ends all their sign-ins.
+    /// Replaces the caller's password after checking the present one, and ends all their sign-ins. Failures count and lock as
+    /// those of signing in.
     pub async fn change_password(
         &self,
         claims: &Claims,
@@ -19,9 +21,24 @@ impl Auth {
     ) -> Result<(), AuthError> {
         let (workspace, user) = (claims.workspace_id.clone(), claims.sub);
         let stored = self.with_store(move |store| store.credential(&workspace, user)).await?;
-        if !self.passwords.verify(current, stored.map(|credential| credential.password_hash)).await? {
+        let folded = stored.as_ref().map_or_else(String::new, |credential| fold_email(&credential.email));
+        let _turn = self.attempts.turn(&folded).await;
+        // Read again: those before in the queue may have locked it.
+        let (workspace, now) = (claims.workspace_id.clone(), clock::now_ms());
+        let stored = self.with_store(move |store| store.credential(&workspace, user)).await?;
+        let locked_until = stored.as_ref().map_or(0, |credential| credential.locked_until_ms);
+        if locked_until > now {
+            return Err(AuthError::Locked { retry_ms: locked_until - now });
+        }
+        let hash = stored.as_ref().map(|credential| credential.password_hash.clone());
+        if !self.passwords.verify(current, hash).await? {
+            if let Some(credential) = stored {
+                self.count_failures(&[credential], &folded, now).await?;
+            }
             return Err(AuthError::WrongPassword);
         }
+        let workspace = claims.workspace_id.clone();
+        self.with_store(move |store| store.reset_failures(&workspace, user)).await?;
         self.set_password(&claims.workspace_id, user, new).await
     }
 

@@ -62,6 +62,8 @@ pub enum AuthError {
     Store(#[from] StoreError),
     #[error("Hashing the password failed.")]
     Hash(#[source] argon2::password_hash::Error),
+    #[error("The signing key is wrong: expected {0}.")]
+    Key(#[from] super::KeyError),
     #[error("Signing a token failed.")]
     Sign(#[source] jsonwebtoken::errors::Error),
 }
@@ -95,7 +97,7 @@ impl AuthError {
             AuthError::DeviceRevoked | AuthError::DepositOnly { .. } => Code::DeviceRevoked,
             AuthError::Busy => Code::Overloaded,
             AuthError::Store(StoreError::Unavailable(_)) => Code::Unavailable,
-            AuthError::Store(_) | AuthError::Hash(_) | AuthError::Sign(_) => Code::Internal,
+            AuthError::Store(_) | AuthError::Hash(_) | AuthError::Key(_) | AuthError::Sign(_) => Code::Internal,
         }
     }
 

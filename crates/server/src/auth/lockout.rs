@@ -1,15 +1,19 @@
 //! Lockout after repeated failures: the same for addresses that have an account and those that have none.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 use syncline_core::TimestampMs;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::config::TokensConfig;
 
 /// Addresses without an account that are remembered; beyond, the oldest locks go first.
 const UNKNOWN_MAX: usize = 10_000;
+/// Addresses whose checks wait for one another; beyond, those longest unused are forgotten.
+const ATTEMPTS_MAX: u64 = 10_000;
 
 /// How long an account is locked after so many failures in a row.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +60,26 @@ impl UnknownAddresses {
         let (failures, until) = by_hash.entry(hash(folded_email)).or_default();
         *failures = failures.saturating_add(1);
         *until = policy.locked_until(*failures, now);
+    }
+}
+
+/// Checks of the passwords of one address, one after the other: each sees the failures of those before it, so that guesses
+/// sent at once are no more than guesses sent in turn.
+pub struct Attempts {
+    by_hash: Cache<[u8; 32], Arc<tokio::sync::Mutex<()>>>,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self { by_hash: Cache::new(ATTEMPTS_MAX) }
+    }
+}
+
+impl Attempts {
+    /// Waits until nobody else's password of this address is being checked here. The turn ends with the guard.
+    pub async fn turn(&self, folded_email: &str) -> OwnedMutexGuard<()> {
+        let turns = self.by_hash.get_with(hash(folded_email), Arc::default);
+        turns.lock_owned().await
     }
 }
 

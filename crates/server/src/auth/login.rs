@@ -103,12 +103,13 @@ impl Auth {
 
     /// The one credential that address and password fit, with failures counted and locks respected.
     async fn check_password(&self, login: &Login) -> Result<Credential, AuthError> {
+        let folded = fold_email(&login.email);
+        let _turn = self.attempts.turn(&folded).await;
         let now = clock::now_ms();
         let email = login.email.clone();
         let mut found = self.with_store(move |store| store.find_credential_by_email(&email)).await?;
         found.retain(|credential| login.workspace_id.as_ref().is_none_or(|id| *id == credential.workspace_id));
         found.truncate(CANDIDATES_MAX);
-        let folded = fold_email(&login.email);
         let known_lock = found.iter().map(|credential| credential.locked_until_ms).max();
         let locked_until = known_lock.unwrap_or_else(|| self.unknown.locked_until(&folded));
         if locked_until > now {
@@ -146,7 +147,12 @@ impl Auth {
         }
     }
 
-    async fn count_failures(&self, found: &[Credential], folded: &str, now: TimestampMs) -> Result<(), AuthError> {
+    pub(super) async fn count_failures(
+        &self,
+        found: &[Credential],
+        folded: &str,
+        now: TimestampMs,
+    ) -> Result<(), AuthError> {
         if found.is_empty() {
             self.unknown.record_failure(folded, &self.policy, now);
             self.audit.record(AuditRecord::of_server(AuditEvent::SignInFailed).with("reason", "unknown_address")).await;

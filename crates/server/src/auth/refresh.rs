@@ -44,7 +44,11 @@ impl Auth {
         let rotated = self.with_store(move |store| {
             let rotation = store.rotate_refresh(&rotate)?;
             let device = match &rotation {
-                Rotation::Rotated(owner) => store.device(&owner.workspace_id, owner.device_id)?,
+                Rotation::Rotated(owner) => {
+                    // A device that only refreshes is in use all the same.
+                    store.touch_devices(&[(owner.workspace_id.clone(), owner.device_id, now)])?;
+                    store.device(&owner.workspace_id, owner.device_id)?
+                }
                 Rotation::Reused(_) | Rotation::Revoked(_) | Rotation::Unknown | Rotation::Expired => None,
             };
             Ok((rotation, device.map(|device| device.deployment_mode)))

@@ -1,15 +1,18 @@
 //! The service behind every door: verifies tokens, and does what the endpoints of `/api/auth` ask.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use syncline_core::TimestampMs;
 use syncline_core::id::{DeviceId, UserId, WorkspaceId};
 use syncline_core::storage::{StoreError, StoreResult};
 use syncline_storage::DatabaseAuth;
+use tokio::sync::Semaphore;
 
 use super::between::NodeKey;
-use super::lockout::{LockPolicy, UnknownAddresses};
+use super::keys::SigningKey;
+use super::lockout::{Attempts, LockPolicy, UnknownAddresses};
 use super::token::{Claims, TokenKind, TokenSigner, TokenSubject};
 use super::{AuthError, Passwords, Revocations, Supabase};
 use crate::audit::{Audit, AuditEvent, AuditRecord};
@@ -46,7 +49,10 @@ pub struct Auth {
     pub key_fingerprint: String,
     /// Signs what nodes pass on to one another.
     pub node_key: NodeKey,
+    /// Of work on the credential store.
+    turns: Arc<Semaphore>,
     pub(super) unknown: UnknownAddresses,
+    pub(super) attempts: Attempts,
     pub(super) metrics: Arc<Metrics>,
     pub(super) bus: Bus,
     pub(super) audit: Audit,
@@ -70,6 +76,10 @@ impl Verified {
     }
 }
 
+/// Work on the credential store at a time; its writes take turns of their own.
+const TURNS: usize = 64;
+/// Time such work waits for its turn.
+const TURN_WAIT: Duration = Duration::from_secs(10);
 /// Key of the generated signing key in the store.
 const SIGNING_KEY: &str = "access-token-key";
 
@@ -80,13 +90,19 @@ impl Auth {
             Some(secret) => secret.clone(),
             None => generated_key(&parts.store)?,
         };
+        let current = SigningKey::read(parts.config.algorithm, &secret)?;
+        let other = parts.config.secret_key_other.as_ref();
+        let signer = TokenSigner::new(current, other.map(SigningKey::recognize).transpose()?)?;
+        let other = other.map(|other| other.expose_secret().as_bytes());
         Ok(Self {
             policy: LockPolicy::new(&parts.config),
-            signer: TokenSigner::new(&secret)?,
-            node_key: NodeKey::derive(secret.expose_secret().as_bytes()),
+            signer,
+            node_key: NodeKey::derive(secret.expose_secret().as_bytes(), other),
             key_fingerprint: key_fingerprint(secret.expose_secret().as_bytes()),
             passwords: Passwords::new(parts.config.hashes_max)?,
+            turns: Arc::new(Semaphore::new(TURNS)),
             unknown: UnknownAddresses::default(),
+            attempts: Attempts::default(),
             config: parts.config,
             store: parts.store,
             db: parts.db,
@@ -96,6 +112,11 @@ impl Auth {
             metrics: parts.metrics,
             supabase: parts.supabase,
         })
+    }
+
+    /// What other programs verify our access tokens with: a JSON Web Key Set, empty for shared secrets.
+    pub fn public_keys(&self) -> &jsonwebtoken::jwk::JwkSet {
+        self.signer.public_keys()
     }
 
     /// Verifies an access token for REST. In memory, without I/O; membership is checked where the work is done.
@@ -131,13 +152,23 @@ impl Auth {
         now.saturating_add(self.config.access_ttl_s.saturating_mul(1_000))
     }
 
-    /// Runs work on the credential store off the async threads.
+    /// Runs work on the credential store off the async threads. Err: so much of it waits that its turn did not come.
     pub async fn with_store<T: Send + 'static>(
         &self,
         work: impl FnOnce(&DatabaseAuth) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {
         let store = self.store.clone();
-        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        // The threads are everybody's: while the database is slow, those who need it more must get some.
+        let turn = tokio::time::timeout(TURN_WAIT, Arc::clone(&self.turns).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            return Err(StoreError::Unavailable("too much work on the credential store is waiting".to_owned()));
+        };
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&store);
+            drop(turn);
+            done
+        });
+        let done = done.await;
         done.unwrap_or_else(|_| Err(StoreError::Unavailable("work on the credential store was cut off".to_owned())))
     }
 

@@ -1,14 +1,15 @@
-//! Access tokens: JWTs that this server signs and nobody else reads.
+//! Access tokens: JWTs that this server signs. Clients take them for opaque.
 
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use secrecy::{ExposeSecret as _, SecretString};
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{DecodingKey, Validation};
 use serde::{Deserialize, Serialize};
 use syncline_core::id::{DeviceId, UserId, WorkspaceId};
 use syncline_core::principal::DeploymentMode;
 use uuid::Uuid;
 
 use super::AuthError;
+use super::keys::{SigningKey, public_keys};
 use crate::clock;
 
 const ISSUER: &str = "syncline";
@@ -68,27 +69,29 @@ pub struct TokenSubject {
     pub deployment_mode: Option<DeploymentMode>,
 }
 
-/// Signs and verifies tokens with one HS256 key.
+/// Signs tokens with one key, and verifies those of that key and of one more while keys are changed.
 pub struct TokenSigner {
-    encoding: EncodingKey,
+    current: SigningKey,
+    /// In the order in which they are tried; the current one first.
+    accepted: Vec<Verifier>,
+    public: JwkSet,
+}
+
+/// Verifies tokens of one key.
+struct Verifier {
     decoding: DecodingKey,
     validation: Validation,
-    /// The only first segment a token of ours has: no other algorithm, key id, key URL or extension gets any further.
+    /// The only first segment a token of this key has: no other algorithm, key id, key URL or extension gets any further.
     header_segment: String,
 }
 
 impl TokenSigner {
-    pub fn new(secret: &SecretString) -> Result<Self, AuthError> {
-        let bytes = secret.expose_secret().as_bytes();
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = 0;
-        validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[AUDIENCE]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        let encoding = EncodingKey::from_secret(bytes);
-        let probe = jsonwebtoken::encode(&header(), &serde_json::json!({}), &encoding).map_err(AuthError::Sign)?;
-        let header_segment = format!("{}.", probe.split('.').next().unwrap_or_default());
-        Ok(Self { encoding, decoding: DecodingKey::from_secret(bytes), validation, header_segment })
+    /// `other`: a key whose tokens are accepted too, see [`crate::config::TokensConfig::secret_key_other`].
+    pub fn new(current: SigningKey, other: Option<SigningKey>) -> Result<Self, AuthError> {
+        let keys = || [Some(&current), other.as_ref()].into_iter().flatten();
+        let public = public_keys(keys());
+        let accepted = keys().map(Verifier::new).collect::<Result<_, _>>()?;
+        Ok(Self { current, accepted, public })
     }
 
     /// A token for `subject` that lives `ttl_s` seconds.
@@ -107,7 +110,7 @@ impl TokenSigner {
             sid: subject.sid,
             deployment_mode: subject.deployment_mode,
         };
-        jsonwebtoken::encode(&header(), &claims, &self.encoding).map_err(AuthError::Sign)
+        jsonwebtoken::encode(&self.current.header, &claims, &self.current.encoding).map_err(AuthError::Sign)
     }
 
     /// The claims of a token that is ours, of the wanted kind, and alive. Says nothing about revocation.
@@ -118,7 +121,42 @@ impl TokenSigner {
 
     /// As [`TokenSigner::verify`], of either kind.
     pub fn verify_any(&self, token: &str) -> Result<Claims, AuthError> {
-        if token.len() > TOKEN_BYTES_MAX || !token.starts_with(&self.header_segment) {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(AuthError::TokenInvalid);
+        }
+        let mut refusal = AuthError::TokenInvalid;
+        for verifier in &self.accepted {
+            match verifier.verify(token) {
+                // A token that has expired is genuine: the other key would not know it.
+                Err(AuthError::TokenExpired) => refusal = AuthError::TokenExpired,
+                Err(_) => (),
+                Ok(claims) => return Ok(claims),
+            }
+        }
+        Err(refusal)
+    }
+
+    /// What others verify our tokens with; empty for shared secrets.
+    pub fn public_keys(&self) -> &JwkSet {
+        &self.public
+    }
+}
+
+impl Verifier {
+    fn new(key: &SigningKey) -> Result<Self, AuthError> {
+        let mut validation = Validation::new(key.algorithm);
+        validation.leeway = 0;
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        let probe =
+            jsonwebtoken::encode(&key.header, &serde_json::json!({}), &key.encoding).map_err(AuthError::Sign)?;
+        let header_segment = format!("{}.", probe.split('.').next().unwrap_or_default());
+        Ok(Self { decoding: key.decoding.clone(), validation, header_segment })
+    }
+
+    fn verify(&self, token: &str) -> Result<Claims, AuthError> {
+        if !token.starts_with(&self.header_segment) {
             return Err(AuthError::TokenInvalid);
         }
         let decoded = jsonwebtoken::decode::<Claims>(token, &self.decoding, &self.validation);
@@ -132,21 +170,28 @@ impl TokenSigner {
     }
 }
 
-fn header() -> Header {
-    Header::new(Algorithm::HS256)
-}
-
 #[cfg(test)]
 mod tests {
+    use jsonwebtoken::{Algorithm, EncodingKey, Header};
+    use secrecy::SecretString;
     use serde_json::{Value, json};
 
+    use super::super::keys::SigningAlgorithm;
     use super::*;
 
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-    fn signer() -> TokenSigner {
+    fn shared(secret: &str) -> SigningKey {
         crate::install_crypto();
-        TokenSigner::new(&SecretString::from(SECRET)).unwrap()
+        SigningKey::read(SigningAlgorithm::HS256, &SecretString::from(secret)).unwrap()
+    }
+
+    fn header() -> Header {
+        Header::new(Algorithm::HS256)
+    }
+
+    fn signer() -> TokenSigner {
+        TokenSigner::new(shared(SECRET), None).unwrap()
     }
 
     fn subject(kind: TokenKind) -> TokenSubject {
@@ -209,6 +254,126 @@ mod tests {
             let token = signed(&header(), &changed, SECRET);
             assert!(signer.verify(&token, TokenKind::Access).is_err(), "{claim} was accepted");
         }
+    }
+
+    /// A fresh private key as PEM.
+    fn pem(algorithm: SigningAlgorithm) -> String {
+        use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+        use aws_lc_rs::rsa::KeySize;
+        use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
+
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        let der = match algorithm {
+            SigningAlgorithm::EdDSA => Ed25519KeyPair::generate_pkcs8v1(&random).unwrap().as_ref().to_vec(),
+            SigningAlgorithm::ES256 => {
+                EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap().as_ref().to_vec()
+            }
+            _ => {
+                let pair = aws_lc_rs::rsa::KeyPair::generate(KeySize::Rsa2048).unwrap();
+                let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+                der.as_ref().to_vec()
+            }
+        };
+        pem::encode(&pem::Pem::new("PRIVATE KEY", der))
+    }
+
+    fn secret_of(algorithm: SigningAlgorithm) -> SecretString {
+        crate::install_crypto();
+        if algorithm == SigningAlgorithm::HS256 { SECRET.into() } else { pem(algorithm).into() }
+    }
+
+    #[test]
+    fn auth_3_each_algorithm_signs_what_its_own_key_verifies_and_no_other() {
+        let secrets = SigningAlgorithm::ALL.map(|algorithm| (algorithm, secret_of(algorithm)));
+        let read =
+            |(algorithm, secret): &(SigningAlgorithm, SecretString)| SigningKey::read(*algorithm, secret).unwrap();
+        let signers: Vec<_> =
+            secrets.iter().map(|each| (each.0, TokenSigner::new(read(each), None).unwrap())).collect();
+        for (of, signer) in &signers {
+            let token = signer.sign(subject(TokenKind::Access), 60).unwrap();
+            assert_eq!(jsonwebtoken::decode_header(&token).unwrap().alg, of.of_jwt());
+            for (by, verifier) in &signers {
+                let is_accepted = verifier.verify(&token, TokenKind::Access).is_ok();
+                assert_eq!(is_accepted, of == by, "signed by {of:?}, verified by {by:?}");
+            }
+            // Another key of the same algorithm, which is what somebody without ours would try.
+            let stranger = match of {
+                SigningAlgorithm::HS256 => shared("another-secret-another-secret-32"),
+                _ => SigningKey::read(*of, &secret_of(*of)).unwrap(),
+            };
+            let mut forged_header = signer.current.header.clone();
+            let forged = jsonwebtoken::encode(&forged_header, &claims(), &stranger.encoding).unwrap();
+            assert!(signer.verify(&forged, TokenKind::Access).is_err(), "{of:?} took a stranger's signature");
+            forged_header.jku = Some("https://attacker.example/keys".to_owned());
+            let with_url = jsonwebtoken::encode(&forged_header, &claims(), &signer.current.encoding).unwrap();
+            assert!(signer.verify(&with_url, TokenKind::Access).is_err(), "{of:?} took a header with a key's address");
+        }
+    }
+
+    #[test]
+    fn auth_3_a_public_key_is_no_shared_secret() {
+        for algorithm in [SigningAlgorithm::RS256, SigningAlgorithm::ES256, SigningAlgorithm::EdDSA] {
+            let key = SigningKey::read(algorithm, &secret_of(algorithm)).unwrap();
+            let signer = TokenSigner::new(key, Some(shared(SECRET))).unwrap();
+            let public = serde_json::to_string(&signer.public_keys().keys[0]).unwrap();
+            let point = serde_json::to_value(&signer.public_keys().keys[0]).unwrap();
+            let parts = ["n", "x"].iter().filter_map(|member| point[member].as_str());
+            for known in parts.chain([public.as_str()]) {
+                let mut confused = header();
+                confused.kid.clone_from(&signer.current.header.kid);
+                for head in [header(), confused] {
+                    let forged = signed(&head, &claims(), known);
+                    assert!(signer.verify(&forged, TokenKind::Access).is_err(), "{algorithm:?}: keys were confused");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn auth_3_keys_are_changed_without_a_token_refused() {
+        for (from, to) in [
+            (SigningAlgorithm::HS256, SigningAlgorithm::HS256),
+            (SigningAlgorithm::HS256, SigningAlgorithm::ES256),
+            (SigningAlgorithm::RS256, SigningAlgorithm::EdDSA),
+        ] {
+            let before = secret_of(from);
+            let after = if from == to { "another-secret-another-secret-32".into() } else { secret_of(to) };
+            let (old, new) = (|| SigningKey::read(from, &before).unwrap(), || SigningKey::read(to, &after).unwrap());
+            let told = TokenSigner::new(old(), Some(SigningKey::recognize(&after).unwrap())).unwrap();
+            let changed = TokenSigner::new(new(), Some(SigningKey::recognize(&before).unwrap())).unwrap();
+            let done = TokenSigner::new(new(), None).unwrap();
+            let sign = |signer: &TokenSigner| signer.sign(subject(TokenKind::Access), 60).unwrap();
+            for token in [sign(&told), sign(&changed)] {
+                assert!(told.verify(&token, TokenKind::Access).is_ok());
+                assert!(changed.verify(&token, TokenKind::Access).is_ok());
+            }
+            assert!(done.verify(&sign(&told), TokenKind::Access).is_err(), "the old key is still accepted");
+            let mut past = claims();
+            (past["iat"], past["exp"]) = (json!(1_000), json!(2_000));
+            let stale = jsonwebtoken::encode(&told.current.header, &past, &told.current.encoding).unwrap();
+            assert!(matches!(changed.verify(&stale, TokenKind::Access), Err(AuthError::TokenExpired)));
+        }
+    }
+
+    #[test]
+    fn auth_3_a_key_that_does_not_fit_says_what_does() {
+        let of = |algorithm, text: &str| {
+            crate::install_crypto();
+            SigningKey::read(algorithm, &SecretString::from(text)).map(|_| ()).map_err(|error| error.to_string())
+        };
+        let rsa = pem(SigningAlgorithm::RS256);
+        let short = of(SigningAlgorithm::HS256, "short").unwrap_err();
+        assert!(short.contains("32 bytes") && !short.contains("short"), "{short}");
+        assert!(of(SigningAlgorithm::HS256, &rsa).unwrap_err().contains("JWT_ALGORITHM"));
+        assert!(of(SigningAlgorithm::ES256, &rsa).unwrap_err().contains("P-256"));
+        assert!(of(SigningAlgorithm::EdDSA, &rsa).unwrap_err().contains("ED25519"));
+        assert!(of(SigningAlgorithm::RS256, SECRET).unwrap_err().contains("rsa_keygen_bits"));
+        assert!(of(SigningAlgorithm::RS256, &rsa[..rsa.len() / 2]).is_err());
+        assert!(
+            of(SigningAlgorithm::RS256, &rsa.replace('\n', "\\n")).is_ok(),
+            "ends of lines as an .env file has them"
+        );
+        assert!(SigningKey::recognize(&"-----BEGIN NONSENSE-----".into()).is_err());
     }
 
     #[test]

@@ -21,8 +21,8 @@ pub struct BusConfig {
     /// How every key and channel begins, so that deployments can share a Redis; default `syncline:`, 1 to 64 visible
     /// characters without braces. `REDIS_KEY_PREFIX`.
     pub key_prefix: String,
-    /// Address under which other nodes and people know this one, for instance `10.0.0.7:8000`; default: where it listens.
-    /// `SYNCLINE_NODE_ADDRESS`.
+    /// Address under which other nodes and people know this one, for instance `10.0.0.7:8000`; default: where it listens,
+    /// with the machine's name when that is every address. `SYNCLINE_NODE_ADDRESS`.
     pub node_address: Option<String>,
     /// Time Redis has for one answer; milliseconds, default 500, 20..=10,000. Then the node answers for itself.
     pub command_ms: u64,

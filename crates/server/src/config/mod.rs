@@ -248,7 +248,19 @@ mod tests {
     fn ops_4_a_wrong_variable_says_which_and_what_was_expected() {
         let error = Config::default().apply_environment(&environment(&[("SERVER_PORT", "eighty")])).unwrap_err();
         assert_eq!(error.to_string(), "SERVER_PORT=\"eighty\" is not valid: a whole number from 0 to 65535");
-        let error = Config::default().apply_environment(&environment(&[("JWT_SECRET_KEY", "short")])).unwrap_err();
-        assert!(!error.to_string().contains("short"), "a secret is never repeated: {error}");
+        let check = |pairs: &[(&str, &str)]| {
+            let mut config = Config::default();
+            config
+                .apply_environment(&environment(pairs))
+                .and_then(|()| config.check())
+                .map_err(|error| error.to_string())
+        };
+        let error = check(&[("JWT_SECRET_KEY", "short")]).unwrap_err();
+        assert!(!error.contains("short") && error.contains("openssl rand"), "a secret is never repeated: {error}");
+        let error = check(&[("JWT_ALGORITHM", "ES256")]).unwrap_err();
+        assert!(error.contains("JWT_SECRET_KEY") && error.contains("private key"), "{error}");
+        let error = check(&[("JWT_SECRET_KEY_OTHER", "short")]).unwrap_err();
+        assert!(error.contains("JWT_SECRET_KEY_OTHER"), "{error}");
+        assert!(check(&[("JWT_ALGORITHM", "none")]).unwrap_err().contains("EdDSA"));
     }
 }

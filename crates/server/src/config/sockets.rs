@@ -20,6 +20,8 @@ pub struct SocketsConfig {
     /// Open sockets of this node in all deployment modes together; default 20,000, 1..=1,000,000, less than `http.connections_max`
     /// without `unauthenticated_max`. More: 503 `overloaded` with a retry hint. `WS_NODE_MAX_CONNECTIONS`.
     pub node_connections_max: usize,
+    /// Sessions of one user in one workspace at this node; default 2,000, 1..=1,000,000. More: closed with 4403 and a retry hint.
+    pub user_connections_max: usize,
     /// Open sockets that have not authenticated yet, beside those; default 1,000, 1..=100,000. In a full pool the oldest that has
     /// had a second is closed with 4403 for a new one; when all are newer: 503 `overloaded` with a retry hint.
     pub unauthenticated_max: usize,
@@ -48,6 +50,7 @@ impl Default for SocketsConfig {
             connection_timeout_ms: limits::CONNECTION_TIMEOUT_MS,
             connections_max: 10_000,
             node_connections_max: 20_000,
+            user_connections_max: 2_000,
             unauthenticated_max: 1_000,
             channels_max: 2_000,
             auth_deadline_ms: limits::AUTH_DEADLINE_MS,
@@ -85,6 +88,7 @@ impl SocketsConfig {
         bound(self.connection_timeout_ms <= 3_600_000, section, "connection_timeout_ms", "at most 3600000")?;
         bound((1..=1_000_000).contains(&self.connections_max), section, "connections_max", "1 to 1000000")?;
         bound((1..=1_000_000).contains(&self.node_connections_max), section, "node_connections_max", "1 to 1000000")?;
+        bound((1..=1_000_000).contains(&self.user_connections_max), section, "user_connections_max", "1 to 1000000")?;
         bound((1..=100_000).contains(&self.unauthenticated_max), section, "unauthenticated_max", "1 to 100000")?;
         bound((1..=100_000).contains(&self.channels_max), section, "channels_max", "1 to 100000")?;
         bound((100..=60_000).contains(&self.auth_deadline_ms), section, "auth_deadline_ms", "100 to 60000")?;

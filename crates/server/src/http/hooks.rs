@@ -123,7 +123,8 @@ fn check(hook: &Webhook, headers: &HeaderMap, payload: &Bytes) -> ApiResult<Stri
         refused("`webhook-timestamp` is in seconds, and `webhook-id` has 1 to 200 visible characters.")
     })?;
     let message = Signed { id, timestamp_s, payload };
-    signature::verify(&hook.secret, &message, signature, clock::now_ms() / 1_000)
+    let now_ms = clock::now_ms();
+    signature::verify(hook.secrets(now_ms), &message, signature, now_ms / 1_000)
         .map_err(|error| refused(&format!("The signature was refused: {error}.")))?;
     Ok(id.to_owned())
 }

@@ -107,6 +107,7 @@ fn document_routes(app: &App) -> Router<Arc<App>> {
 
 fn auth_routes() -> Router<Arc<App>> {
     Router::new()
+        .route("/.well-known/jwks.json", get(auth::public_keys))
         .route("/api/auth/login", post(auth::login))
         .route("/api/auth/refresh", post(auth::refresh))
         .route("/api/auth/logout", post(auth::logout))

@@ -3,11 +3,14 @@
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
+use std::time::Duration;
 use syncline_core::principal::DeploymentMode;
+use syncline_core::protocol::Code;
 use tracing::Instrument as _;
 
+use super::problem::ApiError;
 use crate::app::App;
 use crate::audit::{AuditEvent, AuditRecord, RequestContext, with_request};
 use crate::clock;
@@ -21,7 +24,36 @@ const HEADER: &str = "x-request-id";
 const LEN_MAX: usize = 64;
 
 /// Outermost layer: gives the request its id and span, and counts and logs its answer.
-pub async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+///
+/// A change is carried through, and noted, also when its client hangs up or no longer waits: what was begun must not be left
+/// half done, nor without a trace.
+pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    if !is_change(&request) {
+        return answer(app, request, next).await;
+    }
+    let limit = Duration::from_millis(app.config.http.request_timeout_ms);
+    let task = tokio::spawn(answer(app, request, next));
+    match tokio::time::timeout(limit, task).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => {
+            tracing::error!(event = "request_failed", %error, "a request ended without an answer");
+            ApiError::new(Code::Internal, "The request failed. Send the same request again.").into_response()
+        }
+        Err(_) => timed_out(),
+    }
+}
+
+/// Whether a request may change something; what only moves frames of a session ends with its connection.
+pub fn is_change(request: &Request) -> bool {
+    !request.method().is_safe() && request.uri().path().starts_with("/api/")
+}
+
+/// The answer to whom no answer comes in time.
+pub fn timed_out() -> Response {
+    ApiError::new(Code::Timeout, "There was no answer in time. Send the same request again.").into_response()
+}
+
+async fn answer(app: Arc<App>, mut request: Request, next: Next) -> Response {
     let started = clock::instant();
     let given = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).filter(|text| is_acceptable(text));
     let id = given.map_or_else(|| crate::random::uuid_v7().to_string(), ToOwned::to_owned);

@@ -61,7 +61,7 @@ struct Counts {
 /// Sections that say how much a caller may do. Addresses, paths and the rest are the operator's: `syncline config dump`.
 const SECTIONS: [&str; 4] = ["http", "rates", "sockets", "tokens"];
 /// Settings of those sections that limit nothing.
-const NO_LIMITS: [&str; 3] = ["host", "port", "secret_key"];
+const NO_LIMITS: [&str; 4] = ["host", "port", "secret_key", "secret_key_other"];
 
 #[utoipa::path(
     get,

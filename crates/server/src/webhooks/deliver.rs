@@ -108,9 +108,8 @@ impl Deliverer {
         let id = delivery.webhook_id;
         let hook = self.app.auth.with_store(move |store| store.find_webhook(id)).await?;
         let Some(hook) = hook.filter(|hook| hook.is_enabled) else {
-            // Switched off: it waits until the webhook is on again.
-            let later = Delivery { next_ms: clock::now_ms() + RETRY_MS_MAX, ..delivery };
-            return self.finish(later, "").await;
+            // Switched off since it was claimed: it waits until the webhook is on again.
+            return self.finish(delivery, "").await;
         };
         let attempt = self.post(&hook, &delivery).await;
         let next = after(&self.app.config.webhooks, delivery, &attempt, clock::now_ms());
@@ -129,7 +128,7 @@ impl Deliverer {
         };
         let (id, timestamp_s) = (delivery.id.to_string(), clock::now_ms() / 1_000);
         let message = signature::Signed { id: &id, timestamp_s, payload: delivery.payload.as_bytes() };
-        let signature = match signature::sign(&hook.secret, &message) {
+        let signature = match signature::sign(hook.secrets(clock::now_ms()), &message) {
             Ok(signature) => signature,
             Err(error) => return failed(error.to_string()),
         };

@@ -39,19 +39,30 @@ pub fn new_secret() -> String {
     format!("{PREFIX}{}", STANDARD.encode(crate::random::bytes::<SECRET_BYTES>()))
 }
 
-/// The value of `webhook-signature`.
-pub fn sign(secret: &str, message: &Signed<'_>) -> Result<String, SignatureError> {
-    let code = mac(secret, message)?.finalize().into_bytes();
-    Ok(format!("v1,{}", STANDARD.encode(code)))
+/// The value of `webhook-signature`: a signature with each secret, so that a receiver may have the former or the new one.
+pub fn sign<'a>(secrets: impl Iterator<Item = &'a str>, message: &Signed<'_>) -> Result<String, SignatureError> {
+    let signature = |secret| {
+        let code = mac(secret, message)?.finalize().into_bytes();
+        Ok(format!("v1,{}", STANDARD.encode(code)))
+    };
+    Ok(secrets.map(signature).collect::<Result<Vec<_>, _>>()?.join(" "))
 }
 
-/// Whether one of the header's signatures is the message's, in constant time, and the message is of now.
-pub fn verify(secret: &str, message: &Signed<'_>, header: &str, now_s: u64) -> Result<(), SignatureError> {
-    let signatures = header.split(' ').filter_map(|one| one.strip_prefix("v1,")).take(SIGNATURES_MAX);
+/// Whether one of the header's signatures is the message's with one of the secrets, in constant time, and the message is of
+/// now.
+pub fn verify<'a>(
+    secrets: impl Iterator<Item = &'a str>,
+    message: &Signed<'_>,
+    header: &str,
+    now_s: u64,
+) -> Result<(), SignatureError> {
+    let signatures = || header.split(' ').filter_map(|one| one.strip_prefix("v1,")).take(SIGNATURES_MAX);
     let mut is_ours = false;
-    for signature in signatures {
-        let Ok(code) = STANDARD.decode(signature) else { continue };
-        is_ours |= mac(secret, message)?.verify_slice(&code).is_ok();
+    for secret in secrets {
+        for signature in signatures() {
+            let Ok(code) = STANDARD.decode(signature) else { continue };
+            is_ours |= mac(secret, message)?.verify_slice(&code).is_ok();
+        }
     }
     match (is_ours, message.timestamp_s.abs_diff(now_s)) {
         (false, _) => Err(SignatureError::Wrong),
@@ -71,6 +82,8 @@ fn mac(secret: &str, message: &Signed<'_>) -> Result<Hmac<Sha256>, SignatureErro
 
 #[cfg(test)]
 mod tests {
+    use std::iter::once;
+
     use super::*;
 
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -81,20 +94,35 @@ mod tests {
 
     #[test]
     fn api_7_signatures_are_those_of_standard_webhooks() {
-        assert_eq!(sign(SECRET, &MESSAGE).unwrap(), SIGNATURE);
+        assert_eq!(sign(once(SECRET), &MESSAGE).unwrap(), SIGNATURE);
         let at = MESSAGE.timestamp_s;
-        assert_eq!(verify(SECRET, &MESSAGE, SIGNATURE, at + 299), Ok(()));
-        assert_eq!(verify(SECRET, &MESSAGE, &format!("v1,AAAA v2,x {SIGNATURE}"), at), Ok(()), "one of several");
-        assert_eq!(verify(SECRET, &MESSAGE, SIGNATURE, at + 300), Err(SignatureError::Stale));
-        assert_eq!(verify(SECRET, &MESSAGE, SIGNATURE, at - 300), Err(SignatureError::Stale));
+        assert_eq!(verify(once(SECRET), &MESSAGE, SIGNATURE, at + 299), Ok(()));
+        assert_eq!(verify(once(SECRET), &MESSAGE, &format!("v1,AAAA v2,x {SIGNATURE}"), at), Ok(()), "one of several");
+        assert_eq!(verify(once(SECRET), &MESSAGE, SIGNATURE, at + 300), Err(SignatureError::Stale));
+        assert_eq!(verify(once(SECRET), &MESSAGE, SIGNATURE, at - 300), Err(SignatureError::Stale));
         for wrong in ["", "v1,", "v1,AAAA", "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", "g0hM9SsE"] {
-            assert_eq!(verify(SECRET, &MESSAGE, wrong, at), Err(SignatureError::Wrong), "{wrong}");
+            assert_eq!(verify(once(SECRET), &MESSAGE, wrong, at), Err(SignatureError::Wrong), "{wrong}");
         }
         let altered = Signed { payload: br#"{"test": 2432232315}"#, ..MESSAGE };
-        assert_eq!(verify(SECRET, &altered, SIGNATURE, at), Err(SignatureError::Wrong));
+        assert_eq!(verify(once(SECRET), &altered, SIGNATURE, at), Err(SignatureError::Wrong));
         let other = Signed { id: "msg_other", ..MESSAGE };
-        assert_eq!(verify(SECRET, &other, SIGNATURE, at), Err(SignatureError::Wrong));
-        assert_eq!(verify(&new_secret(), &MESSAGE, SIGNATURE, at), Err(SignatureError::Wrong));
-        assert_eq!(sign("no secret", &MESSAGE), Err(SignatureError::Secret));
+        assert_eq!(verify(once(SECRET), &other, SIGNATURE, at), Err(SignatureError::Wrong));
+        assert_eq!(verify(once(new_secret().as_str()), &MESSAGE, SIGNATURE, at), Err(SignatureError::Wrong));
+        assert_eq!(sign(once("no secret"), &MESSAGE), Err(SignatureError::Secret));
+    }
+
+    #[test]
+    fn api_7_while_a_secret_is_changed_either_is_good() {
+        let (former, new) = (SECRET, new_secret());
+        let at = MESSAGE.timestamp_s;
+        let both = sign([new.as_str(), former].into_iter(), &MESSAGE).unwrap();
+        assert!(both.ends_with(&format!(" {SIGNATURE}")), "{both}");
+        for receiver in [former, &new] {
+            assert_eq!(verify(once(receiver), &MESSAGE, &both, at), Ok(()));
+            let sent = sign(once(receiver), &MESSAGE).unwrap();
+            assert_eq!(verify([new.as_str(), former].into_iter(), &MESSAGE, &sent, at), Ok(()));
+        }
+        let sent = sign(once(former), &MESSAGE).unwrap();
+        assert_eq!(verify(once(new.as_str()), &MESSAGE, &sent, at), Err(SignatureError::Wrong), "its time is over");
     }
 }

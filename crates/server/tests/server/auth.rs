@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use syncline_server::auth::SigningAlgorithm;
 
 use crate::support::{PASSWORD, User, World, text, uuid_v7};
 
@@ -50,6 +51,65 @@ async fn auth_6_an_account_is_locked_after_repeated_failures_whether_it_exists_o
     }
     assert_eq!(shapes[0], shapes[1]);
     world.user("bob").await;
+}
+
+#[tokio::test]
+async fn auth_6_guesses_sent_at_once_are_no_more_than_guesses_sent_in_turn() {
+    let world = World::start_with(|config| {
+        config.tokens.failures_max = 3;
+        config.rates.is_enabled = false;
+    })
+    .await;
+    let guesses =
+        (0..12).map(|n| {
+            let http = world.http();
+            async move {
+                http.try_login("ann@acme.example", &format!("wrong password {n}"), &uuid_v7()).await.status.as_u16()
+            }
+        });
+    let statuses = futures_util::future::join_all(guesses).await;
+    let checked = statuses.iter().filter(|status| **status == 401).count();
+    assert_eq!((checked, statuses.len() - checked), (3, 9), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn auth_6_guessing_the_present_password_locks_as_signing_in_does() {
+    let world = World::start_with(|config| config.tokens.failures_max = 2).await;
+    let ann = world.user("ann").await;
+    let change = |current: &str| json!({"current_password": current, "new_password": "a new long password"});
+    for _ in 0..2 {
+        ann.post("/api/auth/password", &change("wrong password")).await.expect_problem(403, "forbidden");
+    }
+    ann.post("/api/auth/password", &change(PASSWORD)).await.expect_problem(429, "rate_limited");
+    world.http().try_login(&ann.email, PASSWORD, &uuid_v7()).await.expect_problem(429, "rate_limited");
+}
+
+#[tokio::test]
+async fn auth_6_a_change_is_carried_through_when_its_client_hangs_up() {
+    let world = World::start().await;
+    let (ann, owner) = (world.user("ann").await, world.user("owner").await);
+    let body = json!({"current_password": PASSWORD, "new_password": "a new long password"}).to_string();
+    let request = format!(
+        "POST /api/auth/password HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\ncontent-type: \
+         application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        ann.access_token,
+        body.len()
+    );
+    let mut stream = tokio::net::TcpStream::connect(world.server.address()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+    // Long enough to be read, not to be hashed.
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    drop(stream);
+    crate::support::eventually(|| async {
+        let answer = ann.get("/api/auth/validate").await;
+        (answer.status == 401).then_some(())
+    })
+    .await;
+    crate::support::eventually(|| async {
+        let events = owner.get("/api/admin/audit").await.expect(200);
+        events.to_string().contains("password_changed").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -153,6 +213,37 @@ async fn auth_3_an_expired_token_says_so_and_a_forged_one_does_not() {
         .get("/api/auth/validate")
         .await
         .expect_problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn auth_3_others_verify_our_tokens_with_the_published_key_and_the_next_one_is_published_before_it_signs() {
+    let random = aws_lc_rs::rand::SystemRandom::new();
+    let fresh = || {
+        let pair = aws_lc_rs::signature::Ed25519KeyPair::generate_pkcs8v1(&random).unwrap();
+        pem::encode(&pem::Pem::new("PRIVATE KEY", pair.as_ref()))
+    };
+    let (now, next) = (fresh(), fresh());
+    let world = World::start_with(|config| {
+        config.tokens.algorithm = SigningAlgorithm::EdDSA;
+        config.tokens.secret_key = Some(now.clone().into());
+        config.tokens.secret_key_other = Some(next.into());
+    })
+    .await;
+    let user = world.user("ann").await;
+    user.get("/api/auth/validate").await.expect(200);
+    let published = world.http().get("/.well-known/jwks.json").await.expect(200);
+    let keys: jsonwebtoken::jwk::JwkSet = serde_json::from_value(published.clone()).unwrap();
+    assert_eq!(keys.keys.len(), 2);
+    assert!(!published.to_string().contains("\"d\""), "a private member");
+    let head = jsonwebtoken::decode_header(&user.access_token).unwrap();
+    let key = keys.find(&head.kid.unwrap()).unwrap();
+    let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::EdDSA);
+    validation.set_audience(&["syncline-sync"]);
+    let decoding = jsonwebtoken::DecodingKey::from_jwk(key).unwrap();
+    let claims = jsonwebtoken::decode::<Value>(&user.access_token, &decoding, &validation).unwrap().claims;
+    assert_eq!(claims["sub"], json!(user.user_id));
+    let shared = World::start().await;
+    assert_eq!(shared.http().get("/.well-known/jwks.json").await.expect(200), json!({"keys": []}));
 }
 
 #[tokio::test]
@@ -265,6 +356,26 @@ async fn auth_1_the_last_owner_stays_and_nobody_rises_above_themselves() {
     bob.patch(&member(&owner.user_id), &json!({"role": "agent"})).await.expect_problem(403, "forbidden");
     owner.patch(&member(&bob.user_id), &json!({"role": "owner"})).await.expect(200);
     owner.patch(&member(&owner.user_id), &json!({"role": "agent"})).await.expect(200);
+}
+
+#[tokio::test]
+async fn auth_1_two_owners_who_leave_at_once_do_not_leave_a_workspace_without_one() {
+    let world = World::start().await;
+    let owner = world.user("owner").await;
+    let bob = world.user("bob").await;
+    let member = |user: &User| format!("/api/admin/members/{}", user.user_id);
+    for round in 0..5 {
+        owner.patch(&member(&bob), &json!({"role": "owner"})).await.expect(200);
+        let (to_agent, to_agent_too) = (json!({"role": "agent"}), json!({"role": "agent"}));
+        let (of_owner, of_bob) = (member(&owner), member(&bob));
+        let (one, two) = tokio::join!(owner.patch(&of_owner, &to_agent), bob.patch(&of_bob, &to_agent_too));
+        let mut statuses = [one.status.as_u16(), two.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 422], "round {round}");
+        // Whoever is left makes the first the owner again.
+        let left = if one.status == 200 { &bob } else { &owner };
+        left.patch(&of_owner, &json!({"role": "owner"})).await.expect(200);
+    }
 }
 
 #[tokio::test]

@@ -48,6 +48,7 @@ fn doors() -> Vec<Door> {
         door("GET", "/sse/{deployment_mode}/{client_id}", "/sse/web_app/nonsense", none(), [400; 5]),
         door("POST", "/poll/{deployment_mode}/{client_id}", "/poll/web_app/nonsense", none(), [400; 5]),
         door("POST", "/channel/{channel}", "/channel/nonsense", json!([]), [404; 5]),
+        door("GET", "/.well-known/jwks.json", "/.well-known/jwks.json", none(), open),
         door("POST", "/api/auth/login", "/api/auth/login", json!({}), [422; 5]),
         door("POST", "/api/auth/refresh", "/api/auth/refresh", json!({"refresh_token": "x"}), [401; 5]),
         door("GET", "/api/auth/validate", "/api/auth/validate", none(), members),

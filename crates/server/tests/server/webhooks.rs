@@ -268,6 +268,31 @@ async fn api_7_what_others_tell_becomes_a_mutation_once() {
 }
 
 #[tokio::test]
+async fn api_7_a_former_secret_is_good_until_its_time_is_over() {
+    let world = World::start().await;
+    let owner = world.user("owner").await;
+    let mapping = json!({"entity": "contacts", "action": "create", "fields": {"firstname": "/name"}});
+    let hook = json!({"direction": "incoming", "name": "Forms", "mapping": mapping});
+    let hook = owner.post("/api/admin/webhooks", &hook).await.expect(201);
+    let (path, former) = (format!("/api/admin/webhooks/{}", text(&hook, "id")), text(&hook, "secret"));
+    let message = json!({"name": "Ada"});
+    let too_long = json!({"rotate_secret": true, "former_secret_s": 604_801});
+    owner.patch(&path, &too_long).await.expect_problem(422, "validation");
+    let rotated = owner.patch(&path, &json!({"rotate_secret": true, "former_secret_s": 2})).await.expect(200);
+    tell(&world, &hook, ("msg_1", former), &message).await.expect(200);
+    tell(&world, &hook, ("msg_2", text(&rotated, "secret")), &message).await.expect(200);
+    eventually(|| async {
+        let answer = tell(&world, &hook, ("msg_3", former), &message).await;
+        (answer.status == 401).then_some(())
+    })
+    .await;
+    // A secret that leaked is good no longer.
+    let leaked = text(&rotated, "secret");
+    owner.patch(&path, &json!({"rotate_secret": true, "former_secret_s": 0})).await.expect(200);
+    tell(&world, &hook, ("msg_4", leaked), &message).await.expect_problem(401, "unauthenticated");
+}
+
+#[tokio::test]
 async fn api_7_what_is_not_signed_or_does_not_fit_is_refused() {
     let world = World::start().await;
     let owner = world.user("owner").await;

@@ -81,6 +81,7 @@ pub(super) fn compact(lane: &mut Lane, workspace: &WorkspaceId, upto: Seq) -> St
     while step(lane, workspace, upto, forget_log)? {}
     while step(lane, workspace, upto, forget_tombstones)? {}
     while step(lane, workspace, upto, forget_departures)? {}
+    while step(lane, workspace, upto, forget_requests)? {}
     while step(lane, workspace, upto, forget_outcomes)? {}
     Ok(())
 }
@@ -145,6 +146,25 @@ fn forget_departures(wire: &Wire<'_>, workspace: &WorkspaceId, upto: i64) -> Res
 }
 
 /// Deletes outcomes that their client has acknowledged.
+/// Outcomes of single requests, which nobody acknowledges ([`ClientId::is_of_requests`]), and then their clients.
+///
+/// [`ClientId::is_of_requests`]: syncline_core::id::ClientId::is_of_requests
+fn forget_requests(wire: &Wire<'_>, workspace: &WorkspaceId, upto: i64) -> Result<u64, Trouble> {
+    let sql = "DELETE FROM sync_outcomes o USING (
+            SELECT a.client_id, a.client_seq FROM sync_clients c
+            JOIN sync_outcomes a ON a.workspace_id = c.workspace_id AND a.client_id = c.client_id
+            WHERE c.workspace_id = $1 AND substr(c.client_id::text, 15, 1) = '5' AND a.seq <= $2 LIMIT $3) old
+        WHERE o.workspace_id = $1 AND o.client_id = old.client_id AND o.client_seq = old.client_seq";
+    let outcomes = wire.execute(sql, vec![text(workspace.as_str()), integer(upto), integer(COMPACT_STEP_ROWS)])?;
+    let sql = "DELETE FROM sync_clients d USING (
+            SELECT c.client_id FROM sync_clients c
+            WHERE c.workspace_id = $1 AND substr(c.client_id::text, 15, 1) = '5' AND NOT EXISTS (
+                SELECT 1 FROM sync_outcomes a WHERE a.workspace_id = c.workspace_id AND a.client_id = c.client_id)
+            LIMIT $2) old
+        WHERE d.workspace_id = $1 AND d.client_id = old.client_id";
+    Ok(outcomes + wire.execute(sql, vec![text(workspace.as_str()), integer(COMPACT_STEP_ROWS)])?)
+}
+
 fn forget_outcomes(wire: &Wire<'_>, workspace: &WorkspaceId, upto: i64) -> Result<u64, Trouble> {
     let sql = "DELETE FROM sync_outcomes o USING (
             SELECT a.client_id, a.client_seq FROM sync_clients c

@@ -31,7 +31,7 @@ use syncline_core::TimestampMs;
 use syncline_core::id::WorkspaceId;
 use syncline_core::storage::{StoreError, StoreResult};
 pub use tokens::{RefreshOwner, RefreshToken, Rotate, Rotation, TokenHash};
-pub use webhooks::{Claim, Delivery, DeliveryState, FailurePolicy, Webhook};
+pub use webhooks::{Claim, Delivery, DeliveryState, FailurePolicy, FormerSecret, Webhook};
 
 use super::connect::Lane;
 use super::error::{OrFailed, corrupt};

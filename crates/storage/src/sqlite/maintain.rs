@@ -124,6 +124,27 @@ pub(super) fn forget_departures(lane: &mut Lane, workspace: &Workspace, upto: Se
     })
 }
 
+/// Forgets outcomes of single requests, which nobody acknowledges ([`ClientId::is_of_requests`](syncline_core::id::ClientId::is_of_requests)), and then their clients. True:
+/// there are more.
+pub(super) fn forget_requests(lane: &mut Lane, workspace: &Workspace, upto: Seq, rows: usize) -> StoreResult<bool> {
+    lane.write(|conn| {
+        let key = params![workspace.no, int(upto), int(rows as u64)];
+        let sql = "DELETE FROM sync_outcomes WHERE (workspace_no, client_id, client_seq) IN (
+                       SELECT o.workspace_no, o.client_id, o.client_seq FROM sync_clients c
+                       CROSS JOIN sync_outcomes o ON o.workspace_no = c.workspace_no AND o.client_id = c.client_id
+                       WHERE c.workspace_no = ?1 AND substr(hex(c.client_id), 13, 1) = '5' AND o.seq <= ?2 LIMIT ?3)";
+        let outcomes = conn.prepare_cached(sql).or_failed()?.execute(key).or_failed()?;
+        let sql = "DELETE FROM sync_clients WHERE (workspace_no, client_id) IN (
+                       SELECT c.workspace_no, c.client_id FROM sync_clients c
+                       WHERE c.workspace_no = ?1 AND substr(hex(c.client_id), 13, 1) = '5' AND NOT EXISTS (
+                           SELECT 1 FROM sync_outcomes o
+                           WHERE o.workspace_no = c.workspace_no AND o.client_id = c.client_id) LIMIT ?2)";
+        let key = params![workspace.no, int(rows as u64)];
+        let clients = conn.prepare_cached(sql).or_failed()?.execute(key).or_failed()?;
+        Ok(outcomes + clients > 0)
+    })
+}
+
 /// Deletes the acknowledged outcomes of one client after the other, `rows` or a little more per transaction.
 pub(super) fn forget_outcomes(lane: &mut Lane, workspace: &Workspace, upto: Seq, rows: usize) -> StoreResult<()> {
     let sql = "SELECT client_id, acknowledged FROM sync_clients WHERE workspace_no = ?1 AND acknowledged > 0";

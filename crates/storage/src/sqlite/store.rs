@@ -88,6 +88,7 @@ impl SqliteStore {
         while maintain::forget_log(&mut self.lane, &workspace, upto, rows)? {}
         while maintain::forget_tombstones(&mut self.lane, &workspace, upto, rows)? {}
         while maintain::forget_departures(&mut self.lane, &workspace, upto, rows)? {}
+        while maintain::forget_requests(&mut self.lane, &workspace, upto, rows)? {}
         maintain::forget_outcomes(&mut self.lane, &workspace, upto, rows)
     }
 }

@@ -39,13 +39,16 @@ pub fn configuration(loaded: anyhow::Result<Loaded>) -> (Vec<Finding>, Option<Co
 /// Whether all nodes sign with one key. `own`: the key this configuration names.
 pub fn signing_keys(config: &Config, nodes: &[NodeNote]) -> Finding {
     let check = "signing keys";
-    let own = config.tokens.secret_key.as_ref().map(|key| key_fingerprint(key.expose_secret().as_bytes()));
-    let of_nodes = || nodes.iter().map(|node| &node.key_fingerprint);
-    let Some(first) = own.as_ref().or_else(|| of_nodes().next()) else {
+    let keys = [&config.tokens.secret_key, &config.tokens.secret_key_other].into_iter().flatten();
+    let mut accepted: Vec<String> = keys.map(|key| key_fingerprint(key.expose_secret().as_bytes())).collect();
+    if accepted.is_empty() {
+        accepted.extend(nodes.first().map(|node| node.key_fingerprint.clone()));
+    }
+    if accepted.is_empty() {
         return Finding::ok(check, "no node has said which it uses");
-    };
-    let others: Vec<&str> =
-        nodes.iter().filter(|node| node.key_fingerprint != *first).map(|node| node.address.as_str()).collect();
+    }
+    let is_other = |node: &&NodeNote| !accepted.contains(&node.key_fingerprint);
+    let others: Vec<&str> = nodes.iter().filter(is_other).map(|node| node.address.as_str()).collect();
     if others.is_empty() {
         return Finding::ok(check, format!("{} nodes and this configuration use the same", nodes.len()));
     }

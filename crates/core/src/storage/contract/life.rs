@@ -162,6 +162,28 @@ pub(super) fn sto_14_compact_keeps_what_is_not_acknowledged<S: Store>(world: &mu
     assert_eq!(world.read(|read| read.client(unknown)), None, "STO-14: acknowledging does not make a client");
 }
 
+pub(super) fn sto_14_compact_forgets_what_single_requests_were_told<S: Store>(world: &mut World<S>) {
+    let of_request = ClientId("8f0d4b35-93c1-5b0e-9d3a-6c6c1f1e7a52".parse().expect("a UUIDv5"));
+    let of_database = ClientId("01920000-0000-7000-8000-000000000001".parse().expect("a UUIDv7"));
+    for _ in 0..2 {
+        world.commit(|draft| {
+            draft.mutation();
+            draft.rejection(of_request);
+            draft.rejection(of_database);
+        });
+    }
+    world.store.compact(&workspace(), 1).expect("STO-14: compact");
+    let outcomes = |world: &World<S>, client| {
+        let all = world.read(|read| read.outcomes_from(client, 0, 9));
+        all.iter().map(|stored| stored.outcome.client_seq).collect::<Vec<_>>()
+    };
+    assert_eq!(outcomes(world, of_request), [2], "STO-14: what is young stays");
+    assert_eq!(outcomes(world, of_database), [1, 2], "STO-14: a database has not acknowledged its outcomes");
+    world.store.compact(&workspace(), 9).expect("STO-14: compact");
+    assert!(outcomes(world, of_request).is_empty(), "STO-14: nobody asks for the outcome of a request again");
+    assert_eq!(outcomes(world, of_database), [1, 2]);
+}
+
 pub(super) fn sto_14_a_forgotten_record_stays_gone_and_may_be_found_by_id<S: Store>(world: &mut World<S>) {
     put(world, 1, 1);
     world.commit(|draft| {

@@ -62,6 +62,7 @@ pub async fn update_member(
     Json(request): Json<Request>,
 ) -> ApiResult<Answer<PersonView>> {
     caller.require_admin()?;
+    let _turn = app.owners.lock().await;
     let target = person(&app, &caller, &user).await?;
     let schema = app.schema();
     check_rank(&schema, &caller, target.role())?;

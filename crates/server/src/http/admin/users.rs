@@ -253,6 +253,7 @@ pub async fn deactivate_user(
     Path(id): Path<String>,
 ) -> ApiResult<StatusCode> {
     caller.require_admin()?;
+    let _turn = app.owners.lock().await;
     let target = person(&app, &caller, &id).await?;
     check_rank(&app.schema(), &caller, target.role())?;
     check_not_last_owner(&app, &caller, &target).await?;

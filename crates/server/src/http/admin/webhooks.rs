@@ -10,7 +10,7 @@ use serde_json::Value;
 use syncline_core::TimestampMs;
 use syncline_core::protocol::Code;
 use syncline_core::schema::Schema;
-use syncline_storage::sqlite::{Delivery, Webhook};
+use syncline_storage::sqlite::{Delivery, FormerSecret, Webhook};
 use uuid::Uuid;
 
 use crate::app::App;
@@ -18,6 +18,7 @@ use crate::clock;
 use crate::http::body::Json;
 use crate::http::caller::Caller;
 use crate::http::problem::{ApiError, ApiResult};
+use crate::http::query::invalid;
 use crate::http::sync::take_limit;
 use crate::webhooks::address::check_url;
 use crate::webhooks::mapping::Mapping;
@@ -147,6 +148,7 @@ pub async fn create_webhook(
         name: new.name.trim().to_owned(),
         url: new.url,
         secret: secret.clone(),
+        former_secret: None,
         events: json_text(&new.events)?,
         mapping: new.mapping.as_ref().map(json_text).transpose()?,
         is_enabled: true,
@@ -172,7 +174,16 @@ pub struct WebhookChange {
     /// Makes a new secret, which the answer shows.
     #[serde(default)]
     rotate_secret: bool,
+    /// How long the former secret is good beside the new one; seconds, 0..=604,800, default a day. Meanwhile what goes out
+    /// has a signature of each, and what comes in may have either.
+    #[schema(minimum = 0, maximum = 604_800)]
+    former_secret_s: Option<u64>,
 }
+
+/// Default of [`WebhookChange::former_secret_s`].
+const FORMER_S: u64 = 86_400;
+/// Most of it: a week.
+const FORMER_S_MAX: u64 = 604_800;
 
 /// `PATCH /api/admin/webhooks/{id}`. One that is switched on again goes on where it stopped, as far as the log reaches.
 #[utoipa::path(
@@ -207,7 +218,13 @@ pub async fn update_webhook(
     }
     let secret = change.rotate_secret.then(signature::new_secret);
     if let Some(secret) = &secret {
-        hook.secret.clone_from(secret);
+        let lasts_s = change.former_secret_s.unwrap_or(FORMER_S);
+        if lasts_s > FORMER_S_MAX {
+            return Err(invalid("former_secret_s", "0 to 604800 seconds"));
+        }
+        let former = std::mem::replace(&mut hook.secret, secret.clone());
+        hook.former_secret =
+            (lasts_s > 0).then(|| FormerSecret { secret: former, until_ms: clock::now_ms() + lasts_s * 1_000 });
     }
     let events: Vec<String> = serde_json::from_str(&hook.events).unwrap_or_default();
     let mapping: Option<Mapping> = hook.mapping.as_ref().and_then(|mapping| serde_json::from_str(mapping).ok());

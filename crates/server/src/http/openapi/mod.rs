@@ -22,6 +22,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
         super::auth::logout::logout,
         super::auth::validate::validate,
         super::auth::password::change_password,
+        super::auth::public_keys::public_keys,
         super::auth::devices::list_devices,
         super::auth::devices::revoke_device,
         super::auth::devices::rename_device,

@@ -9,7 +9,7 @@ use super::{PostgresAuth, get, ms, ms_at, text_at, workspace_at};
 use crate::postgres::error::corrupt;
 use crate::postgres::values::escaped;
 use crate::postgres::wire::{Param, integer, text, uuid};
-use crate::sqlite::{Claim, Delivery, DeliveryState, FailurePolicy, Webhook};
+use crate::sqlite::{Claim, Delivery, DeliveryState, FailurePolicy, FormerSecret, Webhook};
 
 impl PostgresAuth {
     /// Inserts or replaces a webhook, unless the workspace has `max` others. False: it has.
@@ -22,10 +22,12 @@ impl PostgresAuth {
                 return Ok(false);
             }
             let sql = "INSERT INTO webhooks (workspace_id, id, is_incoming, name, url, secret, events, mapping, is_enabled,
-                disabled_reason, cursor, failures, created_ms, created_by)
-                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                disabled_reason, cursor, failures, created_ms, created_by, former_secret, former_until_ms)
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
                 ON CONFLICT (workspace_id, id) DO UPDATE SET name = $4, url = $5, secret = $6, events = $7, mapping = $8,
-                is_enabled = $9, disabled_reason = $10, cursor = $11, failures = $12";
+                is_enabled = $9, disabled_reason = $10, cursor = $11, failures = $12, former_secret = $15,
+                former_until_ms = $16";
+            let former = hook.former_secret.as_ref();
             let mut params = key(&hook.workspace_id, hook.id);
             params.extend([
                 boolean(hook.is_incoming),
@@ -40,6 +42,8 @@ impl PostgresAuth {
                 ms(hook.failures),
                 ms(hook.created_ms),
                 uuid(hook.created_by.0),
+                optional(former.map(|former| former.secret.as_str())),
+                ms(former.map_or(0, |former| former.until_ms)),
             ]);
             wire.execute(sql, params)?;
             Ok(true)
@@ -117,8 +121,10 @@ impl PostgresAuth {
                 SELECT d.workspace_id, d.id FROM webhook_deliveries d JOIN (
                     SELECT workspace_id, id, row_number() OVER (
                         PARTITION BY workspace_id, webhook_id ORDER BY lease_until_ms <= $1, next_ms) AS place
-                    FROM webhook_deliveries
-                    WHERE state = 'pending' AND (next_ms <= $1 OR lease_until_ms > $1)) placed
+                    FROM webhook_deliveries p
+                    WHERE state = 'pending' AND (next_ms <= $1 OR lease_until_ms > $1) AND EXISTS (
+                        SELECT 1 FROM webhooks h WHERE h.workspace_id = p.workspace_id
+                            AND h.id = p.webhook_id AND h.is_enabled)) placed
                 ON placed.workspace_id = d.workspace_id AND placed.id = d.id
                 WHERE d.state = 'pending' AND d.lease_until_ms <= $1 AND placed.place <= $4
                 ORDER BY d.next_ms LIMIT $3 FOR UPDATE OF d SKIP LOCKED)
@@ -223,6 +229,10 @@ fn webhook_at(row: &Row) -> StoreResult<Webhook> {
         name: text_at(row, "name")?,
         url: optional_at(row, "url")?,
         secret: get(row, "secret")?,
+        former_secret: match optional_at(row, "former_secret")? {
+            Some(secret) => Some(FormerSecret { secret, until_ms: ms_at(row, "former_until_ms")? }),
+            None => None,
+        },
         events: text_at(row, "events")?,
         mapping: optional_at(row, "mapping")?,
         is_enabled: get(row, "is_enabled")?,

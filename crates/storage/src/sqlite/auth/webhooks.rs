@@ -17,6 +17,8 @@ pub struct Webhook {
     pub url: Option<String>,
     /// Signs what goes out, verifies what comes in.
     pub secret: String,
+    /// The secret before, while both are good.
+    pub former_secret: Option<FormerSecret>,
     /// JSON list.
     pub events: String,
     /// JSON object.
@@ -30,6 +32,21 @@ pub struct Webhook {
     pub failures: u64,
     pub created_ms: TimestampMs,
     pub created_by: UserId,
+}
+
+/// A secret that was replaced, and until when it is good beside the new one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FormerSecret {
+    pub secret: String,
+    pub until_ms: TimestampMs,
+}
+
+impl Webhook {
+    /// The secrets that are good at a moment, the present one first.
+    pub fn secrets(&self, now_ms: TimestampMs) -> impl Iterator<Item = &str> {
+        let former = self.former_secret.as_ref().filter(|former| former.until_ms > now_ms);
+        std::iter::once(self.secret.as_str()).chain(former.map(|former| former.secret.as_str()))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,14 +121,18 @@ impl AuthStore {
                 return Ok(false);
             }
             let sql = "INSERT INTO webhooks (workspace_id, id, is_incoming, name, url, secret, events, mapping, is_enabled,
-                disabled_reason, cursor, failures, created_ms, created_by)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+                disabled_reason, cursor, failures, created_ms, created_by, former_secret, former_until_ms)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
                 ON CONFLICT (workspace_id, id) DO UPDATE SET name = ?4, url = ?5, secret = ?6, events = ?7, mapping = ?8,
-                is_enabled = ?9, disabled_reason = ?10, cursor = ?11, failures = ?12";
+                is_enabled = ?9, disabled_reason = ?10, cursor = ?11, failures = ?12, former_secret = ?15,
+                former_until_ms = ?16";
+            let former = hook.former_secret.as_ref();
+            let (former, until) = (former.map(|f| f.secret.as_str()), ms(former.map_or(0, |f| f.until_ms)));
             let (cursor, failures) = (ms(hook.cursor), ms(hook.failures));
             let row = params![
                 workspace, id, hook.is_incoming, hook.name, hook.url, hook.secret, hook.events, hook.mapping,
-                hook.is_enabled, hook.disabled_reason, cursor, failures, ms(hook.created_ms), hook.created_by.to_string()
+                hook.is_enabled, hook.disabled_reason, cursor, failures, ms(hook.created_ms), hook.created_by.to_string(),
+                former, until
             ];
             execute(conn, sql, row).map(|_| true)
         })
@@ -172,8 +193,10 @@ impl AuthStore {
                        SELECT workspace_id, id FROM (
                            SELECT workspace_id, id, next_ms, lease_until_ms, row_number() OVER (
                                PARTITION BY workspace_id, webhook_id ORDER BY lease_until_ms <= ?1, next_ms) AS place
-                           FROM webhook_deliveries
-                           WHERE state = 'pending' AND (next_ms <= ?1 OR lease_until_ms > ?1))
+                           FROM webhook_deliveries d
+                           WHERE state = 'pending' AND (next_ms <= ?1 OR lease_until_ms > ?1) AND EXISTS (
+                               SELECT 1 FROM webhooks h WHERE h.workspace_id = d.workspace_id
+                                   AND h.id = d.webhook_id AND h.is_enabled = 1))
                        WHERE lease_until_ms <= ?1 AND place <= ?4 ORDER BY next_ms LIMIT ?3)
                    RETURNING *";
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
@@ -271,6 +294,10 @@ fn webhook_at(row: &Row<'_>) -> StoreResult<Webhook> {
         name: row.get("name").or_failed()?,
         url: row.get("url").or_failed()?,
         secret: row.get("secret").or_failed()?,
+        former_secret: match row.get::<_, Option<String>>("former_secret").or_failed()? {
+            Some(secret) => Some(FormerSecret { secret, until_ms: ms_at(row, "former_until_ms")? }),
+            None => None,
+        },
         events: row.get("events").or_failed()?,
         mapping: row.get("mapping").or_failed()?,
         is_enabled: row.get("is_enabled").or_failed()?,

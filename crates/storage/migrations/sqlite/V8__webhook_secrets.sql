@@ -1,0 +1,4 @@
+-- A webhook's former secret, good beside the new one for a while after a change.
+
+ALTER TABLE webhooks ADD COLUMN former_secret TEXT;
+ALTER TABLE webhooks ADD COLUMN former_until_ms INTEGER NOT NULL DEFAULT 0;
