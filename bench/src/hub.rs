@@ -22,7 +22,8 @@ use crate::wire::{Pass, Wire};
 const SERVER_CORE: usize = 0;
 const LOAD_CORE: usize = 1;
 /// Settings of a server whose hub is measured and not its limits.
-const UNLIMITED: &str = "[sockets]\nframes_per_second_max = 100000\nconnections_max = 20000\n";
+const UNLIMITED: &str =
+    "[sockets]\nframes_per_second_max = 100000\nconnections_max = 20000\nuser_connections_max = 20000\n";
 
 pub async fn run(report: &mut Report, scale: usize) -> anyhow::Result<()> {
     stay_on(LOAD_CORE)?;

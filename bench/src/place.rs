@@ -61,14 +61,16 @@ impl Place {
         }
     }
 
-    /// A node on this data, on a free port. `is_joined`: there are others. Its only setting that is not the default: clients may
-    /// send more frames per second, so that the engine is measured and not the limit.
+    /// A node on this data, on a free port. `is_joined`: there are others. Clients may send more
+    /// frames and messages than by default, so that the engine is measured and not the limit.
     pub fn config(&self, is_joined: bool) -> anyhow::Result<Config> {
         let mut config = Config::default();
         config.http.port = 0;
         config.store.data_dir = self.dir.path().to_owned();
         config.store.database_url = self.database_url().map(Into::into);
         config.sockets.frames_per_second_max = 100_000;
+        (config.messages.sends_per_minute, config.messages.sends_burst) = (1_000_000, 1_000_000);
+        config.messages.sender_kept_percent = 100;
         if is_joined {
             let redis = std::env::var(REDIS).with_context(|| format!("{REDIS} names no Redis"))?;
             config.bus.redis_url = Some(redis.into());

@@ -16,7 +16,8 @@ use crate::wire::Pass;
 
 const SERVER_CORE: usize = 0;
 /// Settings of a server whose hub is measured and not its limits.
-const UNLIMITED: &str = "[sockets]\nframes_per_second_max = 100000\nconnections_max = 20000\n";
+const UNLIMITED: &str =
+    "[sockets]\nframes_per_second_max = 100000\nconnections_max = 20000\nuser_connections_max = 20000\n";
 
 /// Offers compression, as browsers do.
 pub const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";

@@ -3,6 +3,7 @@
 mod clock;
 mod device;
 mod ops;
+mod schema;
 mod serve;
 
 use std::process::ExitCode;
@@ -27,6 +28,9 @@ enum Command {
     #[command(flatten)]
     Ops(ops::OpsCommand),
     Device(device::DeviceArgs),
+    /// Look at a declaration of entities, or write what a TypeScript client needs of it.
+    #[command(subcommand)]
+    Schema(schema::SchemaCommand),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args).map(|()| ExitCode::SUCCESS),
         Command::Ops(command) => Ok(ops::run(&command)),
         Command::Device(args) => run_device(args),
+        Command::Schema(command) => schema::run(&command).map(|()| ExitCode::SUCCESS),
     };
     match done {
         Ok(code) => code,

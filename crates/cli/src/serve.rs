@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -37,13 +38,19 @@ pub struct ServeArgs {
     owner: String,
 }
 
+/// Time that threads have to end after everything was stopped.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
 pub fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = configure(&args)?;
     syncline_server::observe::init_logging(&config.log)?;
     machine::raise_open_files_max();
     let schema = Arc::new(schema(args.schema.as_deref())?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
-    runtime.block_on(serve(args, config, schema))
+    let served = runtime.block_on(serve(args, config, schema));
+    // What still runs on blocking threads was told to stop and had its time.
+    runtime.shutdown_timeout(SHUTDOWN);
+    served
 }
 
 async fn serve(args: ServeArgs, config: Config, schema: Arc<Schema>) -> anyhow::Result<()> {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use syncline_core::id::WorkspaceId;
 use syncline_core::schema::Schema;
+use syncline_core::storage::StoreResult;
 use syncline_storage::Database;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 
 use crate::analytics::Analytics;
 use crate::audit::Audit;
@@ -16,7 +18,7 @@ use crate::db::Db;
 use crate::engine::Writer;
 use crate::health::LastHealth;
 use crate::http::Downloads;
-use crate::hub::{Encoded, Hub, Reach};
+use crate::hub::{Encoded, Hub, Reach, WorkspaceHub};
 use crate::observe::Metrics;
 use crate::presence::Presence;
 use crate::push::RestClients;
@@ -47,6 +49,8 @@ pub struct App {
     pub health: LastHealth,
     pub analytics: Analytics,
     pub rest_clients: RestClients,
+    /// Changes of who owns a workspace, one after the other, so that two do not take the last owners at once.
+    pub owners: Mutex<()>,
     /// Pages of snapshots being read and encoded.
     pub snapshots: Arc<Semaphore>,
     /// Snapshots being downloaded.
@@ -89,5 +93,18 @@ impl App {
 
     pub fn schema(&self) -> Arc<Schema> {
         self.db.schema()
+    }
+
+    /// Sees to it that what is committed from here on is published to a workspace's sessions, changes of access included. To be
+    /// called by a session that has registered.
+    pub async fn anchor(&self, workspace_id: &WorkspaceId, hub: &WorkspaceHub) -> StoreResult<()> {
+        if hub.is_anchored() {
+            return Ok(());
+        }
+        let head = self.db.read(workspace_id, |read| Ok(read.head()?.seq)).await?;
+        if let Some(reached) = hub.anchor(head) {
+            self.reach.reached(workspace_id, reached);
+        }
+        Ok(())
     }
 }

@@ -69,9 +69,12 @@ async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
                 false
             }
             _ = housekeeping.tick() => {
-                logged("housekeeping", housekeep(&app).await);
-                logged("history", app.router.forget().await);
-                false
+                // Long work, in short steps: a stop waits for the one under way.
+                let mut stopped = stopped.clone();
+                tokio::select! {
+                    () = keep_house(&app) => false,
+                    () = stop_asked(&mut stopped) => true,
+                }
             }
             _ = gauges.tick() => {
                 logged("gauges", gauge(&app).await);
@@ -91,6 +94,11 @@ async fn run(app: Arc<App>, mut stopped: watch::Receiver<bool>) {
             return;
         }
     }
+}
+
+async fn keep_house(app: &Arc<App>) {
+    logged("housekeeping", housekeep(app).await);
+    logged("history", app.router.forget().await);
 }
 
 async fn write_analytics(app: &Arc<App>) -> StoreResult<()> {

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::app::App;
 use crate::bus::{BusEvent, Revocation, Subscription};
 use crate::clock;
+use crate::observe::{RoutingLabels, RoutingStep, Status};
 
 /// How often the heads of the logs are read while the bus brings hints: what one lost hint may cost.
 const HEADS_CONNECTED: Duration = Duration::from_secs(2);
@@ -71,11 +72,18 @@ async fn listen(app: Arc<App>, mut events: Subscription, heard: Heard) {
         match event {
             BusEvent::Hint { workspace_id, seq } => app.reach.reached(&workspace_id, seq),
             event @ BusEvent::Mail { .. } => drop(heard.mail.try_send(event)),
-            event @ BusEvent::Live { .. } => drop(heard.live.try_send(event)),
+            event @ BusEvent::Live { .. } => {
+                if heard.live.try_send(event).is_err() {
+                    let labels =
+                        RoutingLabels { step: RoutingStep::Delivered, priority: "any", status: Status::Failed };
+                    app.metrics.count_messages(labels, 1);
+                }
+            }
             BusEvent::SyncNow(request) => drop(app.hub.sync_now(&request)),
             BusEvent::Revoked(revoked) => revoke(&app, Some(&revoked.workspace_id), &revoked.revocation),
             BusEvent::Resumed(_) => heard.resumed.notify_one(),
-            BusEvent::Entered { .. } | BusEvent::Left { .. } | BusEvent::NodeJoined(_) | BusEvent::NodeLeft { .. } => {}
+            BusEvent::Entered { workspace_id, entry } => drop(app.hub.replace(&workspace_id, &entry)),
+            BusEvent::Left { .. } | BusEvent::NodeJoined(_) | BusEvent::NodeLeft { .. } => {}
         }
     }
 }
@@ -190,11 +198,7 @@ fn revoke(app: &App, workspace_id: Option<&WorkspaceId>, revocation: &Revocation
         }
         // Access is data: the log entry that changes it says so to every session. The others have no users yet.
         (
-            Revocation::Device { .. }
-            | Revocation::User { .. }
-            | Revocation::ApiKey { .. }
-            | Revocation::Access { .. }
-            | Revocation::Replaced { .. },
+            Revocation::Device { .. } | Revocation::User { .. } | Revocation::ApiKey { .. } | Revocation::Access { .. },
             _,
         ) => {}
     }

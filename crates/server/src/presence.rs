@@ -384,6 +384,7 @@ mod tests {
     fn entry(number: u128, node: u128, viewing: Option<&str>) -> PresenceEntry {
         PresenceEntry {
             connection_id: Uuid::from_u128(number),
+            client_id: None,
             user_id: UserId::from_u128(number),
             device_id: DeviceId::from_u128(number),
             deployment_mode: DeploymentMode::WebApp,

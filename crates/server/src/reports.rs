@@ -22,6 +22,18 @@ struct Pending {
     devices: HashMap<(WorkspaceId, DeviceId), TimestampMs>,
 }
 
+impl Pending {
+    /// What was taken and not written; what was said since is newer.
+    fn put_back(&mut self, taken: Pending) {
+        for (key, status) in taken.clients {
+            self.clients.entry(key).or_insert(status);
+        }
+        for (key, at) in taken.devices {
+            self.devices.entry(key).or_insert(at);
+        }
+    }
+}
+
 impl Reports {
     /// A client's `hello`.
     pub fn hello(&self, status: ClientStatus) {
@@ -37,18 +49,22 @@ impl Reports {
         self.hello(status);
     }
 
-    /// Writes what has gathered. Blocks.
+    /// A device that is there without a `hello`: it reads its messages only.
+    pub fn seen(&self, workspace_id: &WorkspaceId, device: DeviceId, now: TimestampMs) {
+        self.with(|pending| pending.devices.insert((workspace_id.clone(), device), now));
+    }
+
+    /// Writes what has gathered; what cannot be written waits for the next time. Blocks.
     pub fn flush(&self, store: &DatabaseAuth) -> StoreResult<()> {
         let taken = self.with(std::mem::take);
-        let clients: Vec<_> = taken.clients.into_values().collect();
-        if !clients.is_empty() {
-            store.put_client_status(&clients)?;
+        let clients: Vec<_> = taken.clients.values().cloned().collect();
+        let devices: Vec<_> = taken.devices.iter().map(|((workspace, id), at)| (workspace.clone(), *id, *at)).collect();
+        let clients = if clients.is_empty() { Ok(()) } else { store.put_client_status(&clients) };
+        let written = clients.and_then(|()| if devices.is_empty() { Ok(()) } else { store.touch_devices(&devices) });
+        if written.is_err() {
+            self.with(|pending| pending.put_back(taken));
         }
-        let devices: Vec<_> = taken.devices.into_iter().map(|((workspace, id), at)| (workspace, id, at)).collect();
-        if !devices.is_empty() {
-            store.touch_devices(&devices)?;
-        }
-        Ok(())
+        written
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Pending) -> T) -> T {

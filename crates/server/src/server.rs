@@ -108,7 +108,7 @@ impl Server {
         let store = &stores[0];
         let is_shared = store.is_shared();
         let metrics = Arc::new(Metrics::default());
-        let bus = Bus::start(&config.bus, &config.http.listen().to_string()).await?;
+        let bus = Bus::start(&config.bus, &own_address(&config.http.listen())).await?;
         let db = Db::new(store.reader(), Arc::clone(&schema), config.store.readers);
         let hub = Arc::new(Hub::new(&config.sockets, Arc::clone(&metrics)));
         let (audit, audit_writer) = Audit::start(store.auth());
@@ -150,6 +150,7 @@ impl Server {
             health: LastHealth::default(),
             analytics: Analytics::new(metrics.analytics_dropped.clone()),
             rest_clients: RestClients::default(),
+            owners: tokio::sync::Mutex::default(),
             channels: Channels::default(),
             forwarding: outbound::node_client(siblings).map_err(client_error("requests between nodes"))?,
             presence: Arc::new(Presence::new(bus.clone())),
@@ -240,9 +241,16 @@ impl Server {
         if tokio::time::timeout(bound, webhooks.stop()).await.is_err() {
             tracing::warn!(event = "webhooks_cut", "attempts at webhooks were cut off; they are made again");
         }
-        alerts.stop().await;
-        maintenance.stop().await;
-        audit.stop().await;
+        let closing = async {
+            alerts.stop().await;
+            maintenance.stop().await;
+        };
+        if tokio::time::timeout(bound, closing).await.is_err() {
+            tracing::warn!(event = "maintenance_cut", "maintenance was cut off; it goes on after the next start");
+        }
+        if tokio::time::timeout(bound, audit.stop()).await.is_err() {
+            tracing::error!(event = "audit_lost", "events of the audit log may be lost: the database does not answer");
+        }
         nodes.stop();
         drop(certificate);
         app.bus.close().await;
@@ -257,6 +265,15 @@ impl Server {
         drop(lock);
         tracing::info!(event = "stopped", "stopped");
     }
+}
+
+/// How other nodes call this one unless the configuration says it: where it listens, or, when that is everywhere, the
+/// machine's name, which no other node has.
+fn own_address(listen: &std::net::SocketAddr) -> String {
+    if !listen.ip().is_unspecified() {
+        return listen.to_string();
+    }
+    format!("{}:{}", rustix::system::uname().nodename().to_string_lossy(), listen.port())
 }
 
 /// Connections that ask for metrics at a time.

@@ -13,6 +13,7 @@ mod minimal;
 #[path = "../../../storage/tests/support/postgres.rs"]
 mod postgres;
 mod sample;
+mod schema;
 mod undo;
 
 use std::io::{BufRead as _, BufReader};

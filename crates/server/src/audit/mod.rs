@@ -84,12 +84,10 @@ impl AuditWriter {
 async fn write(store: DatabaseAuth, mut waiting: mpsc::Receiver<AuditEntry>, mut stopped: watch::Receiver<bool>) {
     let mut group = Vec::with_capacity(GROUP_MAX);
     loop {
-        let is_last = tokio::select! {
+        let mut is_last = tokio::select! {
             taken = waiting.recv_many(&mut group, GROUP_MAX) => taken == 0,
-            _ = stopped.wait_for(|is_stopped| *is_stopped) => {
-                while group.len() < QUEUE_MAX && let Ok(entry) = waiting.try_recv() {
-                    group.push(entry);
-                }
+            () = stop_asked(&mut stopped) => {
+                gather(&mut waiting, &mut group);
                 true
             }
         };
@@ -103,12 +101,31 @@ async fn write(store: DatabaseAuth, mut waiting: mpsc::Receiver<AuditEntry>, mut
                 );
                 return;
             }
-            tokio::time::sleep(RETRY).await;
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => (),
+                () = stop_asked(&mut stopped) => {
+                    gather(&mut waiting, &mut group);
+                    is_last = true;
+                }
+            }
         }
         group.clear();
         if is_last {
             return;
         }
+    }
+}
+
+async fn stop_asked(stopped: &mut watch::Receiver<bool>) {
+    drop(stopped.wait_for(|is_stopped| *is_stopped).await);
+}
+
+/// Takes everything that waits.
+fn gather(waiting: &mut mpsc::Receiver<AuditEntry>, group: &mut Vec<AuditEntry>) {
+    while group.len() < QUEUE_MAX
+        && let Ok(entry) = waiting.try_recv()
+    {
+        group.push(entry);
     }
 }
 

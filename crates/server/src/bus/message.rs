@@ -53,9 +53,6 @@ pub enum Revocation {
     ApiKey { key_id: Uuid },
     /// What a member may do has changed: sessions read their grants again. Without a user: everybody's.
     Access { user_id: Option<UserId> },
-    /// A client has connected anew: its sessions that are older than the envelope's `at_ms` go, but not
-    /// `connection_id`'s.
-    Replaced { client_id: ClientId, connection_id: Uuid },
 }
 
 /// A revocation in its envelope.
@@ -77,6 +74,9 @@ pub const VIEWING_BYTES_MAX: usize = 256;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PresenceEntry {
     pub connection_id: Uuid,
+    /// `None`: of a node of an older version.
+    #[serde(default)]
+    pub client_id: Option<ClientId>,
     pub user_id: UserId,
     pub device_id: DeviceId,
     pub deployment_mode: DeploymentMode,

@@ -155,13 +155,13 @@ impl Bus {
     }
 
     /// Hands a message that is not stored to the other nodes. `Degraded`: they do not get it. Waits at most `command_ms`.
-    pub async fn live(&self, workspace_id: &WorkspaceId, to: &Target, frame: String) -> Reach {
+    pub async fn live(&self, workspace_id: &WorkspaceId, to: &Target, frame: &str) -> Reach {
         match &self.backend {
             Backend::Local(local) => {
-                local.live(workspace_id, to, &frame);
+                local.live(workspace_id, to, frame);
                 Reach::Deployment
             }
-            Backend::Redis(redis) => redis.live(workspace_id, to, frame).await,
+            Backend::Redis(redis) => redis.live(workspace_id, to, frame.to_owned()).await,
         }
     }
 

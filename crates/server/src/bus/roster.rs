@@ -141,6 +141,7 @@ mod tests {
     fn entry(number: u128) -> PresenceEntry {
         PresenceEntry {
             connection_id: Uuid::from_u128(number),
+            client_id: None,
             user_id: UserId::NIL,
             device_id: DeviceId::NIL,
             deployment_mode: DeploymentMode::MobileApp,

@@ -31,6 +31,7 @@ pub enum Full {
     Mode,
     Node,
     Unauthenticated,
+    User,
 }
 
 impl Full {
@@ -39,6 +40,7 @@ impl Full {
         match self {
             Full::Mode => "As many connections of this deployment mode are open as may be. Try again later.",
             Full::Node => "As many connections are open as may be. Try again later.",
+            Full::User => "As many connections of yours are open at this node as may be. Close some, then try again.",
             Full::Unauthenticated => {
                 "Too many connections have not authenticated yet. Try again in a moment, or show the token in the upgrade."
             }

@@ -77,6 +77,11 @@ impl Encoded {
         self.payload_bytes
     }
 
+    /// The JSON.
+    pub fn as_text(&self) -> &str {
+        std::str::from_utf8(&self.wire[self.wire.len() - self.payload_bytes..]).expect("JSON is UTF-8")
+    }
+
     /// A text as JSON, for tests of what carries frames.
     #[cfg(test)]
     pub fn text(text: &str) -> Self {

@@ -32,9 +32,9 @@ use syncline_core::id::{DeviceId, WorkspaceId};
 use syncline_core::protocol::Code;
 pub use topic::TopicTaken;
 pub use topics::{TOPIC_NAME_BYTES_MAX, TOPICS_PER_SESSION_MAX, TooManyTopics};
-pub use workspace::{Among, ForeignClient, Registered, SessionInfo, WorkspaceHub};
+pub use workspace::{Among, Registered, SessionInfo, Unregistered, WorkspaceHub};
 
-use crate::bus::SyncRequest;
+use crate::bus::{PresenceEntry, SyncRequest};
 use crate::config::SocketsConfig;
 use crate::observe::Metrics;
 
@@ -79,6 +79,18 @@ impl Hub {
             |_| true,
             |signals| signals.purge(Code::DeviceRevoked, reason),
         )
+    }
+
+    /// Ends the session here of a client that has connected anew elsewhere (spec SES-8). Returns how many.
+    pub fn replace(&self, workspace_id: &WorkspaceId, newer: &PresenceEntry) -> usize {
+        let (Some(workspace), Some(client_id)) = (self.existing(workspace_id), newer.client_id) else { return 0 };
+        let is_older = |session: &SessionInfo| {
+            session.client_id == client_id
+                && session.connection_id != newer.connection_id
+                && session.device_id == newer.device_id
+                && session.since_ms < newer.since_ms
+        };
+        workspace.signal(Among::User(newer.user_id), is_older, Signals::replace)
     }
 
     /// Tells the sessions of these devices, or all of a workspace, to look for messages. Returns how many.

@@ -234,7 +234,10 @@ fn publish(workspace: &WorkspaceHub, db: &Db, committed: &Committed, pushed: &mu
     let audiences = state.audiences_for(committed.from, committed.to, &scopes);
     // What is the same for several is rendered once.
     for alike in audiences.chunk_by(|one, next| one.1 == next.1 && one.0.grants == next.0.grants) {
-        let stretch = Stretch { entries: &committed.entries, from: alike[0].1, to: committed.to };
+        let from = alike[0].1;
+        // Who joined in the middle of the stretch was sent its beginning from the store (spec BAT-1).
+        let begun = committed.entries.partition_point(|entry| entry.seq <= from);
+        let stretch = Stretch { entries: &committed.entries[begun..], from, to: committed.to };
         feed((alike, &mut *pushed), &stretch, committed, &workspace.metrics);
     }
     state.published = Some(committed.to);

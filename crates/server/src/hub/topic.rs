@@ -133,7 +133,9 @@ impl Topic {
         let begun = |state| Some(if state == pass::NONE { pass::RUNNING } else { pass::AGAIN });
         if self.pass.fetch_update(Ordering::AcqRel, Ordering::Acquire, begun) == Ok(pass::NONE) {
             let runtime = tokio::runtime::Handle::current();
-            runtime.clone().spawn_blocking(move || self.run(&runtime));
+            // Its turn comes when this task has nothing more to do at once: a publisher whose next messages are there already
+            // lays them down first, and the pass carries them together.
+            runtime.clone().spawn(async move { drop(runtime.clone().spawn_blocking(move || self.run(&runtime))) });
         }
         followers
     }

@@ -65,6 +65,8 @@ pub struct SessionInfo {
     pub sid: Uuid,
     /// When its token was issued; milliseconds since the Unix epoch.
     pub issued_ms: u64,
+    /// When it was authenticated; milliseconds since the Unix epoch.
+    pub since_ms: u64,
 }
 
 pub(super) struct Member {
@@ -86,10 +88,15 @@ pub enum Among<'a> {
     Devices(&'a BTreeSet<DeviceId>),
 }
 
-/// The client id is in use by another user or device (spec ID-2).
+/// Why a session was not added.
 #[derive(Debug, thiserror::Error)]
-#[error("this client id belongs to another user or device")]
-pub struct ForeignClient;
+pub enum Unregistered {
+    /// Spec ID-2.
+    #[error("this client id belongs to another user or device")]
+    ForeignClient,
+    #[error("the user has as many sessions here as one may")]
+    UserFull,
+}
 
 /// A session's place in the hub; leaves it when dropped.
 pub struct Registered {
@@ -120,12 +127,21 @@ impl WorkspaceHub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a session; an older one of the same client is told to go (spec SES-8).
-    pub fn register(self: &Arc<Self>, info: SessionInfo, outlet: Arc<Outlet>) -> Result<Registered, ForeignClient> {
+    /// Adds a session, unless `user_max` of its user are here; an older one of the same client is told to go (spec SES-8).
+    pub fn register(
+        self: &Arc<Self>,
+        info: SessionInfo,
+        outlet: Arc<Outlet>,
+        user_max: usize,
+    ) -> Result<Registered, Unregistered> {
         let mut state = self.lock();
+        let of_user = state.by_user.get(&info.user_id).map_or(0, BTreeSet::len);
+        if of_user >= user_max && !state.by_client.contains_key(&info.client_id) {
+            return Err(Unregistered::UserFull);
+        }
         if let Some(former) = state.by_client.get(&info.client_id).and_then(|id| state.sessions.get(id)) {
             if (former.info.user_id, former.info.device_id) != (info.user_id, info.device_id) {
-                return Err(ForeignClient);
+                return Err(Unregistered::ForeignClient);
             }
             former.signal(Signals::replace);
         }

@@ -25,11 +25,10 @@ impl Router {
             sent_ms,
             expires_ms,
         });
-        let count = self.deliver_here(workspace_id, &to, &frame).await;
+        let encoded = Encoded::new(&frame);
+        let count = self.deliver_here(workspace_id, &to, (&frame, &encoded)).await;
         self.count(RoutingStep::Delivered, Some(priority), Status::Ok, count as u64);
-        if let Ok(text) = serde_json::to_string(&frame) {
-            self.bus.live(workspace_id, &to, text).await;
-        }
+        self.bus.live(workspace_id, &to, encoded.as_text()).await;
         count
     }
 
@@ -39,16 +38,21 @@ impl Router {
             return;
         }
         match serde_json::from_str::<ServerFrame>(frame) {
-            Ok(frame) => drop(self.deliver_here(workspace_id, to, &frame).await),
+            Ok(frame) => drop(self.deliver_here(workspace_id, to, (&frame, &Encoded::new(&frame))).await),
             Err(error) => tracing::warn!(event = "relay_unread", %error, "a message of another node could not be read"),
         }
     }
 
-    async fn deliver_here(&self, workspace_id: &WorkspaceId, to: &Target, frame: &ServerFrame) -> usize {
+    async fn deliver_here(
+        &self,
+        workspace_id: &WorkspaceId,
+        to: &Target,
+        (frame, encoded): (&ServerFrame, &Encoded),
+    ) -> usize {
         let ServerFrame::Msg(message) = frame else { return 0 };
-        let (hub, encoded) = (self.hub.workspace(workspace_id), Encoded::new(frame));
+        let hub = self.hub.workspace(workspace_id);
         if let Target::Topic(topic) = to {
-            return hub.publish_topic(topic.as_str(), &encoded).await;
+            return hub.publish_topic(topic.as_str(), encoded).await;
         }
         let is_urgent = message.priority == Priority::Critical;
         let from = message.from.device_id;
@@ -68,6 +72,6 @@ impl Router {
             }
             Target::Mode(_) | Target::Workspace(_) | Target::Topic(_) => Among::All,
         };
-        hub.send_message(&encoded, is_urgent, these, is_meant)
+        hub.send_message(encoded, is_urgent, these, is_meant)
     }
 }

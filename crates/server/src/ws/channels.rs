@@ -52,6 +52,8 @@ const FRAMES_PER_POST_MAX: usize = 100;
 const POLL_WAIT_MS_MAX: u64 = 20_000;
 /// Time without a poll, or with a stream that nobody reads, after which a channel ends.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60);
+/// As [`ABANDONED_AFTER`], once a session has ended that never signed in: time to fetch why.
+const STRANGER_AFTER: Duration = Duration::from_secs(5);
 /// Pause after which a silent stream of events gets a comment, so that nobody between takes it for dead.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 /// Time the frames of a request may take to get into their session; then the channel ends.
@@ -162,9 +164,9 @@ type Opening = (String, Option<mpsc::Receiver<Down>>);
 async fn open(app: &Arc<App>, path: (&str, &str), headers: &HeaderMap, kind: Kind) -> ApiResult<Opening> {
     let opened = Asked::read(app, path, headers)?.admit(app, kind.transport())?;
     let owner = Arc::clone(&opened.owner);
-    if app.channels.lock().len() >= app.config.sockets.channels_max {
-        let message = "As many sessions without a WebSocket are open as may be. Try again in a minute.";
-        return Err(ApiError::new(Code::Overloaded, message));
+    let channels_max = app.config.sockets.channels_max;
+    if app.channels.lock().len() >= channels_max {
+        return Err(full());
     }
     let (near, far) = UnixStream::pair().map_err(|error| {
         tracing::warn!(event = "channel_failed", %error, "a channel could not be opened");
@@ -188,7 +190,14 @@ async fn open(app: &Arc<App>, path: (&str, &str), headers: &HeaderMap, kind: Kin
     };
     let polled = Locked::new(clock::instant());
     let channel = Arc::new(Channel { up: Mutex::new(Some(up)), down: kept, polled, owner });
-    app.channels.lock().insert(secret.clone(), Arc::clone(&channel));
+    {
+        let mut channels = app.channels.lock();
+        // Others may have opened theirs since.
+        if channels.len() >= channels_max {
+            return Err(full());
+        }
+        channels.insert(secret.clone(), Arc::clone(&channel));
+    }
     let (name, app) = (format!("{node}.{secret}"), Arc::clone(app));
     tokio::spawn(async move {
         read_down(&channel, frames, down).await;
@@ -197,13 +206,18 @@ async fn open(app: &Arc<App>, path: (&str, &str), headers: &HeaderMap, kind: Kin
     Ok((name, given))
 }
 
+fn full() -> ApiError {
+    let message = "As many sessions without a WebSocket are open as may be. Try again in a minute.";
+    ApiError::new(Code::Overloaded, message)
+}
+
 /// Hands the session's frames over until it ends or its peer is gone. What a poll has not fetched when the session ends
 /// stays until the channel is abandoned.
 async fn read_down(channel: &Channel, mut frames: SplitStream<WebSocketStream<UnixStream>>, down: mpsc::Sender<Down>) {
     loop {
         let next = tokio::select! {
             next = frames.next() => next,
-            () = abandoned(channel, &down) => return,
+            () = abandoned(channel, &down, ABANDONED_AFTER) => return,
         };
         let said = match next {
             Some(Ok(Message::Text(text))) => Down::Frame(text.as_str().to_owned()),
@@ -217,12 +231,14 @@ async fn read_down(channel: &Channel, mut frames: SplitStream<WebSocketStream<Un
         tokio::select! {
             // A stream that nobody reads is given up as a poll that nobody makes.
             sent = down.send_timeout(said, ABANDONED_AFTER) => if sent.is_err() { return },
-            () = abandoned(channel, &down) => return,
+            () = abandoned(channel, &down, ABANDONED_AFTER) => return,
         }
         if is_last {
             channel.up.lock().await.take();
             if channel.down.is_some() {
-                abandoned(channel, &down).await;
+                // Whoever never said who they are takes nobody's place for long.
+                let is_known = channel.owner.get().is_some();
+                abandoned(channel, &down, if is_known { ABANDONED_AFTER } else { STRANGER_AFTER }).await;
             }
             return;
         }
@@ -230,13 +246,13 @@ async fn read_down(channel: &Channel, mut frames: SplitStream<WebSocketStream<Un
 }
 
 /// Resolves when nobody reads the stream any more, or when nobody has polled for long.
-async fn abandoned(channel: &Channel, down: &mpsc::Sender<Down>) {
+async fn abandoned(channel: &Channel, down: &mpsc::Sender<Down>, after: Duration) {
     if channel.down.is_none() {
         return down.closed().await;
     }
     loop {
         let polled = *channel.polled.lock().unwrap_or_else(PoisonError::into_inner);
-        let ends = polled + ABANDONED_AFTER;
+        let ends = polled + after;
         if ends <= clock::instant() {
             return;
         }

@@ -110,12 +110,7 @@ impl Session {
         let workspace_id = identity.principal.workspace_id.clone();
         let user = identity.principal.user_id;
         let hub = Arc::clone(identity.registered.hub());
-        if !hub.is_anchored() {
-            let head = self.app.db.read(&workspace_id, |read| Ok(read.head()?.seq)).await?;
-            if let Some(reached) = hub.anchor(head) {
-                self.app.reach.reached(&workspace_id, reached);
-            }
-        }
+        self.app.anchor(&workspace_id, &hub).await?;
         let mut expected: Option<Access> = None;
         loop {
             let version = identity.registered.hub().access_version();

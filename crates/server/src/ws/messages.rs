@@ -193,9 +193,15 @@ impl Session {
         match stored {
             Stored::Messages(Ok(outcomes)) => {
                 let ids = std::mem::take(&mut self.mail().stored_ids);
+                let is_stopped = outcomes.iter().any(SendOutcome::is_for_now);
                 let frames = ids.into_iter().zip(outcomes).map(|(id, outcome)| Encoded::new(&receipt(id, outcome)));
                 let frames: Vec<Encoded> = frames.collect();
                 self.socket.send_all(&frames).await?;
+                if is_stopped {
+                    // What was gathered meanwhile would overtake these: it comes again after them.
+                    self.mail().gathered.clear();
+                    return Err(End::Close(CloseCode::Resync, "messages cannot be stored for now"));
+                }
                 self.store_gathered();
                 Ok(())
             }
@@ -247,6 +253,7 @@ impl Session {
         let workspace_id = principal.workspace_id.clone();
         let seen = identity.registered.signals.borrow().mails;
         identity.registered.open_inbox();
+        self.app.reports.seen(&workspace_id, principal.device_id, clock::now_ms());
         // Asked of the store after it is open: who is removed from here on is signalled.
         match self.stored_access().await {
             Ok(Some(_)) => {}

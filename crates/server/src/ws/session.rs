@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::auth::{AuthError, Claims, Verified};
 use crate::bus::PresenceEntry;
 use crate::clock;
-use crate::hub::{Admission, Full, Registered, SessionInfo, Signals};
+use crate::hub::{Admission, Full, Registered, SessionInfo, Signals, Unregistered};
 use crate::observe::{AuthOperation, Status, SyncOperation, mode_text};
 use crate::presence::Present;
 
@@ -67,6 +67,8 @@ pub struct Session {
     /// Made with the first word about messages.
     pub(super) mail: Option<Box<Mail>>,
     pub(super) access: Option<Access>,
+    /// As read from the store for a session that has not said `hello`, with the hub's version of access then.
+    pub(super) read_access: Option<Box<(u64, Access)>>,
     /// Regrants that have been dealt with.
     pub(super) regrants_seen: u64,
     presence_checks_seen: u64,
@@ -109,6 +111,7 @@ pub async fn run(app: Arc<App>, socket: Socket, opened: Opened) {
         pushes: Pushes::default(),
         mail: None,
         access: None,
+        read_access: None,
         regrants_seen: 0,
         presence_checks_seen: 0,
         topics_checked: 0,
@@ -267,7 +270,8 @@ impl Session {
         match received {
             Received::Text(text) => self.frame(&text).await,
             Received::Binary => self.malformed(malformed("Frames are text messages holding JSON.")).await,
-            Received::Control => Ok(()),
+            // A peer that pings and does not read must not make pongs gather: they go out, or the write runs out of time.
+            Received::Control => Ok(self.socket.send_wire(&[]).await?),
             Received::TooBig => Err(End::TooBig),
             Received::Closed => Err(End::Left),
             Received::Gone => Err(End::Gone),
@@ -369,11 +373,18 @@ impl Session {
             deployment_mode: self.mode,
             sid: claims.sid,
             issued_ms: claims.issued_ms(),
+            since_ms: clock::now_ms(),
         };
-        let Ok(registered) = self.app.hub.workspace(&claims.workspace_id).register(info, self.socket.outlet()) else {
-            let message = "This client id belongs to another user or device: mint a new one for this database.";
-            self.socket.send(&ServerFrame::Error { problem: Problem::new(Code::Forbidden, message) }).await?;
-            return Err(End::Close(CloseCode::BackendMismatch, "foreign client id"));
+        let user_max = self.app.config.sockets.user_connections_max;
+        let hub = self.app.hub.workspace(&claims.workspace_id);
+        let registered = match hub.register(info, self.socket.outlet(), user_max) {
+            Ok(registered) => registered,
+            Err(Unregistered::UserFull) => return self.overloaded(Full::User).await,
+            Err(Unregistered::ForeignClient) => {
+                let message = "This client id belongs to another user or device: mint a new one for this database.";
+                self.socket.send(&ServerFrame::Error { problem: Problem::new(Code::Forbidden, message) }).await?;
+                return Err(End::Close(CloseCode::BackendMismatch, "foreign client id"));
+            }
         };
         self.socket.obey(registered.signals.clone());
         let user_id = principal.user_id;
@@ -408,6 +419,7 @@ impl Session {
     fn presence_entry(&self, principal: &Principal) -> PresenceEntry {
         PresenceEntry {
             connection_id: self.connection_id,
+            client_id: Some(self.client_id),
             user_id: principal.user_id,
             device_id: principal.device_id,
             deployment_mode: self.mode,

@@ -122,11 +122,24 @@ impl Session {
         Ok(())
     }
 
-    pub(super) async fn current_access(&self) -> Result<Option<Access>, Problem> {
-        match &self.access {
-            Some(access) => Ok(Some(access.clone())),
-            None => self.stored_access().await,
+    /// What the member may do now. Read from the store once, and again when somebody's access has changed.
+    pub(super) async fn current_access(&mut self) -> Result<Option<Access>, Problem> {
+        if let Some(access) = &self.access {
+            return Ok(Some(access.clone()));
         }
+        let Some(identity) = &self.identity else { return Ok(None) };
+        let hub = identity.registered.hub();
+        let version = hub.access_version();
+        match self.read_access.as_deref() {
+            Some((read_at, access)) if *read_at == version => return Ok(Some(access.clone())),
+            Some(_) | None => {}
+        }
+        // From here on a change of access raises the version.
+        let workspace_id = identity.principal.workspace_id.clone();
+        self.app.anchor(&workspace_id, hub).await.map_err(|error| unread(&error))?;
+        let access = self.stored_access().await?;
+        self.read_access = access.clone().map(|access| Box::new((version, access)));
+        Ok(access)
     }
 
     pub(super) async fn stored_access(&self) -> Result<Option<Access>, Problem> {

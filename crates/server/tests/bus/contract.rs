@@ -135,7 +135,6 @@ async fn auth_3_every_kind_of_revocation_travels_unchanged(world: World) {
         Revocation::ApiKey { key_id: id },
         Revocation::Access { user_id: Some(UserId(id)) },
         Revocation::Access { user_id: None },
-        Revocation::Replaced { client_id: syncline_core::id::ClientId(id), connection_id: id },
     ];
     for kind in kinds {
         one.revoke(&workspace("acme"), kind.clone()).await;

@@ -350,3 +350,41 @@ async fn rtr_1_one_sender_can_neither_flood_a_workspace_nor_fill_it() {
     assert!(problem["retry_ms"].as_u64().unwrap() > 1_000, "{problem}");
     send(&manager).await.expect(201);
 }
+
+#[tokio::test]
+async fn msg_4_nothing_overtakes_a_message_that_was_refused_for_now() {
+    let world = World::start_with(|config| {
+        (config.messages.sends_per_minute, config.messages.sends_burst) = (600, 12);
+    })
+    .await;
+    let (manager, ann) = (world.user("manager").await, world.user("ann").await);
+    let ids: Vec<String> = (0..60).map(|_| uuid_v7()).collect();
+    let mut is_stored = vec![false; ids.len()];
+    let mut refusals = 0;
+    // As the spec asks of a sender: everything without a receipt again, in order, on a new connection.
+    while is_stored.contains(&false) {
+        let mut sender = Socket::open(&manager).await;
+        for (n, id) in ids.iter().enumerate().filter(|(n, _)| !is_stored[*n]) {
+            sender.send(&notice(id, to_user(&ann), n)).await;
+        }
+        while is_stored.contains(&false) {
+            let Ok(frame) = sender.next().await else { break };
+            let id = frame["id"].as_str().or_else(|| frame["problem"]["message_id"].as_str()).unwrap_or_default();
+            let n = ids.iter().position(|each| each == id).unwrap();
+            if frame["type"] == "msg_receipt" {
+                is_stored[n] = true;
+            } else {
+                assert_eq!(frame["problem"]["code"], "rate_limited", "{frame}");
+                refusals += 1;
+            }
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(150)).await;
+    }
+    assert!(refusals > 0, "the sender was never too fast: this shows nothing");
+    let mut receiver = inbox(&ann).await;
+    for n in 0..ids.len() {
+        let message = receiver.expect("msg").await;
+        assert_eq!(message["payload"]["n"], n, "a message has overtaken another");
+        acknowledge(&mut receiver, &message).await;
+    }
+}

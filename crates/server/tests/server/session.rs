@@ -147,6 +147,20 @@ async fn hub_4_whoever_authenticates_when_its_mode_is_full_is_told_to_come_back(
 }
 
 #[tokio::test]
+async fn hub_4_one_user_takes_only_so_many_places_and_a_client_may_always_come_back() {
+    let world = World::start_with(|config| config.sockets.user_connections_max = 2).await;
+    let (ann, bob) = (world.user("ann").await, world.user("bob").await);
+    let (mut first, _second) = (Socket::open(&ann).await, Socket::open(&ann).await);
+    let mut third = Socket::open(&ann).await;
+    assert_eq!(error_code(&third.receive().await), "overloaded");
+    assert_eq!(third.closed().await, 4403);
+    Socket::open(&bob).await.hello().await;
+    let mut again = Socket::open_as(&ann, &first.client_id.clone()).await;
+    again.hello().await;
+    assert_eq!(first.closed().await, 4404);
+}
+
+#[tokio::test]
 async fn hub_4_a_websocket_keeps_its_place_among_the_open_connections() {
     let world = World::start_with(|config| {
         config.http.connections_max = 16;

@@ -23,8 +23,9 @@ async fn session(hub: &Arc<WorkspaceHub>, number: u128, cursor: Seq) -> (Registe
         deployment_mode: DeploymentMode::WebApp,
         sid: Uuid::from_u128(number),
         issued_ms: 0,
+        since_ms: 0,
     };
-    let mut registered = hub.register(info, Arc::new(Outlet::new(Wire::Tcp(tcp), Packing::Plain))).unwrap();
+    let mut registered = hub.register(info, Arc::new(Outlet::new(Wire::Tcp(tcp), Packing::Plain)), usize::MAX).unwrap();
     let access = Access { role: Name::new("agent"), rank: 20, read_scope: ReadScope::All, grants: Grants::All };
     assert!(registered.join(&access, hub.access_version()));
     registered.seat.set_cursor(cursor);

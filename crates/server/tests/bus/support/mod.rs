@@ -188,6 +188,7 @@ pub fn device(number: u128) -> Revocation {
 pub fn entry(number: u128) -> PresenceEntry {
     PresenceEntry {
         connection_id: Uuid::from_u128(number),
+        client_id: None,
         user_id: UserId::from_u128(number),
         device_id: DeviceId::from_u128(number),
         deployment_mode: DeploymentMode::WebApp,
