@@ -1,8 +1,8 @@
-// Written by scripts/generate-crm.mjs from schema/crm.toml. Do not edit: `npm run generate`.
+// Written by `syncline schema types` from schema/crm.toml. Do not edit: write it again.
 
-import type { SchemaDeclaration } from "../schema/declaration.ts";
+import type { SchemaDeclaration } from "../index.ts";
 
-/** The default CRM schema. */
+/** What a device has to know of the schema. */
 export const crmSchema: SchemaDeclaration = {
   "version": 1,
   "hash": "b0ea5e0c5462d526",

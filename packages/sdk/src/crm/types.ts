@@ -1,8 +1,8 @@
-// Written by scripts/generate-crm.mjs from schema/crm.toml. Do not edit: `npm run generate`.
+// Written by `syncline schema types` from schema/crm.toml. Do not edit: write it again.
 
-import type { Json } from "../json.ts";
+import type { Json } from "../index.ts";
 
-/** Every entity of the default CRM schema. */
+/** Every entity of the schema. */
 export interface CrmEntities {
   workspaces: { record: Workspace; create: WorkspaceCreate; update: WorkspaceUpdate };
   users: { record: User; create: UserCreate; update: UserUpdate };
