@@ -1,14 +1,12 @@
 /** Order-independent digests: equal sets of `(entity, id, rv)` give equal digests on every implementation (spec §12). */
 
+import { idBytes } from "./ids.ts";
+
 /** A digest as it stands on the wire and in stores: the sum is 16 hex digits because it exceeds 2^53. */
 export interface Digest {
   readonly count: number;
   readonly sum: string;
 }
-
-const HYPHEN = 0x2d;
-const DIGIT_0 = 0x30;
-const LETTER_A = 0x61;
 
 export const EMPTY_DIGEST: Digest = { count: 0, sum: "0000000000000000" };
 
@@ -55,21 +53,9 @@ export function recordHash(entity: string, id: string, rv: number): bigint {
     high = (high * 0x1b3 + Math.floor(product / 2 ** 32) + ((low << 8) >>> 0)) >>> 0;
     low = product >>> 0;
   };
-  entityBytes(entity).forEach(feed);
+  new TextEncoder().encode(entity).forEach(feed);
   feed(0);
-  let upper = -1;
-  for (let index = 0; index < id.length; index++) {
-    const code = id.charCodeAt(index);
-    if (code !== HYPHEN) {
-      const digit = code - (code < LETTER_A ? DIGIT_0 : LETTER_A - 10);
-      if (upper < 0) {
-        upper = digit;
-      } else {
-        feed(upper * 16 + digit);
-        upper = -1;
-      }
-    }
-  }
+  idBytes(id).forEach(feed);
   for (let shift = 7; shift >= 0; shift--) {
     feed(Math.floor(rv / 2 ** (8 * shift)) % 256);
   }
@@ -79,16 +65,4 @@ export function recordHash(entity: string, id: string, rv: number): bigint {
   hash ^= hash >> 33n;
   hash = BigInt.asUintN(64, hash * 0xc4ceb9fe1a85ec53n);
   return hash ^ (hash >> 33n);
-}
-
-const ENTITY_BYTES = new Map<string, Uint8Array>();
-
-/** Names of entities are few and asked for millions of times. */
-function entityBytes(entity: string): Uint8Array {
-  let bytes = ENTITY_BYTES.get(entity);
-  if (bytes === undefined) {
-    bytes = new TextEncoder().encode(entity);
-    ENTITY_BYTES.set(entity, bytes);
-  }
-  return bytes;
 }

@@ -16,6 +16,8 @@ import { download } from "./snapshot.ts";
 const FRAMES_WAITING_MAX = 1_000;
 /** Bytes of randomness of one input. */
 const RANDOM_BYTES = 16;
+/** Between two looks whether everything is in step. */
+const LOOK_MS = 10;
 /** Timers of platforms hold 31 bits. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
@@ -49,7 +51,6 @@ export class SyncLoop {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #renew: Renew = "if_needed";
   #isClosed = false;
-  readonly #waiters = new Set<() => void>();
 
   constructor(options: LoopOptions) {
     this.#options = options;
@@ -85,18 +86,16 @@ export class SyncLoop {
 
   /** Resolves when replica and server are the same as far as both know, or with false after `timeoutMs`. */
   async untilQuiescent(timeoutMs: number): Promise<boolean> {
-    const isQuiescent = (): Promise<boolean> =>
-      this.#options.serial.run(() => this.#session.isQuiescent(this.#options.replica));
-    const endMs = this.#options.platform.monotonicMs() + timeoutMs;
+    const { platform, serial, replica } = this.#options;
+    const endMs = platform.monotonicMs() + timeoutMs;
     while (!this.#isClosed) {
-      if (await isQuiescent()) {
+      if (await serial.run(() => this.#session.isQuiescent(replica))) {
         return true;
       }
-      const leftMs = endMs - this.#options.platform.monotonicMs();
-      if (leftMs <= 0) {
+      if (platform.monotonicMs() >= endMs) {
         return false;
       }
-      await this.#nextTurn(leftMs);
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
     return false;
   }
@@ -107,7 +106,6 @@ export class SyncLoop {
     globalThis.removeEventListener?.("online", this.#onOnline);
     this.#disconnect();
     clearTimeout(this.#timer);
-    this.#wakeWaiters();
   }
 
   async #take(input: Input): Promise<void> {
@@ -125,7 +123,6 @@ export class SyncLoop {
       this.#options.listener.storeFailed(error);
     } finally {
       this.#arm();
-      this.#wakeWaiters();
     }
   }
 
@@ -211,24 +208,6 @@ export class SyncLoop {
     if (atMs !== undefined && !this.#isClosed) {
       const waitMs = Math.max(atMs - this.#options.platform.monotonicMs(), 0);
       this.#timer = setTimeout(() => void this.feed({ input: "tick" }), Math.min(waitMs, TIMER_MAX_MS));
-    }
-  }
-
-  #nextTurn(timeoutMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        clearTimeout(timer);
-        this.#waiters.delete(wake);
-        resolve();
-      };
-      const timer = setTimeout(wake, timeoutMs);
-      this.#waiters.add(wake);
-    });
-  }
-
-  #wakeWaiters(): void {
-    for (const wake of [...this.#waiters]) {
-      wake();
     }
   }
 }

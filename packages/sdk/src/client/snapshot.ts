@@ -18,8 +18,8 @@ const ROWS_PER_STEP = 2_000;
 const READ_TIMEOUT_MS = 60_000;
 
 /**
- * Downloads and feeds rows. While the store writes some, the next are read and decoded, and no more: the stream is read no
- * faster than the store writes. Resolves when the end or the failure was fed; after `signal` nothing is fed any more.
+ * Downloads and feeds rows, waiting for each step: the stream is read no faster than the store writes. Resolves when the
+ * end or the failure was fed; after `signal` nothing is fed any more.
  */
 export async function download(
   auth: Auth,
@@ -58,13 +58,7 @@ async function stream(
   feed: (input: Input) => Promise<void>,
 ): Promise<boolean> {
   let rows: WireOp[] = [];
-  let feeding = Promise.resolve();
-  const next = async (input: Input): Promise<void> => {
-    await feeding;
-    feeding = signal.aborted ? feeding : feed(input);
-    // Whoever waits for it next hears of its failure.
-    feeding.catch(() => undefined);
-  };
+  const next = async (input: Input): Promise<void> => (signal.aborted ? undefined : feed(input));
   const flush = (resume?: string): Promise<void> => {
     const page = rows;
     rows = [];
@@ -86,7 +80,6 @@ async function stream(
         case "end":
           await flush();
           await next({ input: "snapshot_end", scope, seq: decoded.seq });
-          await feeding;
           return true;
         case "malformed":
           return false;

@@ -51,17 +51,14 @@ export function worksOf(client: { readonly works?: Works }): Works {
 export function worksIn(client: Client<never>): Works {
   return {
     keep: (key, value) =>
-      client.edit(async (replica) => {
-        await replica.write({ localPut: [[key, value]] });
-        return ok(undefined);
-      }),
+      client.edit(async (replica) => ok((await replica.write({ localPut: [[key, value]] })) as undefined)),
     kept: (key) => client.edit(async (replica) => ok(await replica.store.local(key))),
     mutateSome: (mutations, isNew = false) =>
       client.edit(async (replica, { nowMs }) => {
         const taken = isNew ? new Map<string, Drafted>() : await findMutations(replica);
         const drafts = await Drafts.open(
           replica,
-          mutations.map(({ edits }) => edits),
+          mutations.flatMap(({ edits }) => edits),
         );
         const results: Result<Drafted, LocalError>[] = [];
         for (const { mutationId, edits } of mutations) {
@@ -85,37 +82,24 @@ function importSome(
   const key = `import ${name}`;
   return client.edit(async (replica, { nowMs }) => {
     const held = (await replica.store.local(key)) as ImportState | undefined;
-    const former = held?.refused ?? [];
-    const refused = [...former];
+    const refused = [...(held?.refused ?? [])];
     // Beside who the device is, where signing out does not reach: the data is in, and must not come a second time.
     const begun = replica.meta.imports?.[name] ?? held?.done ?? 0;
     const left = begun < from ? [] : edits.slice(begun - from);
-    const drafts = await Drafts.open(
-      replica,
-      left.map((edit) => [edit]),
-    );
-    let done = begun;
+    const drafts = await Drafts.open(replica, left);
     for (const edit of left) {
       const draft = await drafts.add([edit], { mutationId: client.mintId(), nowMs });
-      if (!draft.ok && !isAboutOne(draft.error)) {
-        if (done === begun) {
+      if (!draft.ok) {
+        if (!isAboutOne(draft.error)) {
           return draft;
         }
-        // Those before it are taken; asked for the rest, it is met again.
-        break;
-      }
-      if (!draft.ok) {
         refused.push({ edit, error: draft.error });
       }
-      done += 1;
     }
-    const state: ImportState = { done, refused };
-    if (done > begun) {
-      const isRefused = refused.length > former.length;
-      await drafts.write({
-        meta: { imports: { ...replica.meta.imports, [name]: done } },
-        ...(isRefused && { localPut: [[key, state as unknown as Json]] }),
-      });
+    const state: ImportState = { done: begun + left.length, refused };
+    if (left.length > 0) {
+      const imports = { ...replica.meta.imports, [name]: state.done };
+      await drafts.write({ meta: { imports }, localPut: [[key, state as unknown as Json]] });
     }
     return ok(state);
   });

@@ -1,12 +1,12 @@
 /** Many mutations drafted for one step of the store: each sees those before it, as if they were written already. */
 
 import { CONFLICTS, type RecordKey } from "../protocol/frames.ts";
-import type { Result } from "../result.ts";
+import { ok, type Result } from "../result.ts";
 import { type Drafted, type Drafting, drafted, draftOf, type Edit, type LocalError, type Stamp } from "./edit.ts";
 import { Outbox } from "./outbox.ts";
 import type { Replica } from "./replica.ts";
 import { nameOf } from "./step.ts";
-import type { BaseRecord, Pending, ReplicaMeta, ReplicaWrites } from "./store.ts";
+import type { BaseRecord, ReplicaMeta, ReplicaWrites } from "./store.ts";
 
 export class Drafts {
   readonly #replica: Replica;
@@ -19,17 +19,13 @@ export class Drafts {
     this.#base = base;
   }
 
-  /** Drafts of these mutations, and of no others. */
-  static async open(replica: Replica, mutations: readonly (readonly Edit[])[]): Promise<Drafts> {
-    const keys = new Map<string, RecordKey>();
-    for (const edit of mutations.flat()) {
-      const key: RecordKey = edit.edit === "resolve" ? [CONFLICTS, edit.conflict] : [edit.entity, edit.id];
-      if (edit.edit !== "create") {
-        keys.set(nameOf(key), key);
-      }
-    }
-    const records = keys.size === 0 ? [] : await replica.store.base([...keys.values()]);
-    return new Drafts(replica, new Map([...keys.keys()].map((name, index) => [name, records[index]] as const)));
+  /** For mutations of these edits, and of no others. */
+  static async open(replica: Replica, edits: readonly Edit[]): Promise<Drafts> {
+    const keys = edits.map(
+      (edit): RecordKey => (edit.edit === "resolve" ? [CONFLICTS, edit.conflict] : [edit.entity, edit.id]),
+    );
+    const records = await replica.store.base(keys);
+    return new Drafts(replica, new Map(keys.map((key, index) => [nameOf(key), records[index]])));
   }
 
   /** Drafts one mutation more; it is nowhere before {@link write}. */
@@ -39,7 +35,7 @@ export class Drafts {
       return draft;
     }
     this.#added.set(draft.value);
-    return { ok: true, value: drafted(draft.value) };
+    return ok(drafted(draft.value));
   }
 
   /** Writes what was drafted in one step, with what is given beside it. */
@@ -62,15 +58,8 @@ export class Drafts {
       meta: this.#meta(),
       schema: replica.schema,
       isLocked: (nowMs) => replica.isLocked(nowMs),
-      pendingOf: (key): Pending[] => [...replica.pendingOf(key), ...this.#added.touching(key)],
-      store: {
-        base: async (keys) => {
-          if (keys.every((key) => this.#base.has(nameOf(key)))) {
-            return keys.map((key) => this.#base.get(nameOf(key)));
-          }
-          return replica.store.base(keys);
-        },
-      },
+      outbox: { touching: (key) => [...replica.outbox.touching(key), ...this.#added.touching(key)] },
+      store: { base: async (keys) => keys.map((key) => this.#base.get(nameOf(key))) },
     };
   }
 }

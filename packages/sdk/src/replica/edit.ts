@@ -287,7 +287,7 @@ function dependencies(replica: Drafting, ops: readonly Op[]): number[] {
   }
   const needed = new Set<number>();
   for (const [entity, id] of keys.values()) {
-    for (const { mutation, outcome } of replica.pendingOf([entity, id])) {
+    for (const { mutation, outcome } of replica.outbox.touching([entity, id])) {
       const creates = mutation.ops.some((op) => op.op === "create" && op.entity === entity && op.id === id);
       if (outcome === undefined && creates) {
         needed.add(mutation.client_seq);

@@ -1,20 +1,19 @@
 /** Mutations in memory: in order, and by the records they touch. */
 
-import { partitionPoint } from "../order.ts";
 import { type RecordKey, targetOf } from "../protocol/frames.ts";
-import { SEQ_END } from "../protocol/limits.ts";
 import { nameOf } from "./step.ts";
-import type { Pending } from "./store.ts";
+import { appended, type Pending } from "./store.ts";
 
-/** New mutations mostly come last, and old ones leave from the front, so keeping the order costs next to nothing. */
 export class Outbox {
-  readonly #bySeq = new Map<number, Pending>();
-  readonly #seqs: number[] = [];
-  /** `client_seq` by the name of a record. */
-  readonly #touching = new Map<string, Set<number>>();
+  #bySeq = new Map<number, Pending>();
+  /** New mutations mostly come last: then nothing has to be put in order. */
+  #isOrdered = true;
+  #last = 0;
+  /** By the name of a record; made anew when it is asked for after a change. */
+  #touching: Map<string, Pending[]> | undefined;
 
   get size(): number {
-    return this.#seqs.length;
+    return this.#bySeq.size;
   }
 
   get(clientSeq: number): Pending | undefined {
@@ -24,77 +23,65 @@ export class Outbox {
   /** Inserts or replaces by `client_seq`. */
   set(pending: Pending): void {
     const clientSeq = pending.mutation.client_seq;
-    const held = this.#bySeq.get(clientSeq);
-    if (held === undefined) {
-      this.#seqs.splice(this.#indexOf(clientSeq), 0, clientSeq);
-    } else {
-      this.#forget(held);
-    }
+    this.#isOrdered &&= this.#bySeq.has(clientSeq) || clientSeq > this.#last;
+    this.#last = Math.max(this.#last, clientSeq);
     this.#bySeq.set(clientSeq, pending);
-    for (const op of pending.mutation.ops) {
-      const name = nameOf(targetOf(op));
-      this.#touching.set(name, (this.#touching.get(name) ?? new Set()).add(clientSeq));
-    }
+    this.#touching = undefined;
   }
 
   delete(clientSeq: number): void {
-    const held = this.#bySeq.get(clientSeq);
-    if (held !== undefined) {
-      this.#forget(held);
-      this.#bySeq.delete(clientSeq);
-      this.#seqs.splice(this.#indexOf(clientSeq), 1);
-    }
+    this.#bySeq.delete(clientSeq);
+    this.#touching = undefined;
   }
 
-  /** Forgets those below `clientSeq`. */
-  trim(clientSeq: number): void {
-    for (const seq of this.#seqs.slice(0, this.#indexOf(clientSeq))) {
-      this.delete(seq);
-    }
-  }
-
-  /** Those from `first` on, at most `limit`. */
-  from(first: number, limit = this.size): Pending[] {
-    const start = this.#indexOf(first);
-    return this.#seqs.slice(start, start + limit).flatMap((clientSeq) => this.#bySeq.get(clientSeq) ?? []);
+  clear(): void {
+    this.#bySeq.clear();
+    this.#touching = undefined;
   }
 
   /** All, in order, while it is not changed. */
-  *all(): Iterable<Pending> {
-    for (const clientSeq of this.#seqs) {
-      yield* this.#bySeq.has(clientSeq) ? [this.#bySeq.get(clientSeq) as Pending] : [];
+  all(): Iterable<Pending> {
+    if (!this.#isOrdered) {
+      this.#bySeq = new Map([...this.#bySeq].sort(([a], [b]) => a - b));
+      this.#isOrdered = true;
     }
+    return this.#bySeq.values();
   }
 
-  /** Those that touch a record, in order. */
-  touching(key: RecordKey): Pending[] {
-    const seqs = [...(this.#touching.get(nameOf(key)) ?? [])].sort((a, b) => a - b);
-    return seqs.flatMap((clientSeq) => this.#bySeq.get(clientSeq) ?? []);
+  /** Those from `first` on, at most `limit`. O(those before them and they). */
+  from(first: number, limit = this.size): Pending[] {
+    const found: Pending[] = [];
+    for (const pending of this.all()) {
+      if (found.length >= limit) {
+        break;
+      }
+      if (pending.mutation.client_seq >= first) {
+        found.push(pending);
+      }
+    }
+    return found;
+  }
+
+  /** Those that touch a record, in order. O(1), after a change once O(all). */
+  touching(key: RecordKey): readonly Pending[] {
+    return this.#byRecord().get(nameOf(key)) ?? [];
   }
 
   /** Records of an entity that are touched. */
   touched(entity: string): RecordKey[] {
-    const ids = [...this.#touching.keys()].map((name) => name.split(" ", 2) as [string, string]);
-    return ids.filter(([name]) => name === entity);
+    const keys = [...this.#byRecord().keys()].map((name) => name.split(" ") as [string, string]);
+    return keys.filter(([name]) => name === entity);
   }
 
-  clear(): void {
-    this.trim(SEQ_END);
-  }
-
-  #forget({ mutation }: Pending): void {
-    for (const op of mutation.ops) {
-      const name = nameOf(targetOf(op));
-      const seqs = this.#touching.get(name);
-      seqs?.delete(mutation.client_seq);
-      if (seqs?.size === 0) {
-        this.#touching.delete(name);
+  #byRecord(): Map<string, Pending[]> {
+    if (this.#touching === undefined) {
+      this.#touching = new Map();
+      for (const pending of this.all()) {
+        for (const name of new Set(pending.mutation.ops.map((op) => nameOf(targetOf(op))))) {
+          this.#touching.set(name, appended(this.#touching.get(name), pending));
+        }
       }
     }
-  }
-
-  /** Where a number stands or would stand. */
-  #indexOf(clientSeq: number): number {
-    return partitionPoint(this.#seqs, (seq) => seq < clientSeq);
+    return this.#touching;
   }
 }

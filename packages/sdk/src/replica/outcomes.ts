@@ -90,13 +90,6 @@ export function confirmArrived(replica: Replica, writes: DraftWrites): void {
   }
 }
 
-/** The lowest seq an outcome promised that the cursor has not reached; `undefined`: nothing is awaited (spec VEW-3). */
-export function awaitedSeq(replica: Replica): number | undefined {
-  const [first] = replica.outbox.from(0, 1);
-  const seq = first?.outcome?.seq;
-  return seq !== undefined && seq > replica.meta.cursor ? seq : undefined;
-}
-
 /**
  * Acknowledged mutations that a restored server does not know, as pending again (spec EPO-3). `undefined`: they are not all
  * kept any more, and a new client id is needed.

@@ -11,7 +11,7 @@ import { OUTBOX_MUTATIONS_MAX, PROTO_MAX, PROTO_MIN } from "../protocol/limits.t
 import type { Schema } from "../schema/schema.ts";
 import { Outbox } from "./outbox.ts";
 import { nameOf } from "./step.ts";
-import type { BaseRecord, Pending, ReplicaMeta, ReplicaStore, ReplicaWrites } from "./store.ts";
+import type { BaseRecord, ReplicaMeta, ReplicaStore, ReplicaWrites } from "./store.ts";
 
 /** Whose replica a new store becomes. */
 export interface ReplicaIdentity {
@@ -78,11 +78,6 @@ export class Replica {
     return this.#meta;
   }
 
-  /** Pending mutations that touch a record, in order. */
-  pendingOf(key: RecordKey): readonly Pending[] {
-    return this.outbox.touching(key);
-  }
-
   /** Told after every step, before the next one begins. */
   onTouched(listener: (touched: Touched) => Promise<void>): void {
     this.#listener = listener;
@@ -101,8 +96,8 @@ export class Replica {
     outboxPut.forEach((pending) => void outbox.set(pending));
     outboxDelete.forEach((clientSeq) => void outbox.delete(clientSeq));
     this.#meta = writes.meta ?? this.#meta;
-    const base = new Map<string, BaseRecord | undefined>();
     const keys = [...before, ...outboxPut].flatMap(({ mutation }) => mutation.ops.map(targetOf));
+    const base = new Map<string, BaseRecord | undefined>();
     for (const record of basePut) {
       keys.push([record.entity, record.id]);
       base.set(nameOf([record.entity, record.id]), record);

@@ -111,17 +111,13 @@ export interface ReplicaStore {
   meta(): Promise<ReplicaMeta | undefined>;
   /** Base records of these keys, in their order, read at one moment. */
   base(keys: readonly RecordKey[]): Promise<(BaseRecord | undefined)[]>;
-  /** Ids of base records whose indexed field equals (set: contains) the canonical value, in id order, at most `limit`. */
-  baseFind(entity: string, field: string, value: Json, limit: number): Promise<string[]>;
-  /** Base records of an entity with id > `after` in id order, at most `limit`. */
-  baseScan(entity: string, after: string | undefined, limit: number): Promise<BaseRecord[]>;
-  baseCount(entity: string): Promise<number>;
+  /** All base records of an entity, in no order. */
+  baseAll(entity: string): Promise<BaseRecord[]>;
   /** Rows of a scope's base records in id, then entity order. */
   baseRows(scope: string): Promise<BaseRow[]>;
   scopes(): Promise<Map<string, ScopeState>>;
   /** Outbox from `first` on in `client_seq` order, at most `limit`. */
   outbox(first: number, limit: number): Promise<Pending[]>;
-  outboxCount(): Promise<number>;
   /** In order of `client_seq`, then mutation id. */
   rejected(): Promise<Rejected[]>;
   /** Acknowledged mutations from `first` on, in order. */

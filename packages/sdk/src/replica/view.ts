@@ -5,6 +5,7 @@ import { patchedFields } from "../merge/values.ts";
 import { type Op, type RecordKey, targetOf } from "../protocol/frames.ts";
 import { defaultsFor } from "../schema/canonical.ts";
 import type { Entity, Schema } from "../schema/schema.ts";
+import type { Outbox } from "./outbox.ts";
 import type { Replica } from "./replica.ts";
 import { nameOf } from "./step.ts";
 import type { BaseRecord, Pending, ReplicaStore } from "./store.ts";
@@ -22,7 +23,10 @@ export interface Viewed {
 }
 
 /** What a view is made of. */
-export type Seen = Pick<Replica, "schema" | "pendingOf"> & { readonly store: Pick<ReplicaStore, "base"> };
+export interface Seen extends Pick<Replica, "schema"> {
+  readonly store: Pick<ReplicaStore, "base">;
+  readonly outbox: Pick<Outbox, "touching">;
+}
 
 /** The record as the person sees it; `undefined`: there is none, or its deletion is pending. */
 export async function viewOf(replica: Seen, key: RecordKey): Promise<Viewed | undefined> {
@@ -42,7 +46,7 @@ export async function viewsOf(
   for (const [index, key] of unknown.entries()) {
     base.set(nameOf(key), records[index]);
   }
-  return keys.map((key) => overlaid(replica.schema, key, base.get(nameOf(key)), replica.pendingOf(key)));
+  return keys.map((key) => overlaid(replica.schema, key, base.get(nameOf(key)), replica.outbox.touching(key)));
 }
 
 /** A base record with the ops of pending mutations on it. */

@@ -9,7 +9,6 @@ import {
   STUCK_PENDING_MS,
   STUCK_STAGED_MS,
 } from "../protocol/limits.ts";
-import { awaitedSeq } from "../replica/outcomes.ts";
 import { connect, greet, reconnectLater } from "./connection.ts";
 import { resumeLoading } from "./loading.ts";
 import { HANDSHAKE_MS, notify, type SessionState, send, type Turn } from "./state.ts";
@@ -73,7 +72,8 @@ export function watch({ session, replica, now }: Turn): void {
   if (session.stalled?.clientSeq !== clientSeq || session.stalled.isDecided !== isDecided) {
     session.stalled = { clientSeq, isDecided, sinceMs: now.monotonicMs };
   }
-  const isAwaiting = awaitedSeq(replica) !== undefined;
+  // The lowest seq an outcome promised: the cursor has not reached it (spec VEW-3).
+  const isAwaiting = (first.outcome?.seq ?? 0) > replica.meta.cursor;
   session.awaitingSinceMs = isAwaiting ? (session.awaitingSinceMs ?? now.monotonicMs) : undefined;
 }
 

@@ -30,10 +30,6 @@ export function asyncStorage(
     set: (entries) => storage.multiSet(entries.map(([key, value]) => [key, value])),
     remove: (keys) => storage.multiRemove(keys),
   };
-  return (schema) =>
-    KeyValueStore.open(
-      values,
-      { charsMax: ASYNC_STORAGE_CHARS_MAX, charsLow: ASYNC_STORAGE_CHARS_LOW, ...options },
-      schema,
-    );
+  return () =>
+    KeyValueStore.open(values, { charsMax: ASYNC_STORAGE_CHARS_MAX, charsLow: ASYNC_STORAGE_CHARS_LOW, ...options });
 }

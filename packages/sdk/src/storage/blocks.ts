@@ -4,6 +4,8 @@
  */
 
 import { partitionPoint } from "../order.ts";
+import type { RecordKey } from "../protocol/frames.ts";
+import { nameOf } from "../replica/step.ts";
 import type { BaseRecord } from "../replica/store.ts";
 
 /** What is known of a block without reading it. */
@@ -16,16 +18,10 @@ export interface Head {
   readonly rvs: readonly number[];
 }
 
-/** Where a record is. */
-export interface Place {
-  readonly head: Head;
-  readonly index: number;
-}
-
 /** Records of one block at most: reading one of them reads all. */
 const RECORDS_MAX = 250;
 
-export function keyOf({ scope, entity, ids }: Head): [scope: string, entity: string, first: string] {
+export function keyOf({ scope, entity, ids }: Head): string[] {
   return [scope, entity, firstOf(ids)];
 }
 
@@ -42,57 +38,26 @@ export function blocksOf(records: readonly BaseRecord[]): [head: Head, text: str
 }
 
 /** The records of a block. */
-export function recordsOf({ scope, entity, ids, rvs }: Head, text: string | undefined): BaseRecord[] {
-  // A database that the browser deleted has none: whoever writes next finds out.
-  const fields = JSON.parse(text ?? "[]") as BaseRecord["fields"][];
-  return fields.map((of, index) => ({ entity, id: ids[index] ?? "", rv: rvs[index] ?? 0, scope, fields: of }));
+export function recordsOf({ scope, entity, ids, rvs }: Head, text = "[]"): BaseRecord[] {
+  // A database that the browser deleted has no text: whoever writes next finds out.
+  const all = JSON.parse(text) as BaseRecord["fields"][];
+  return all.map((fields, index) => ({ entity, id: ids[index] as string, rv: rvs[index] as number, scope, fields }));
 }
 
-/** Where records of an entity are, by id: those that are in a block. O(heads + ids · log of a block) for ids that are near. */
-export function placesOf(heads: readonly Head[], entity: string, ids: readonly string[]): Map<string, Place> {
-  const sorted = [...ids].sort();
-  const [first, last] = [firstOf(sorted), lastOf(sorted)];
-  const near = heads.filter((head) => head.entity === entity && firstOf(head.ids) <= last && first <= lastOf(head.ids));
-  const places = new Map<string, Place>();
-  for (const head of near) {
-    for (const id of sorted) {
-      const index = partitionPoint(head.ids, (held) => held < id);
-      if (head.ids[index] === id) {
-        places.set(id, { head, index });
+/** The blocks that records are in, by name. O(keys · heads). */
+export function headsOf(heads: readonly Head[], keys: readonly RecordKey[]): Map<string, Head> {
+  const found = new Map<string, Head>();
+  for (const [entity, id] of keys) {
+    for (const head of heads) {
+      const { ids } = head;
+      if (head.entity === entity && firstOf(ids) <= id && ids[partitionPoint(ids, (held) => held < id)] === id) {
+        found.set(nameOf([entity, id]), head);
       }
     }
   }
-  return places;
-}
-
-/**
- * Blocks that hold the first `limit` records of an entity from the id `from` on. `before`: where what is in other blocks may
- * begin; `undefined`: there is nothing in others.
- */
-export function firstBlocks(
-  heads: readonly Head[],
-  entity: string,
-  from: string,
-  limit: number,
-): { readonly blocks: readonly Head[]; readonly before?: string } {
-  const all = heads.filter((head) => head.entity === entity && from <= lastOf(head.ids));
-  all.sort((a, b) => (firstOf(a.ids) < firstOf(b.ids) ? -1 : 1));
-  for (let count = 1; count < all.length; count++) {
-    const blocks = all.slice(0, count);
-    const before = firstOf(all[count]?.ids ?? []);
-    const upto = (ids: readonly string[], end: string): number => partitionPoint(ids, (id) => id < end);
-    const held = blocks.reduce((sum, { ids }) => sum + upto(ids, before) - upto(ids, from), 0);
-    if (held >= limit) {
-      return { blocks, before };
-    }
-  }
-  return { blocks: all };
+  return found;
 }
 
 function firstOf(ids: readonly string[]): string {
-  return ids[0] ?? "";
-}
-
-function lastOf(ids: readonly string[]): string {
-  return ids.at(-1) ?? "";
+  return ids[0] as string;
 }

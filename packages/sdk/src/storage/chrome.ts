@@ -28,5 +28,5 @@ export function chromeStorage(
     set: (entries) => area.set(Object.fromEntries(entries)),
     remove: (keys) => area.remove([...keys]),
   };
-  return (schema) => KeyValueStore.open(values, { charsMax: CHROME_STORAGE_CHARS_MAX, ...options }, schema);
+  return () => KeyValueStore.open(values, { charsMax: CHROME_STORAGE_CHARS_MAX, ...options });
 }

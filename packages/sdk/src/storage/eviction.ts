@@ -39,7 +39,7 @@ export function noticeEviction(open: Opener, options: EvictionOptions): Opener {
     store.write = async (writes) => {
       await write(writes);
       if (writes.meta !== undefined) {
-        const pending = String(await store.outboxCount());
+        const pending = String(writes.meta.nextClientSeq - 1 - writes.meta.decidedUpto);
         safely(() => (options.marks ?? localStorage).setItem(key, pending));
       }
     };

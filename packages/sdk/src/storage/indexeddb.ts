@@ -7,10 +7,11 @@
  * its successor did.
  */
 
-import { holds, type Json } from "../json.ts";
+import type { Json } from "../json.ts";
 import type { RecordKey } from "../protocol/frames.ts";
 import { nameOf } from "../replica/step.ts";
 import {
+  appended,
   type BaseRecord,
   type BaseRow,
   type Pending,
@@ -22,8 +23,8 @@ import {
   StoreError,
 } from "../replica/store.ts";
 import type { Schema } from "../schema/schema.ts";
-import { blocksOf, firstBlocks, type Head, keyOf, type Place, placesOf, recordsOf } from "./blocks.ts";
-import { checkNumbers, requireIndex } from "./keys.ts";
+import { blocksOf, type Head, headsOf, keyOf, recordsOf } from "./blocks.ts";
+import { checkNumbers } from "./numbers.ts";
 import { answerOf, endOf } from "./requests.ts";
 
 export interface IndexedDbOptions {
@@ -45,39 +46,51 @@ const REOPEN_ATTEMPTS = 1;
  * brings is written and read by hundreds, and what changes afterwards stands beside it in `base`, which counts. The others are
  * what their names say.
  */
-const NAMES = ["meta", "scopes", "base", "heads", "blocks", "outbox", "rejected", "acknowledged", "local"] as const;
+const KEY_PATHS = {
+  meta: null,
+  scopes: null,
+  base: ["entity", "id"],
+  heads: null,
+  blocks: null,
+  outbox: "mutation.client_seq",
+  rejected: ["mutation.client_seq", "mutation.mutation_id"],
+  acknowledged: "mutation.client_seq",
+  local: null,
+};
+const NAMES = Object.keys(KEY_PATHS) as Name[];
 
-type Name = (typeof NAMES)[number];
+type Name = keyof typeof KEY_PATHS;
 /** A store of the transaction under way. */
 type Table = (name: Name) => IDBObjectStore;
 
 /** Opens the database, making it when it is new, and takes it over, for `ClientOptions.store`. */
 export function indexedDb(options: IndexedDbOptions): (schema: Schema) => Promise<ReplicaStore> {
-  return (schema) => IndexedDbStore.open(options, schema);
+  return () => IndexedDbStore.open(options);
 }
 
 export class IndexedDbStore implements ReplicaStore {
   readonly #name: string;
-  readonly #schema: Schema;
   #db: IDBDatabase | undefined;
   #fence = 0;
   /** All of them, as the last write left them: nobody else writes. */
   #heads: readonly Head[] = [];
+  /** Of all records that are here, and of some that are here no more. */
+  #names = new Set<string>();
 
-  private constructor(name: string, schema: Schema) {
+  private constructor(name: string) {
     this.#name = name;
-    this.#schema = schema;
   }
 
-  static async open({ name }: IndexedDbOptions, schema: Schema): Promise<IndexedDbStore> {
-    const store = new IndexedDbStore(name, schema);
+  static async open({ name }: IndexedDbOptions): Promise<IndexedDbStore> {
+    const store = new IndexedDbStore(name);
     await store.#run(async (db) => {
-      const transaction = db.transaction(["meta", "heads"], "readwrite");
+      const transaction = db.transaction(["meta", "base", "heads"], "readwrite");
       const end = endOf(transaction);
       const meta = transaction.objectStore("meta");
       store.#fence = ((await answerOf<number | undefined>(meta.get("fence"))) ?? 0) + 1;
       meta.put(store.#fence, "fence");
       store.#heads = await answerOf<Head[]>(transaction.objectStore("heads").getAll());
+      store.#names = await namesOf(transaction.objectStore("base"), store.#heads);
       await end;
     });
     return store;
@@ -90,90 +103,45 @@ export class IndexedDbStore implements ReplicaStore {
   base(keys: readonly RecordKey[]): Promise<(BaseRecord | undefined)[]> {
     return this.#run(async (db) => {
       const transaction = db.transaction(["base", "blocks"]);
-      const found = await readBase(transaction.objectStore("base"), keys);
-      const places = new Map<Head, [string, Place][]>();
-      for (const [entity, ids] of byEntity(keys.filter((key) => !found.has(nameOf(key))))) {
-        for (const [id, place] of placesOf(this.#heads, entity, ids)) {
-          const named = [nameOf([entity, id]), place] as [string, Place];
-          places.set(place.head, [...(places.get(place.head) ?? []), named]);
-        }
-      }
-      const blocks = transaction.objectStore("blocks");
-      const read = async ([head, named]: [Head, [string, Place][]]): Promise<void> => {
-        const records = recordsOf(head, await answerOf(blocks.get(keyOf(head))));
-        for (const [name, { index }] of named) {
-          found.set(name, records[index]);
-        }
-      };
-      await Promise.all([...places].map(read));
-      return keys.map((key) => thereOrNot(found.get(nameOf(key))));
+      // A page of a download has thousands of keys of which none is here.
+      const held = keys.filter((key) => this.#names.has(nameOf(key)));
+      const inBlocks = readBlocks(transaction, new Set(headsOf(this.#heads, held).values()));
+      const base = transaction.objectStore("base");
+      const singles = await Promise.all(held.map((key) => answerOf<BaseRecord | undefined>(base.get([...key]))));
+      const found = latestOf([...(await inBlocks), ...singles]);
+      return keys.map((key) => [found.get(nameOf(key))].find(isThere));
     });
   }
 
-  /** Reads the records of the entity: an index would cost every download more than all questions that reach the disk. */
-  async baseFind(entity: string, field: string, value: Json, limit: number): Promise<string[]> {
-    requireIndex(this.#schema, entity, field);
-    const all = await this.baseScan(entity, undefined, Number.POSITIVE_INFINITY);
-    const found = all.filter(({ fields }) => value !== null && holds(fields, field, value));
-    return found.slice(0, limit).map(({ id }) => id);
-  }
-
-  async baseScan(entity: string, after: string | undefined, limit: number): Promise<BaseRecord[]> {
-    const found: BaseRecord[] = [];
-    // The text after another one is the same with the least character behind it.
-    let from: string | undefined = after === undefined ? "" : `${after}\0`;
-    while (from !== undefined && found.length < limit) {
-      const { blocks, before } = firstBlocks(this.#heads, entity, from, limit - found.length);
-      found.push(...(await this.#scan(entity, from, before, blocks)));
-      from = before;
-    }
-    return found.slice(0, limit);
-  }
-
-  /** Records from the id `from` on and, if that is given, before another, in order. `blocks`: those that hold any of them. */
-  #scan(entity: string, from: string, before: string | undefined, blocks: readonly Head[]): Promise<BaseRecord[]> {
+  baseAll(entity: string): Promise<BaseRecord[]> {
     return this.#run(async (db) => {
       const transaction = db.transaction(["base", "blocks"]);
-      const range = IDBKeyRange.bound([entity, from], [entity, before ?? []], false, true);
-      const [singles, ...texts] = await Promise.all([
-        answerOf<BaseRecord[]>(transaction.objectStore("base").getAll(range)),
-        ...blocks.map((head) => answerOf<string | undefined>(transaction.objectStore("blocks").get(keyOf(head)))),
-      ]);
-      const held = new Map(singles.map((record) => [record.id, record]));
-      for (const [index, head] of blocks.entries()) {
-        for (const record of recordsOf(head, texts[index])) {
-          const { id } = record;
-          if (id >= from && (before === undefined || id < before) && !held.has(id)) {
-            held.set(id, record);
-          }
-        }
-      }
-      return [...held.values()].filter(thereOrNot).sort((a, b) => (a.id < b.id ? -1 : 1));
+      const inBlocks = readBlocks(
+        transaction,
+        this.#heads.filter((head) => head.entity === entity),
+      );
+      const singles = await answerOf<BaseRecord[]>(transaction.objectStore("base").getAll(prefix(entity)));
+      return [...latestOf([...(await inBlocks), ...singles]).values()].filter(isThere);
     });
-  }
-
-  /** Reads them all. */
-  async baseCount(entity: string): Promise<number> {
-    return (await this.baseScan(entity, undefined, Number.POSITIVE_INFINITY)).length;
   }
 
   baseRows(scope: string): Promise<BaseRow[]> {
     return this.#run(async (db) => {
-      const base = db.transaction("base").objectStore("base");
-      const [singles, keys] = await Promise.all([
-        answerOf<BaseRecord[]>(base.index("scope").getAll(scope)),
-        keysOf(base.getAllKeys()),
-      ]);
-      const byThemselves = new Set(keys.map(nameOf));
-      const rows = singles.filter(thereOrNot).map(({ id, entity, rv }): BaseRow => [id, entity, rv]);
-      for (const { entity, ids, rvs } of this.#heads.filter((head) => head.scope === scope)) {
-        for (const [index, id] of ids.entries()) {
-          if (!byThemselves.has(nameOf([entity, id]))) {
-            rows.push([id, entity, rvs[index] ?? 0]);
-          }
+      const rows = new Map<string, BaseRow>();
+      for (const head of this.#heads.filter((each) => each.scope === scope)) {
+        for (const [index, id] of head.ids.entries()) {
+          rows.set(nameOf([head.entity, id]), [id, head.entity, head.rvs[index] as number]);
         }
       }
-      return rows.sort((a, b) => (a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]) ? -1 : 1));
+      for (const record of await answerOf<BaseRecord[]>(db.transaction("base").objectStore("base").getAll())) {
+        const { id, entity, rv } = record;
+        if (isThere(record) && record.scope === scope) {
+          rows.set(nameOf([entity, id]), [id, entity, rv]);
+        } else {
+          rows.delete(nameOf([entity, id]));
+        }
+      }
+      return [...rows.values()].sort((a, b) => (a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]) ? -1 : 1));
     });
   }
 
@@ -188,10 +156,6 @@ export class IndexedDbStore implements ReplicaStore {
 
   outbox(first: number, limit: number): Promise<Pending[]> {
     return this.#read("outbox", (outbox) => outbox.getAll(IDBKeyRange.lowerBound(first), countOf(limit)));
-  }
-
-  outboxCount(): Promise<number> {
-    return this.#read("outbox", (outbox) => outbox.count());
   }
 
   rejected(): Promise<Rejected[]> {
@@ -216,16 +180,20 @@ export class IndexedDbStore implements ReplicaStore {
       const end = endOf(transaction);
       const table: Table = (name) => transaction.objectStore(name);
       let heads: readonly Head[];
+      let names: Set<string>;
       try {
         await this.#checkFence(table);
         // No earlier: another write may have been before this one, and its transaction has ended by now.
-        heads = await apply(table, writes, this.#heads);
+        heads = await apply(table, writes, this.#heads, this.#names);
+        // Names that are gone are not sorted out one by one.
+        names = writes.wipe || writes.dropScopes?.length ? await namesOf(table("base"), heads) : this.#names;
       } catch (error) {
         abort(transaction);
         throw error;
       }
       await end;
-      this.#heads = heads;
+      [this.#heads, this.#names] = [heads, names];
+      latestOf(writes.basePut ?? []).forEach((_, name) => void names.add(name));
     });
   }
 
@@ -268,31 +236,12 @@ export class IndexedDbStore implements ReplicaStore {
     const request = indexedDB.open(this.#name, DB_VERSION);
     request.onupgradeneeded = ({ oldVersion }) => {
       const { result: db, transaction } = request;
-      const made = (name: Name): IDBObjectStore => transaction?.objectStore(name) as IDBObjectStore;
+      for (const name of NAMES.filter((each) => !db.objectStoreNames.contains(each))) {
+        db.createObjectStore(name, { keyPath: KEY_PATHS[name] });
+      }
       if (oldVersion > 0) {
         db.deleteObjectStore("rows");
-        made("outbox").deleteIndex("touches");
-      }
-      if (oldVersion === 1) {
-        made("base").deleteIndex("keys");
-      }
-      const tables: Readonly<Record<Name, string | string[] | undefined>> = {
-        meta: undefined,
-        scopes: undefined,
-        base: ["entity", "id"],
-        heads: undefined,
-        blocks: undefined,
-        outbox: "mutation.client_seq",
-        rejected: ["mutation.client_seq", "mutation.mutation_id"],
-        acknowledged: "mutation.client_seq",
-        local: undefined,
-      };
-      for (const name of NAMES.filter((each) => !db.objectStoreNames.contains(each))) {
-        db.createObjectStore(name, { keyPath: tables[name] ?? null });
-      }
-      made("base").createIndex("scope", "scope");
-      if (oldVersion === 0) {
-        made("rejected").createIndex("mutation", "mutation.mutation_id");
+        transaction?.objectStore("outbox").deleteIndex("touches");
       }
     };
     const db = await answerOf(request);
@@ -306,7 +255,12 @@ export class IndexedDbStore implements ReplicaStore {
 }
 
 /** Returns the heads there are afterwards. */
-async function apply(table: Table, writes: ReplicaWrites, before: readonly Head[]): Promise<readonly Head[]> {
+async function apply(
+  table: Table,
+  writes: ReplicaWrites,
+  before: readonly Head[],
+  names: ReadonlySet<string>,
+): Promise<readonly Head[]> {
   let heads = before;
   if (writes.wipe === true) {
     for (const name of NAMES.filter((each) => each !== "meta")) {
@@ -323,7 +277,7 @@ async function apply(table: Table, writes: ReplicaWrites, before: readonly Head[
   for (const [scope, state] of writes.scopes ?? []) {
     table("scopes").put(state, scope);
   }
-  heads = await putBase(table, writes.basePut ?? [], heads);
+  heads = [...heads, ...putBase(table, writes.basePut ?? [], names)];
   deleteBase(table, writes.baseDelete ?? [], heads);
   await applyMutations(table, writes);
   for (const [key, value] of writes.localPut ?? []) {
@@ -336,99 +290,62 @@ async function apply(table: Table, writes: ReplicaWrites, before: readonly Head[
   return heads;
 }
 
-/** Many that are new become blocks, the others stand by themselves. */
-async function putBase(table: Table, records: readonly BaseRecord[], heads: readonly Head[]): Promise<readonly Head[]> {
+/** Many of which nothing is known become blocks, the others stand by themselves. Returns the heads of the new blocks. */
+function putBase(table: Table, records: readonly BaseRecord[], names: ReadonlySet<string>): Head[] {
+  const heads: Head[] = [];
   const groups = new Map<string, BaseRecord[]>();
-  // Of several states of a record the last one counts.
-  for (const record of new Map(records.map((each) => [nameOf([each.entity, each.id]), each])).values()) {
-    const name = `${record.scope} ${record.entity}`;
-    const group = groups.get(name);
-    if (group === undefined) {
-      groups.set(name, [record]);
-    } else {
-      group.push(record);
-    }
+  for (const [name, record] of latestOf(records)) {
+    const group = names.has(name) ? "" : `${record.scope} ${record.entity}`;
+    groups.set(group, appended(groups.get(group), record));
   }
-  const after = [...heads];
-  for (const group of groups.values()) {
-    const fresh = group.length < BLOCK_MIN ? [] : await freshOf(table, group, heads);
-    const isFresh = new Set(fresh.length < BLOCK_MIN ? [] : fresh);
-    for (const record of group) {
-      if (!isFresh.has(record)) {
-        table("base").put(record);
-      }
+  for (const [group, some] of groups) {
+    if (group === "" || some.length < BLOCK_MIN) {
+      some.forEach((record) => void table("base").put(record));
+      continue;
     }
-    for (const [head, text] of blocksOf([...isFresh])) {
+    for (const [head, text] of blocksOf(some.sort((a, b) => (a.id < b.id ? -1 : 1)))) {
       table("heads").put(head, keyOf(head));
       table("blocks").put(text, keyOf(head));
-      after.push(head);
+      heads.push(head);
     }
   }
-  return after;
+  return heads;
 }
 
-/** Those of records of one entity that nothing is known of, in order. */
-async function freshOf(table: Table, group: readonly BaseRecord[], heads: readonly Head[]): Promise<BaseRecord[]> {
-  const sorted = [...group].sort((a, b) => (a.id < b.id ? -1 : 1));
-  const [entity, ids] = [sorted[0]?.entity ?? "", sorted.map(({ id }) => id)];
-  const places = placesOf(heads, entity, ids);
-  const range = IDBKeyRange.bound([entity, ids[0]], [entity, ids.at(-1)]);
-  const keys = await keysOf(table("base").getAllKeys(range));
-  const byThemselves = new Set(keys.map(([, id]) => id));
-  return sorted.filter(({ id }) => !places.has(id) && !byThemselves.has(id));
+/** Of all records that are here. */
+async function namesOf(base: IDBObjectStore, heads: readonly Head[]): Promise<Set<string>> {
+  const keys = (await answerOf(base.getAllKeys())) as unknown as RecordKey[];
+  const inBlocks = heads.flatMap(({ entity, ids }) => ids.map((id): RecordKey => [entity, id]));
+  return new Set([...keys, ...inBlocks].map(nameOf));
 }
 
-/**
- * What stands by itself of these keys, by name. A page of a download has thousands of keys of which none does: one request for
- * the range they span says so. When others lie between them, each is asked for.
- */
-async function readBase(
-  store: IDBObjectStore,
-  keys: readonly RecordKey[],
-): Promise<Map<string, BaseRecord | undefined>> {
-  const found = new Map<string, BaseRecord | undefined>();
-  for (const [entity, named] of byEntity(keys)) {
-    const ids = named.sort();
-    const range = IDBKeyRange.bound([entity, ids[0]], [entity, ids.at(-1)]);
-    let held = await answerOf<(BaseRecord | undefined)[]>(store.getAll(range, ids.length + 1));
-    if (held.length > ids.length) {
-      held = await Promise.all(ids.map((id) => answerOf<BaseRecord | undefined>(store.get([entity, id]))));
-    }
-    for (const record of held) {
-      if (record !== undefined) {
-        found.set(nameOf([entity, record.id]), record);
-      }
+async function readBlocks(transaction: IDBTransaction, heads: Iterable<Head>): Promise<BaseRecord[]> {
+  const blocks = transaction.objectStore("blocks");
+  const read = async (head: Head): Promise<BaseRecord[]> =>
+    recordsOf(head, await answerOf<string | undefined>(blocks.get(keyOf(head))));
+  return (await Promise.all([...heads].map(read))).flat();
+}
+
+/** Records by name. Of several states of one the last counts: what stands by itself comes after what is in blocks. */
+function latestOf(records: readonly (BaseRecord | undefined)[]): Map<string, BaseRecord> {
+  const latest = new Map<string, BaseRecord>();
+  for (const record of records) {
+    if (record !== undefined) {
+      latest.set(nameOf([record.entity, record.id]), record);
     }
   }
-  return found;
+  return latest;
 }
 
-/** Keys of `base`. */
-function keysOf(request: IDBRequest<IDBValidKey[]>): Promise<RecordKey[]> {
-  return answerOf(request) as unknown as Promise<RecordKey[]>;
-}
-
-function byEntity(keys: readonly RecordKey[]): Map<string, string[]> {
-  const ids = new Map<string, string[]>();
-  for (const [entity, id] of keys) {
-    const held = ids.get(entity);
-    if (held === undefined) {
-      ids.set(entity, [id]);
-    } else {
-      held.push(id);
-    }
-  }
-  return ids;
-}
-
-/** The record, unless it says that there is none. */
-function thereOrNot(record: BaseRecord | undefined): BaseRecord | undefined {
-  return record?.rv === GONE ? undefined : record;
+/** Whether a record is one, and does not say that there is none. */
+function isThere(record: BaseRecord | undefined): record is BaseRecord {
+  return record !== undefined && record.rv !== GONE;
 }
 
 async function dropScope(table: Table, scope: string, heads: readonly Head[]): Promise<readonly Head[]> {
   const kept = heads.filter((head) => head.scope !== scope);
-  const keys = await keysOf(table("base").index("scope").getAllKeys(scope));
+  const singles = (await answerOf<BaseRecord[]>(table("base").getAll())).filter((record) => record.scope === scope);
+  const keys = singles.map(({ entity, id }): RecordKey => [entity, id]);
   deleteBase(table, keys, kept);
   table("heads").delete(prefix(scope));
   table("blocks").delete(prefix(scope));
@@ -437,15 +354,13 @@ async function dropScope(table: Table, scope: string, heads: readonly Head[]): P
 }
 
 function deleteBase(table: Table, keys: readonly RecordKey[], heads: readonly Head[]): void {
-  for (const [entity, ids] of byEntity(keys)) {
-    const places = placesOf(heads, entity, ids);
-    for (const id of ids) {
-      const scope = places.get(id)?.head.scope;
-      if (scope === undefined) {
-        table("base").delete([entity, id]);
-      } else {
-        table("base").put({ entity, id, rv: GONE, scope, fields: {} });
-      }
+  const inBlocks = headsOf(heads, keys);
+  for (const [entity, id] of keys) {
+    const scope = inBlocks.get(nameOf([entity, id]))?.scope;
+    if (scope === undefined) {
+      table("base").delete([entity, id]);
+    } else {
+      table("base").put({ entity, id, rv: GONE, scope, fields: {} });
     }
   }
 }
@@ -460,9 +375,9 @@ async function applyMutations(table: Table, writes: ReplicaWrites): Promise<void
   for (const refused of writes.rejectedPut ?? []) {
     table("rejected").put(refused);
   }
-  for (const mutationId of writes.rejectedDelete ?? []) {
-    for (const key of await answerOf(table("rejected").index("mutation").getAllKeys(mutationId))) {
-      table("rejected").delete(key);
+  for (const { mutation } of writes.rejectedDelete ? await answerOf<Rejected[]>(table("rejected").getAll()) : []) {
+    if (writes.rejectedDelete?.includes(mutation.mutation_id)) {
+      table("rejected").delete([mutation.client_seq, mutation.mutation_id]);
     }
   }
   for (const pending of writes.acknowledgedPut ?? []) {

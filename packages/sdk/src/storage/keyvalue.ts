@@ -19,9 +19,8 @@ import {
   type ScopeState,
   StoreError,
 } from "../replica/store.ts";
-import type { Schema } from "../schema/schema.ts";
-import { checkNumbers } from "./keys.ts";
 import { MemoryStore } from "./memory.ts";
+import { checkNumbers } from "./numbers.ts";
 
 /** What a platform offers. Each call may fail; none need be atomic beyond a single key. */
 export interface KeyValues {
@@ -67,17 +66,17 @@ export class KeyValueStore implements ReplicaStore {
   #isUnsure = false;
   #last: Promise<unknown> = Promise.resolve();
 
-  private constructor(values: KeyValues, options: KeyValueOptions, schema: Schema) {
+  private constructor(values: KeyValues, options: KeyValueOptions) {
     this.#values = values;
     this.#options = options;
-    this.#image = new MemoryStore(schema);
+    this.#image = new MemoryStore();
   }
 
-  static async open(values: KeyValues, options: KeyValueOptions, schema: Schema): Promise<KeyValueStore> {
+  static async open(values: KeyValues, options: KeyValueOptions): Promise<KeyValueStore> {
     if (options.name.includes("/")) {
       throw new Error(`the name of a store has no slash, \`${options.name}\` has: its keys would be another store's`);
     }
-    const store = new KeyValueStore(values, options, schema);
+    const store = new KeyValueStore(values, options);
     await guarded(() => store.#load());
     return store;
   }
@@ -93,14 +92,8 @@ export class KeyValueStore implements ReplicaStore {
   base(keys: readonly RecordKey[]): Promise<(BaseRecord | undefined)[]> {
     return this.#image.base(keys);
   }
-  baseFind(entity: string, field: string, value: Json, limit: number): Promise<string[]> {
-    return this.#image.baseFind(entity, field, value, limit);
-  }
-  baseScan(entity: string, after: string | undefined, limit: number): Promise<BaseRecord[]> {
-    return this.#image.baseScan(entity, after, limit);
-  }
-  baseCount(entity: string): Promise<number> {
-    return this.#image.baseCount(entity);
+  baseAll(entity: string): Promise<BaseRecord[]> {
+    return this.#image.baseAll(entity);
   }
   baseRows(scope: string): Promise<BaseRow[]> {
     return this.#image.baseRows(scope);
@@ -110,9 +103,6 @@ export class KeyValueStore implements ReplicaStore {
   }
   outbox(first: number, limit: number): Promise<Pending[]> {
     return this.#image.outbox(first, limit);
-  }
-  outboxCount(): Promise<number> {
-    return this.#image.outboxCount();
   }
   rejected(): Promise<Rejected[]> {
     return this.#image.rejected();

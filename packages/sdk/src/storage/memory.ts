@@ -1,7 +1,6 @@
 /** A replica store in memory: for tests, for pages that need not outlive themselves, and as the image of key-value stores. */
 
 import { compareText, type Json } from "../json.ts";
-import { partitionPoint } from "../order.ts";
 import type { RecordKey } from "../protocol/frames.ts";
 import { Outbox } from "../replica/outbox.ts";
 import type {
@@ -15,41 +14,11 @@ import type {
   ScopeState,
 } from "../replica/store.ts";
 import type { Schema } from "../schema/schema.ts";
-import { checkNumbers, indexKeys, requireIndex, valueKey } from "./keys.ts";
-
-/** Records of one entity, with their ids in order as soon as somebody asks for it. */
-class Table {
-  readonly records = new Map<string, BaseRecord>();
-  #ordered: string[] | undefined;
-
-  set(record: BaseRecord): void {
-    if (!this.records.has(record.id)) {
-      this.#ordered = undefined;
-    }
-    this.records.set(record.id, record);
-  }
-
-  delete(id: string): BaseRecord | undefined {
-    const record = this.records.get(id);
-    if (record !== undefined) {
-      this.records.delete(id);
-      this.#ordered = undefined;
-    }
-    return record;
-  }
-
-  ordered(): readonly string[] {
-    this.#ordered ??= [...this.records.keys()].sort(compareText);
-    return this.#ordered;
-  }
-}
+import { checkNumbers } from "./numbers.ts";
 
 export class MemoryStore implements ReplicaStore {
-  readonly #schema: Schema;
   #meta: ReplicaMeta | undefined;
-  readonly #base = new Map<string, Table>();
-  /** Ids by entity, field and the canonical value as JSON. */
-  readonly #byValue = new Map<string, Set<string>>();
+  readonly #base = new Map<string, Map<string, BaseRecord>>();
   readonly #byScope = new Map<string, Map<string, BaseRow>>();
   readonly #scopes = new Map<string, ScopeState>();
   readonly #outbox = new Outbox();
@@ -57,33 +26,16 @@ export class MemoryStore implements ReplicaStore {
   readonly #acknowledged = new Outbox();
   readonly #local = new Map<string, Json>();
 
-  constructor(schema: Schema) {
-    this.#schema = schema;
-  }
-
   async meta(): Promise<ReplicaMeta | undefined> {
     return this.#meta;
   }
 
   async base(keys: readonly RecordKey[]): Promise<(BaseRecord | undefined)[]> {
-    return keys.map(([entity, id]) => this.#base.get(entity)?.records.get(id));
+    return keys.map(([entity, id]) => this.#base.get(entity)?.get(id));
   }
 
-  async baseFind(entity: string, field: string, value: Json, limit: number): Promise<string[]> {
-    requireIndex(this.#schema, entity, field);
-    const ids = this.#byValue.get(valueKey(entity, field, value)) ?? [];
-    return [...ids].sort(compareText).slice(0, limit);
-  }
-
-  async baseScan(entity: string, after: string | undefined, limit: number): Promise<BaseRecord[]> {
-    const table = this.#base.get(entity);
-    const ids = table?.ordered() ?? [];
-    const start = after === undefined ? 0 : partitionPoint(ids, (id) => id <= after);
-    return ids.slice(start, start + limit).flatMap((id) => table?.records.get(id) ?? []);
-  }
-
-  async baseCount(entity: string): Promise<number> {
-    return this.#base.get(entity)?.records.size ?? 0;
+  async baseAll(entity: string): Promise<BaseRecord[]> {
+    return [...(this.#base.get(entity)?.values() ?? [])];
   }
 
   async baseRows(scope: string): Promise<BaseRow[]> {
@@ -97,10 +49,6 @@ export class MemoryStore implements ReplicaStore {
 
   async outbox(first: number, limit: number): Promise<Pending[]> {
     return this.#outbox.from(first, limit);
-  }
-
-  async outboxCount(): Promise<number> {
-    return this.#outbox.size;
   }
 
   async rejected(): Promise<Rejected[]> {
@@ -171,14 +119,19 @@ export class MemoryStore implements ReplicaStore {
     for (const pending of writes.acknowledgedPut ?? []) {
       this.#acknowledged.set(pending);
     }
-    this.#acknowledged.trim(writes.acknowledgedTrim ?? 0);
+    for (const { mutation } of [...this.#acknowledged.all()]) {
+      if (mutation.client_seq >= (writes.acknowledgedTrim ?? 0)) {
+        break;
+      }
+      this.#acknowledged.delete(mutation.client_seq);
+    }
     if (writes.acknowledgedClear === true) {
       this.#acknowledged.clear();
     }
   }
 
   #wipe(): void {
-    const all = [this.#base, this.#byValue, this.#byScope, this.#scopes, this.#outbox];
+    const all = [this.#base, this.#byScope, this.#scopes, this.#outbox];
     for (const map of [...all, this.#rejected, this.#acknowledged, this.#local]) {
       map.clear();
     }
@@ -186,27 +139,18 @@ export class MemoryStore implements ReplicaStore {
 
   #putBase(record: BaseRecord): void {
     this.#deleteBase(record.entity, record.id);
-    for (const key of indexKeys(this.#schema, record)) {
-      entry(this.#byValue, key, () => new Set()).add(record.id);
-    }
     const rows = entry(this.#byScope, record.scope, () => new Map());
     rows.set(`${record.entity} ${record.id}`, [record.id, record.entity, record.rv]);
-    entry(this.#base, record.entity, () => new Table()).set(record);
+    entry(this.#base, record.entity, () => new Map()).set(record.id, record);
   }
 
   #deleteBase(entity: string, id: string): void {
-    const record = this.#base.get(entity)?.delete(id);
-    if (record === undefined) {
-      return;
+    const records = this.#base.get(entity);
+    const scope = records?.get(id)?.scope;
+    if (scope !== undefined) {
+      records?.delete(id);
+      this.#byScope.get(scope)?.delete(`${entity} ${id}`);
     }
-    for (const key of indexKeys(this.#schema, record)) {
-      const ids = this.#byValue.get(key);
-      ids?.delete(id);
-      if (ids?.size === 0) {
-        this.#byValue.delete(key);
-      }
-    }
-    this.#byScope.get(record.scope)?.delete(`${entity} ${id}`);
   }
 }
 
@@ -221,5 +165,5 @@ function entry<K, V>(map: Map<K, V>, key: K, make: () => V): V {
 
 /** A store that lives as long as the page or process, for `ClientOptions.store`. */
 export function memory(): (schema: Schema) => Promise<ReplicaStore> {
-  return async (schema) => new MemoryStore(schema);
+  return async () => new MemoryStore();
 }

@@ -6,7 +6,7 @@
  * What is not sealed: names of entities and fields, ids, scopes, and values of other fields.
  */
 
-import { type Fields, holds, type Json, member, objectOf } from "../json.ts";
+import { type Fields, type Json, member, objectOf } from "../json.ts";
 import type { Mutation, Op, RecordKey } from "../protocol/frames.ts";
 import {
   type BaseRecord,
@@ -20,15 +20,14 @@ import {
   StoreError,
 } from "../replica/store.ts";
 import type { Schema } from "../schema/schema.ts";
-import { requireIndex } from "./keys.ts";
 
 /** A field of this name holds the sealed ones; no declared field begins so. */
 const SEALED = "$sealed";
 const NONCE_BYTES = 12;
+/** Records opened at once. */
+const OPENED_AT_ONCE = 2_000;
 /** Arguments of one call that every engine takes. */
 const ARGUMENTS_MAX = 8_192;
-/** Records opened at once when a sealed field is searched. */
-const SCAN_PAGE = 1_000;
 
 type Opener = (schema: Schema) => Promise<ReplicaStore>;
 
@@ -57,44 +56,21 @@ class SealedStore implements ReplicaStore {
     return Promise.all(held.map((record) => record && this.#openRecord(record)));
   }
 
-  /** Of a sealed field: reads every record of the entity. */
-  async baseFind(entity: string, field: string, value: Json, limit: number): Promise<string[]> {
-    requireIndex(this.#schema, entity, field);
-    if (!this.#isSensitive(entity, field)) {
-      return this.#inner.baseFind(entity, field, value, limit);
+  async baseAll(entity: string): Promise<BaseRecord[]> {
+    const all = await this.#inner.baseAll(entity);
+    const opened: BaseRecord[] = [];
+    for (let from = 0; from < all.length; from += OPENED_AT_ONCE) {
+      const some = all.slice(from, from + OPENED_AT_ONCE).map((record) => this.#openRecord(record));
+      opened.push(...(await Promise.all(some)));
     }
-    const found: string[] = [];
-    let after: string | undefined;
-    for (;;) {
-      const page = await this.baseScan(entity, after, SCAN_PAGE);
-      for (const { id, fields } of page) {
-        if (value !== null && holds(fields, field, value)) {
-          found.push(id);
-        }
-      }
-      after = page.at(-1)?.id;
-      if (page.length < SCAN_PAGE || found.length >= limit) {
-        return found.slice(0, limit);
-      }
-    }
+    return opened;
   }
 
-  async baseScan(entity: string, after: string | undefined, limit: number): Promise<BaseRecord[]> {
-    const page = await this.#inner.baseScan(entity, after, limit);
-    return Promise.all(page.map((record) => this.#openRecord(record)));
-  }
-
-  baseCount(entity: string): Promise<number> {
-    return this.#inner.baseCount(entity);
-  }
   baseRows(scope: string): Promise<BaseRow[]> {
     return this.#inner.baseRows(scope);
   }
   scopes(): Promise<Map<string, ScopeState>> {
     return this.#inner.scopes();
-  }
-  outboxCount(): Promise<number> {
-    return this.#inner.outboxCount();
   }
 
   async outbox(first: number, limit: number): Promise<Pending[]> {

@@ -85,12 +85,9 @@ export class TabClient<Types> implements AnyClient<Types> {
     this.#own = new BroadcastChannel(this.#tabLock(this.#tab));
     this.#own.onmessage = ({ data }) => this.#onReply(data as Reply);
     this.#calls = new Calls((request) => this.#say(request), options.answerMs ?? ANSWER_MS);
-    this.works = {
-      keep: (...args) => this.#call("keep", args) as ReturnType<Works["keep"]>,
-      kept: (...args) => this.#call("kept", args) as ReturnType<Works["kept"]>,
-      mutateSome: (...args) => this.#call("mutateSome", args) as ReturnType<Works["mutateSome"]>,
-      importSome: (...args) => this.#call("importSome", args) as ReturnType<Works["importSome"]>,
-    };
+    const works = ["keep", "kept", "mutateSome", "importSome"] as const satisfies (keyof Works)[];
+    const asked = works.map((name) => [name, (...args: unknown[]) => this.#call(name, args)]);
+    this.works = Object.fromEntries(asked) as Works;
     this.lookouts = { look: (...args) => this.#look(...args) };
     const names = Object.keys(options.schema.entities);
     this.db = Object.fromEntries(names.map((name) => [name, new EntityApi(this, name)])) as Db<Types>;

@@ -29,6 +29,10 @@ export class Table {
     }
   }
 
+  get size(): number {
+    return this.#rows.size;
+  }
+
   get entity(): Entity | undefined {
     return this.#entity;
   }

@@ -12,10 +12,8 @@ import { LiveQuery } from "./live.ts";
 import type { Query } from "./query.ts";
 import { type RowChange, Table } from "./table.ts";
 
-/** Base records read at once. */
-const SCAN_PAGE = 5_000;
-/** During a download lists that show something change no more often than this: a change costs screens all of their rows. */
-const LOADING_SHOW_MS = 400;
+/** During a download lists are told when this share of their entity has come since they were told. */
+const LOADING_SHARE = 5;
 
 export class Views {
   /** Whose tables these are; another one takes its place empty, when its tables are. */
@@ -24,10 +22,6 @@ export class Views {
   readonly #live = new Map<string, Set<LiveQuery>>();
   /** What live queries have not been told yet, by entity and id: each as it was when they were told last, and as it is. */
   readonly #untold = new Map<string, Map<string, RowChange>>();
-  /** Entities of which a download has brought something that was told. */
-  readonly #loading = new Set<string>();
-  #toldMs = 0;
-  #timer: ReturnType<typeof setTimeout> | undefined;
   #isHidden = false;
   /** The store could not be read: what is shown may be old. */
   #hasFailed = false;
@@ -104,33 +98,23 @@ export class Views {
         this.#untold.set(entity, untold.set(id, { ...change, before: (untold.get(id) ?? change).before }));
       }
     }
-    const waitMs = this.#toldMs + LOADING_SHOW_MS - performance.now();
-    // The first rows of a list are told at once.
-    const isFirst = [...this.#untold.keys()].some((entity) => !this.#loading.has(entity));
-    if (isLoading && !isFirst && waitMs > 0) {
-      this.#timer ??= setTimeout(() => this.#tell(), waitMs);
-      return;
+    // A change costs screens all of their rows: during a download they are told of much at a time, of the first rows at once.
+    const isMuch = [...this.#untold].some(
+      ([entity, { size }]) => size * LOADING_SHARE >= (this.#tables.get(entity)?.size ?? 0),
+    );
+    if (!isLoading || isMuch) {
+      this.#tell();
     }
-    for (const entity of isLoading ? this.#untold.keys() : []) {
-      this.#loading.add(entity);
-    }
-    if (!isLoading) {
-      this.#loading.clear();
-    }
-    this.#tell();
   }
 
   /** Tells live queries what has changed. */
   #tell(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
     for (const [entity, changes] of this.#untold) {
       for (const live of this.#live.get(entity) ?? []) {
         live.applyChanges([...changes.values()]);
       }
     }
     this.#untold.clear();
-    this.#toldMs = performance.now();
   }
 
   /** Anything may have gone: tables nobody watches are dropped, the others read anew. */
@@ -153,18 +137,9 @@ export class Views {
   }
 
   async #read(entity: string): Promise<Viewed[]> {
-    const { store } = this.replica;
     const rows = new Map<string, Viewed>();
-    let after: string | undefined;
-    for (;;) {
-      const page = await store.baseScan(entity, after, SCAN_PAGE);
-      for (const record of page) {
-        rows.set(record.id, synced(record));
-      }
-      after = page.at(-1)?.id;
-      if (page.length < SCAN_PAGE) {
-        break;
-      }
+    for (const record of await this.replica.store.baseAll(entity)) {
+      rows.set(record.id, synced(record));
     }
     const pending = this.replica.outbox.touched(entity);
     const views = await viewsOf(this.replica, pending);

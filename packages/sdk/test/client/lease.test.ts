@@ -42,7 +42,7 @@ it("a store that fails under a live query is told to whoever listens", async () 
   const client = await offlineDevice(store);
   const events = vi.fn();
   client.onEvent(events);
-  store.baseScan = () => Promise.reject(new StoreError("corrupt_local", "damaged"));
+  store.baseAll = () => Promise.reject(new StoreError("corrupt_local", "damaged"));
   client.db.contacts.live().subscribe(() => undefined);
   await vi.waitFor(() =>
     expect(events).toHaveBeenCalledWith({

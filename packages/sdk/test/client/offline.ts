@@ -3,7 +3,6 @@
 import { type CrmEntities, crm } from "../../src/crm/index.ts";
 import { Client } from "../../src/index.ts";
 import type { ReplicaMeta, ReplicaStore } from "../../src/replica/store.ts";
-import { readSchema } from "../../src/schema/schema.ts";
 import { MemoryStore } from "../../src/storage/memory.ts";
 
 const ID = "00000000-0000-7000-8000-000000000001";
@@ -21,7 +20,7 @@ const META: ReplicaMeta = {
 };
 
 export async function signedInStore(): Promise<MemoryStore> {
-  const store = new MemoryStore(readSchema(crm.schema, crm.formats));
+  const store = new MemoryStore();
   await store.write({ meta: META });
   return store;
 }

@@ -4,7 +4,6 @@ import { expect, it } from "vitest";
 import { importOnce } from "../../src/client/import.ts";
 import { type CrmEntities, crm } from "../../src/crm/index.ts";
 import { Client } from "../../src/index.ts";
-import { readSchema } from "../../src/schema/schema.ts";
 import { MemoryStore } from "../../src/storage/memory.ts";
 import { until, value } from "../e2e/server.ts";
 
@@ -12,7 +11,7 @@ const PERSON = { email: "dana@acme.example", password: "secret" };
 
 /** A new device whose sign-ins take as long as `delayMs` says. */
 async function device(delayMs = 0): Promise<{ client: Client<CrmEntities>; store: MemoryStore }> {
-  const store = new MemoryStore(readSchema(crm.schema, crm.formats));
+  const store = new MemoryStore();
   let logins = 0;
   const fetch = async (_: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
     const { device } = JSON.parse(String(init?.body)) as { device?: { device_id: string } };

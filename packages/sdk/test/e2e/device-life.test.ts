@@ -68,8 +68,8 @@ it("[SNP-1] [SNP-3] a new device loads a large scope as a snapshot, and goes on 
 it("[AUT-2] an access token that ran out is renewed, and the new pair is in the store before it is used", async () => {
   let store: ReplicaStore | undefined;
   const client = await device("demo@syncline.dev", {
-    store: async (schema) => {
-      store = new MemoryStore(schema);
+    store: async () => {
+      store = new MemoryStore();
       return store;
     },
   });

@@ -105,7 +105,7 @@ export class Bed {
 
   static async make(): Promise<Bed> {
     const identity = { workspaceId: "acme", userId: id(1), deviceId: id(2), clientId: id(3) };
-    return new Bed(await Replica.create(new MemoryStore(SCHEMA), SCHEMA, identity));
+    return new Bed(await Replica.create(new MemoryStore(), SCHEMA, identity));
   }
 
   /** Live on the workspace scope at seq 10, empty. */
@@ -184,8 +184,8 @@ export class Bed {
     return (await this.replica.store.scopes()).get(scope);
   }
 
-  pending(): Promise<number> {
-    return this.replica.store.outboxCount();
+  async pending(): Promise<number> {
+    return this.replica.outbox.size;
   }
 }
 

@@ -54,7 +54,7 @@ async function dump(store: ReplicaStore): Promise<string> {
   return JSON.stringify([
     await store.meta(),
     [...(await store.scopes())].sort(),
-    await store.baseScan("leads", undefined, 100),
+    (await store.baseAll("leads")).sort((a, b) => (a.id < b.id ? -1 : 1)),
     await store.baseRows("workspace"),
     await store.baseRows(TEAM),
     await store.outbox(0, 100),
@@ -152,7 +152,7 @@ it("[RPL-2] lost answers, failures and a kill in one run never mix two steps", a
       await store.write(other).catch(() => undefined);
       const possible: string[] = [];
       for (const count of [promised, promised + 1]) {
-        const wanted = new MemoryStore(SCHEMA);
+        const wanted = new MemoryStore();
         STEPS.slice(0, count).forEach((step) => void wanted.apply(step));
         possible.push(await dump(wanted));
         wanted.apply(other);
@@ -168,9 +168,9 @@ it("a store beyond its room refuses what grows it, and takes what shrinks it", a
   await store.write({ basePut: [lead(1, 1)], outboxPut: [pending(1)] });
   const large = { basePut: [{ ...lead(2, 1), fields: { notes: "x".repeat(2_000) } }] };
   await expect(store.write(large)).rejects.toMatchObject({ code: "storage_full" });
-  expect(await store.baseCount("leads")).toBe(1);
+  expect((await store.baseAll("leads")).length).toBe(1);
   await store.write({ baseDelete: [["leads", id(1)]] });
-  expect(await store.outboxCount()).toBe(1);
+  expect(await store.outbox(0, 9)).toHaveLength(1);
 });
 
 it("a value beyond what a platform takes is kept in parts, which go with it, and no character is cut in half", async () => {

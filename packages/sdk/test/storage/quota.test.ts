@@ -29,7 +29,7 @@ function pending(clientSeq: number) {
 }
 
 it("a full store lets go of what the server has long taken, and of nothing else", async () => {
-  const inner = new MemoryStore(SCHEMA);
+  const inner = new MemoryStore();
   const { write } = MemoryStore.prototype;
   let isFull = false;
   inner.write = async (writes) => {
@@ -58,7 +58,7 @@ it("the browser is asked to keep a store that is somebody's, and the program tol
   const room = { usage: 79, quota: 100 };
   const onLow = vi.fn();
   const storage = { estimate: async () => ({ ...room }), persist };
-  const store = await watchQuota(async () => new MemoryStore(SCHEMA), { onLow, storage })(SCHEMA);
+  const store = await watchQuota(async () => new MemoryStore(), { onLow, storage })(SCHEMA);
   const writes = async (count: number): Promise<void> => {
     for (let index = 0; index < count; index++) {
       await store.write({ localPut: [["k", index]] });

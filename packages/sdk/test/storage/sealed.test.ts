@@ -23,7 +23,7 @@ let inner: MemoryStore;
 
 beforeEach(() => {
   globalThis.indexedDB = new IDBFactory();
-  inner = new MemoryStore(SCHEMA);
+  inner = new MemoryStore();
 });
 
 async function open(name = "crm"): Promise<ReplicaStore> {
@@ -33,7 +33,7 @@ async function open(name = "crm"): Promise<ReplicaStore> {
 /** Everything the store below holds, as text. */
 async function below(): Promise<string> {
   return JSON.stringify([
-    await inner.baseScan("contacts", undefined, 9),
+    await inner.baseAll("contacts"),
     await inner.outbox(0, 9),
     await inner.rejected(),
     await inner.acknowledged(0),

@@ -28,7 +28,7 @@ function lead(index: number): BaseRecord {
 it("live queries stay fast at 100,000 records", async () => {
   const schema = readSchema(crmSchema);
   const identity = { workspaceId: "acme", userId: lead(1).id, deviceId: lead(2).id, clientId: lead(3).id };
-  const replica = await Replica.create(new MemoryStore(schema), schema, identity);
+  const replica = await Replica.create(new MemoryStore(), schema, identity);
   await replica.store.write({ basePut: Array.from({ length: COUNT }, (_, index) => lead(index)) });
   const views = new Views(replica);
   replica.onTouched((touched) => views.touched(touched));
