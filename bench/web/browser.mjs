@@ -84,7 +84,7 @@ export async function servePage(port = 0) {
 }
 
 /** A browser of its own, as another person has it. */
-export async function openBrowser(url) {
+export async function openBrowser(url, options = {}) {
   const profile = mkdtempSync(join(tmpdir(), "syncline-bench-"));
   const args = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"];
   const quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"];
@@ -93,6 +93,7 @@ export async function openBrowser(url) {
     executablePath: BROWSER,
     headless: false,
     viewport: { width: 1440, height: 900 },
+    ...options,
     args: [...args, ...quiet, ...background],
   });
   const tab = context.pages()[0] ?? (await context.newPage());

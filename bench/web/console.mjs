@@ -11,7 +11,8 @@ const WORDS = ["interest 7", "person 4242", "bench", "interest 3 of person 99"];
 
 /** `note(what, figure, aim)` takes each figure. `dist`: a built console to measure instead of the one in the server. */
 export async function measureConsole(url, email, leads, note, dist) {
-  const browser = await openBrowser("about:blank");
+  // A service worker would answer with the console of the server.
+  const browser = await openBrowser("about:blank", dist === undefined ? {} : { serviceWorkers: "block" });
   const { tab } = browser;
   try {
     await tab.addInitScript(observe);

@@ -193,7 +193,9 @@ export class IndexedDbStore implements ReplicaStore {
       }
       await end;
       [this.#heads, this.#names] = [heads, names];
-      latestOf(writes.basePut ?? []).forEach((_, name) => void names.add(name));
+      for (const { entity, id } of writes.basePut ?? []) {
+        names.add(nameOf([entity, id]));
+      }
     });
   }
 

@@ -56,6 +56,8 @@ export class Views {
 
   /** Hides what live queries show, or shows it again: a copy whose lease has run out is not to be seen. */
   async hide(isHidden: boolean): Promise<void> {
+    // Called with whatever happens to the session: a download that was cut off leaves nothing untold.
+    this.#tell();
     if (this.#isHidden === isHidden) {
       return;
     }

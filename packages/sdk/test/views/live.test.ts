@@ -5,7 +5,7 @@ import type { Viewed } from "../../src/replica/view.ts";
 import type { LiveQuery } from "../../src/views/live.ts";
 import { matches, orderOf, type Query } from "../../src/views/query.ts";
 import { Views } from "../../src/views/views.ts";
-import { Bed, batch, create, id, outcome, patch, put, SCHEMA, update, WORKSPACE } from "../session/bed.ts";
+import { Bed, batch, create, id, outcome, patch, put, SCHEMA, team, update, WORKSPACE } from "../session/bed.ts";
 
 async function bedWithViews(): Promise<{ bed: Bed; views: Views }> {
   const bed = await Bed.live10();
@@ -53,6 +53,36 @@ describe("a live query", () => {
     await bed.edit(create(4, { name: "z" }));
     expect(vi.mocked(listener).mock.calls).toHaveLength(calls);
     expect(live.snapshot().state).toBe("loading");
+  });
+
+  it("is told of much at a time while a scope is downloaded, of the first rows and of edits at once, and in the end of all", async () => {
+    const bed = await Bed.make();
+    const views = new Views(bed.replica);
+    bed.replica.onTouched((touched) => views.touched(touched));
+    const snapshot = { how: "snapshot", url: "/s", seq: 10, count: 400 } as const;
+    await bed.live(10, [[team(1), snapshot]]);
+    const { live, listener } = await open(views, {});
+    const told = (): number => vi.mocked(listener).mock.calls.length;
+    const page = (from: number) => Array.from({ length: 10 }, (_, index) => put(from + index, 5, team(1)));
+    const load = (from: number) => bed.go({ input: "snapshot_rows", scope: team(1), rows: page(from) });
+    const before = told();
+    await load(0);
+    expect(live.snapshot().rows).toHaveLength(10);
+    for (let from = 10; from < 390; from += 10) {
+      await load(from);
+    }
+    expect(told() - before).toBeLessThan(25);
+    expect(live.snapshot().rows.length).toBeGreaterThan(300);
+    await bed.edit(create(1_000, { name: "mine" }));
+    expect(live.snapshot().rows, "an edit shows everything").toHaveLength(391);
+    await load(390);
+    expect(live.snapshot().rows).toHaveLength(391);
+    await views.hide(false);
+    expect(live.snapshot().rows, "so does whatever happens to the session").toHaveLength(401);
+    await load(400);
+    await bed.go({ input: "snapshot_end", scope: team(1), seq: 10 });
+    expect(live.snapshot().rows, "and the end").toHaveLength(411);
+    expect(new Set(live.snapshot().rows.map((row) => row.id)).size).toBe(411);
   });
 
   it("keeps its snapshot while nothing it shows has changed", async () => {
