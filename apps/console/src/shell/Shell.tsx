@@ -110,7 +110,7 @@ function NavLink({ item, count, onGo }: { item: NavItem; count: number; onGo?: (
     <Link
       to={to}
       {...(onGo !== undefined && { onClick: onGo })}
-      className="flex min-h-8.5 items-center gap-2.5 rounded-lg px-2.5 font-medium text-ink-2 hover:bg-hover hover:text-ink"
+      className="flex min-h-8 items-center gap-2.5 rounded-lg px-2.5 font-medium text-ink-2 max-md:min-h-10 hover:bg-hover hover:text-ink"
       activeProps={{ className: "bg-accent-soft !text-accent" }}
     >
       <Icon aria-hidden="true" className="size-4 shrink-0" />

@@ -142,7 +142,7 @@ function Group({ group: { contacts, by }, isApart, onReview, onApart }: GroupPro
   return (
     <section aria-label={names.join(", ")} className="max-w-4xl rounded-xl border bg-surface shadow-card">
       <header className="flex flex-wrap items-center gap-2 border-b px-4 py-2">
-        <div className="flex flex-1 flex-wrap gap-1.5">
+        <div className="flex flex-1 flex-wrap gap-1.5 max-sm:basis-full">
           {by.map((each) => (
             <Badge key={each} tone={each === "name" ? "neutral" : "warn"}>
               {BY[each]}

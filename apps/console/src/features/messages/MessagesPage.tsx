@@ -113,10 +113,15 @@ function Messages({ box }: { box: Box }) {
         <button
           type="button"
           onClick={() => setOpened(message)}
-          className="block max-w-80 truncate rounded text-left hover:underline"
+          className="block w-full rounded text-left hover:underline md:max-w-80"
         >
-          <span className="font-medium">{sentence(message.message_type.replaceAll(".", " "))}</span>
-          <span className="text-ink-3"> {inWords(message.payload)}</span>
+          <span className="line-clamp-2 wrap-anywhere">
+            <span className="font-medium">{sentence(message.message_type.replaceAll(".", " "))}</span>
+            <span className="text-ink-3"> {inWords(message.payload)}</span>
+          </span>
+          <span className="block text-sm text-ink-3 md:hidden">
+            {person(message.from.user_id)} · {ago(message.sent_ms, Date.now())}
+          </span>
         </button>
       ),
     },
@@ -124,6 +129,7 @@ function Messages({ box }: { box: Box }) {
     { label: "To", isExtra: true, render: receiver },
     {
       label: "Sent",
+      isExtra: true,
       render: ({ sent_ms }) => <span className="whitespace-nowrap text-ink-2">{ago(sent_ms, Date.now())}</span>,
     },
     {

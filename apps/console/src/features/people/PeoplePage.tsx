@@ -62,7 +62,7 @@ export function PeoplePage() {
     {
       label: "Name",
       render: ({ name }) => (
-        <div className="max-w-36 md:max-w-64">
+        <div className="max-w-32 md:max-w-64">
           <PersonName name={name} />
         </div>
       ),

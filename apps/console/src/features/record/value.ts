@@ -78,9 +78,10 @@ export function createErrors(entity: string, values: Readonly<Record<string, Jso
   return errors;
 }
 
-/** The schema says "must be …"; a form says what must be. */
+/** The schema says "must be …" or "expected …"; a form says of what. */
 export function complaint(field: string, message: string): string {
-  return `${labelOf(field)} ${message}.`.replace(/\.\.$/, ".");
+  const colon = message.startsWith("expected") ? ":" : "";
+  return `${labelOf(field)}${colon} ${message}.`.replace(/\.\.$/, ".");
 }
 
 /** A value as it is read. References are named by `titleOf`; `currency`: of the record. */

@@ -85,7 +85,7 @@ function planRow(cells: readonly string[], line: number, { index, inFile, choice
       const value = cellValue(target.entity, target.field, text, choices);
       if (value === undefined) {
         const kind = fieldOf(target.entity, target.field).kind.type === "date" ? "a day" : "an amount";
-        return { does: "fail", reason: `${text} is not ${kind} as the file was said to write it.` };
+        return { does: "fail", reason: `“${text}” is not ${kind} as the file was said to write it.` };
       }
       values[target.entity][target.field] = value;
     }

@@ -21,6 +21,11 @@ interface Delivery {
   readonly created_ms: number;
 }
 
+function answerOf({ last_status, last_error, attempts }: Delivery): string {
+  const answer = last_error ?? (last_status === null ? "Not asked yet" : `Status ${last_status}`);
+  return attempts > 1 ? `${answer} · ${counted(attempts, "attempt")}` : answer;
+}
+
 const TONES: Readonly<Record<string, Tone>> = { delivered: "good", pending: "info", failed: "bad" };
 const LISTED_MAX = 100;
 
@@ -45,18 +50,20 @@ export function Deliveries({ webhook }: { webhook: Webhook }) {
   const columns: readonly ListColumn<Delivery>[] = [
     {
       label: "Event",
-      render: ({ event }) => <span className="font-medium">{sentence(event.replaceAll(".", " "))}</span>,
+      render: (delivery) => (
+        <div>
+          <div className="font-medium">{sentence(delivery.event.replaceAll(".", " "))}</div>
+          <div className="text-sm wrap-anywhere text-ink-3 md:hidden">
+            {ago(delivery.created_ms, Date.now())} · {answerOf(delivery)}
+          </div>
+        </div>
+      ),
     },
     { label: "When", isExtra: true, render: ({ created_ms }) => ago(created_ms, Date.now()) },
     {
       label: "Answer",
       isExtra: true,
-      render: ({ last_status, last_error, attempts }) => (
-        <span className="text-ink-2">
-          {last_error ?? (last_status === null ? "Not asked yet" : `Status ${last_status}`)}
-          {attempts > 1 && ` · ${counted(attempts, "attempt")}`}
-        </span>
-      ),
+      render: (delivery) => <span className="text-ink-2">{answerOf(delivery)}</span>,
     },
     {
       label: "State",
@@ -64,7 +71,7 @@ export function Deliveries({ webhook }: { webhook: Webhook }) {
         <span className="inline-flex items-center gap-2 whitespace-nowrap">
           <Badge tone={TONES[state] ?? "neutral"}>{sentence(state)}</Badge>
           {state === "pending" && next_ms > Date.now() && (
-            <span className="text-sm text-ink-3">{ago(next_ms, Date.now())}</span>
+            <span className="text-sm text-ink-3 max-md:hidden">{ago(next_ms, Date.now())}</span>
           )}
         </span>
       ),
@@ -75,7 +82,7 @@ export function Deliveries({ webhook }: { webhook: Webhook }) {
       render: (delivery) =>
         delivery.state !== "delivered" && (
           <Button icon={<RotateCcw className="size-4" />} onClick={() => attempt(retry(delivery))}>
-            Try again
+            <span className="max-md:sr-only">Try again</span>
           </Button>
         ),
     },

@@ -1,4 +1,4 @@
-import { Plus, RefreshCw, Trash2, Webhook as WebhookIcon } from "lucide-react";
+import { ListChecks, Plus, Power, Trash2, Webhook as WebhookIcon } from "lucide-react";
 import { useState } from "react";
 import { Badge } from "../../components/Badge.tsx";
 import { Button } from "../../components/Button.tsx";
@@ -57,7 +57,7 @@ export function WebhooksPage() {
       render: (hook) => (
         <div className="min-w-0">
           <div className="font-medium">{hook.name}</div>
-          <div className="max-w-72 truncate text-sm text-ink-3">
+          <div className="max-w-72 text-sm wrap-anywhere text-ink-3">
             {hook.url ?? `${location.origin}${hook.path ?? ""}`}
           </div>
         </div>
@@ -90,12 +90,20 @@ export function WebhooksPage() {
       label: "",
       isNumeric: true,
       render: (hook) => (
-        <span className="inline-flex flex-wrap justify-end gap-1">
-          {hook.direction === "outgoing" && <Button onClick={() => setOpened(hook)}>Deliveries</Button>}
+        <span className="inline-flex gap-1 max-md:flex-col">
+          {hook.direction === "outgoing" && (
+            <Button
+              aria-label={`Deliveries to ${hook.name}`}
+              icon={<ListChecks className="size-4 md:hidden" />}
+              onClick={() => setOpened(hook)}
+            >
+              <span className="max-md:hidden">Deliveries</span>
+            </Button>
+          )}
           <Button
             tone="quiet"
             onClick={() => attempt(change(hook, "PATCH", { is_enabled: !hook.is_enabled }))}
-            icon={<RefreshCw className="size-4" />}
+            icon={<Power className="size-4" />}
             aria-label={`${hook.is_enabled ? "Switch off" : "Switch on"} ${hook.name}`}
           />
           <Button
