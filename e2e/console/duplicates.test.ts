@@ -59,7 +59,7 @@ it("[IMP-1] the same person twice is found, merged with everything about them, a
   const back = (await (await askAs(server, OWNER, `/api/leads/${lead}`)).json()) as { contact_id: string };
   expect(back.contact_id).toBe(second);
   await page.getByRole("button", { name: /^To look at/ }).click();
-  await page.getByRole("button", { name: "Not the same" }).first().click();
+  await group.getByRole("button", { name: "Not the same" }).click();
   await page.getByText("No duplicates").waitFor();
   await page.reload();
   await page.getByText("No duplicates").waitFor();

@@ -4,7 +4,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 /** The built server: `SYNCLINE_BIN`, else what `cargo build` leaves. */
@@ -19,6 +18,8 @@ export const AGENT = "agent1@syncline.dev";
 
 export interface Server {
   readonly url: string;
+  /** Who may sign in to one without demo data. */
+  readonly owner?: { readonly email: string; readonly password: string };
   /** Ends it at once; the data stay for {@link restart}. */
   kill(): Promise<void>;
   /** Starts again on the same data, at the same address. */
@@ -27,24 +28,24 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-/** `config`: settings as a file in TOML has them. */
-export async function startServer(config = ""): Promise<Server> {
+/** `config`: settings as a file in TOML has them; `isDemo`: with invented people and leads, else with its first owner alone. */
+export async function startServer(config = "", isDemo = true): Promise<Server> {
   if (!existsSync(PROGRAM)) {
     throw new Error(`there is no server at ${PROGRAM}: run \`cargo build\`, or name one in SYNCLINE_BIN`);
   }
   const data = mkdtempSync(join(tmpdir(), "syncline-e2e-"));
   writeFileSync(join(data, "syncline.toml"), config);
-  return start(data, "127.0.0.1:0");
+  return start(data, "127.0.0.1:0", isDemo);
 }
 
-async function start(data: string, listen: string): Promise<Server> {
+async function start(data: string, listen: string, isDemo: boolean): Promise<Server> {
   const settings = ["--config", join(data, "syncline.toml"), "--data", data, "--listen", listen];
-  const child = spawn(PROGRAM, ["serve", "--demo", ...settings], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(PROGRAM, ["serve", ...(isDemo ? ["--demo"] : []), ...settings], { stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
   child.stderr.on("data", (chunk: Buffer) => {
     log = (log + chunk.toString()).slice(-4_000);
   });
-  const url = await addressOf(child).catch((error: Error) => {
+  const { url, ...owner } = await greetingOf(child, isDemo).catch((error: Error) => {
     child.kill("SIGKILL");
     throw new Error(`${error.message}\n${log}`);
   });
@@ -57,8 +58,9 @@ async function start(data: string, listen: string): Promise<Server> {
   };
   return {
     url,
+    ...owner,
     kill: () => end("SIGKILL"),
-    restart: () => start(data, new URL(url).host),
+    restart: () => start(data, new URL(url).host, isDemo),
     stop: async () => {
       await end("SIGTERM");
       rmSync(data, { recursive: true, force: true });
@@ -66,19 +68,22 @@ async function start(data: string, listen: string): Promise<Server> {
   };
 }
 
-function addressOf(child: ChildProcess): Promise<string> {
+/** What a server says when it is there: its address and, on the first start of one without demo data, who may sign in. */
+function greetingOf(child: ChildProcess, isDemo: boolean): Promise<Pick<Server, "url" | "owner">> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error("the server did not start in time")), START_TIMEOUT_MS);
     child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
-    if (child.stdout !== null) {
-      createInterface(child.stdout).on("line", (line) => {
-        const address = /listens on (http:\S+)/.exec(line)?.[1];
-        if (address !== undefined) {
-          clearTimeout(timer);
-          resolve(address);
-        }
-      });
-    }
+    let said = "";
+    child.stdout?.on("data", (chunk: Buffer) => {
+      said += chunk.toString();
+      const find = (pattern: RegExp): string | undefined => pattern.exec(said)?.[1];
+      const url = find(/listens on (http:\S+)/);
+      const [email, password] = [find(/e-mail +(\S+)\n/), find(/password +(\S+)\n/)];
+      if (url !== undefined && (isDemo || (email !== undefined && password !== undefined))) {
+        clearTimeout(timer);
+        resolve({ url, ...(!isDemo && { owner: { email: email ?? "", password: password ?? "" } }) });
+      }
+    });
   });
 }
 
