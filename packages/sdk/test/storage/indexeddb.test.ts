@@ -111,6 +111,11 @@ it("a download is written in blocks, and what changes afterwards stands by itsel
   put.mockClear();
   await store.write({ basePut: [{ ...LEAD, id: idOf(7), rv: 6 }] });
   expect([written("base"), written("heads"), written("blocks")]).toEqual([1, 0, 0]);
+  put.mockClear();
+  await store.write({ dropScopes: ["workspace"] });
+  await store.write({ basePut: leads });
+  expect([written("base"), written("blocks")], "a scope that comes back is a download again").toEqual([0, 4]);
+  await store.write({ basePut: [{ ...LEAD, id: idOf(7), rv: 6 }] });
   await store.close();
   const again = await open();
   expect(await again.baseAll("leads")).toEqual(leads.map((lead, index) => (index === 7 ? { ...lead, rv: 6 } : lead)));
@@ -129,6 +134,18 @@ it("[RPL-2] a write that failed leaves what is known of the blocks as it was", a
     expect(await store.base([["leads", idOf(1)]])).toEqual([undefined]);
     expect(await store.baseRows("workspace")).toEqual([]);
   }
+  // The browser may also find out when all of it is to be stored.
+  const { put } = IDBObjectStore.prototype;
+  vi.spyOn(IDBObjectStore.prototype, "put").mockImplementation(function (this: IDBObjectStore, value, ...key) {
+    const request = put.call(this, value, ...key);
+    request.onsuccess = () => (this.name === "local" ? this.transaction.abort() : undefined);
+    return request;
+  });
+  await expect(store.write({ basePut: leads, localPut: [["k", 1]] })).rejects.toMatchObject({ code: "corrupt_local" });
+  vi.restoreAllMocks();
+  expect(await store.baseAll("leads")).toEqual([]);
+  expect(await store.base([["leads", idOf(1)]])).toEqual([undefined]);
+  expect(await store.baseRows("workspace")).toEqual([]);
   await store.write({ basePut: leads });
   await store.close();
   failPut(1, "QuotaExceededError");

@@ -76,6 +76,8 @@ describe("a live query", () => {
     await bed.edit(create(1_000, { name: "mine" }));
     expect(live.snapshot().rows, "an edit shows everything").toHaveLength(391);
     await load(390);
+    const newer = [put(395, 6, team(1), { name: "newer" })];
+    await bed.go({ input: "snapshot_rows", scope: team(1), rows: newer });
     expect(live.snapshot().rows).toHaveLength(391);
     await views.hide(false);
     expect(live.snapshot().rows, "so does whatever happens to the session").toHaveLength(401);
@@ -83,6 +85,7 @@ describe("a live query", () => {
     await bed.go({ input: "snapshot_end", scope: team(1), seq: 10 });
     expect(live.snapshot().rows, "and the end").toHaveLength(411);
     expect(new Set(live.snapshot().rows.map((row) => row.id)).size).toBe(411);
+    expect(live.snapshot().rows.find((row) => row.id === id(395))?.fields.name).toBe("newer");
   });
 
   it("keeps its snapshot while nothing it shows has changed", async () => {
