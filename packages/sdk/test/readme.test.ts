@@ -15,6 +15,7 @@ import { addContact } from "./readme/edit.ts";
 import { openAnywhere } from "./readme/fallback.ts";
 import { takeOldLeads } from "./readme/import.ts";
 import { watchNavy } from "./readme/live.ts";
+import { importRows } from "./readme/many.ts";
 import { openClient } from "./readme/open.ts";
 import { openRecord } from "./readme/presence.ts";
 import { countBySource } from "./readme/rest.ts";
@@ -41,6 +42,11 @@ it("opening, editing, watching, deciding", async () => {
   expect((await client.db.contacts.get(id))?.fields.tags).toEqual(["navy", "vip"]);
   await settle(client);
   stop();
+  const rows = [
+    { name: "Ada", email: "ada@example.com" },
+    { name: "Bob", email: "no address" },
+  ];
+  expect(await importRows(client, rows)).toMatchObject([{ row: rows[1], reason: expect.stringContaining("email") }]);
   await client.close();
 });
 
