@@ -10,9 +10,9 @@ use uuid::Uuid;
 use crate::analytics::{AnalyticsBatch, CallCounts, ConnectionRow, ConnectionsPage, Day, UsagePage, UsageRow};
 use crate::postgres::PostgresAuth;
 use crate::sqlite::{
-    AlertRow, AuditEntry, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, Claim, ClientStatus,
-    Credential, Delivery, Device, FailurePolicy, Identity, Lease, PutCredential, RefreshToken, Rotate, Rotation,
-    Webhook,
+    AlertRow, AuditEntry, AuditHead, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, Claim,
+    ClientStatus, Credential, Delivery, Device, FailurePolicy, Identity, Lease, PutCredential, RefreshToken, Rotate,
+    Rotation, Webhook,
 };
 
 /// The `auth_*` tables. Cheap to clone, usable from any thread; every method blocks, so call it off the async runtime. What
@@ -86,8 +86,8 @@ hand_on! {
     fn append_audit(entries: &[AuditEntry]) -> ();
     /// A page of a workspace's audit log, newest first; `None`: the server's own.
     fn audit_page(workspace: Option<&WorkspaceId>, query: &AuditQuery) -> Vec<AuditRow>;
-    /// Recomputes the chain of an audit log. O(log).
-    fn verify_audit(workspace: Option<&WorkspaceId>) -> AuditReport;
+    /// Recomputes the chain of an audit log, in which a head that was kept elsewhere must be found. O(log).
+    fn verify_audit(workspace: Option<&WorkspaceId>, kept: Option<&AuditHead>) -> AuditReport;
     /// Forgets the oldest entries that are from before `before`, at most `rows_max`, and moves the chain's anchor along;
     /// returns how many.
     fn prune_audit(workspace: Option<&WorkspaceId>, before: TimestampMs, rows_max: usize) -> usize;

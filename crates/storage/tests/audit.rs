@@ -55,7 +55,7 @@ fn seqs(rows: &[AuditRow]) -> Vec<u64> {
 
 fn sto_3_entries_are_chained_by_workspace_and_stored_once(place: NewPlace) {
     let Fixture { auth, place: _place } = fixture(place);
-    assert_eq!(auth.verify_audit(Some(&acme())).unwrap().entries, 0, "an empty log is whole");
+    assert_eq!(auth.verify_audit(Some(&acme()), None).unwrap().entries, 0, "an empty log is whole");
     let group: Vec<_> = (1..=5).map(|n| entry((n != 3).then(acme), n, "sign_in", None)).collect();
     auth.append_audit(&group).unwrap();
     auth.append_audit(&group[1..]).unwrap();
@@ -64,7 +64,7 @@ fn sto_3_entries_are_chained_by_workspace_and_stored_once(place: NewPlace) {
     assert_eq!(rows[0].entry, group[4].entry, "as it was hashed");
     assert_eq!(seqs(&auth.audit_page(None, &all()).unwrap()), [1]);
     for (workspace, entries) in [(Some(acme()), 4), (None, 1)] {
-        let report = auth.verify_audit(workspace.as_ref()).unwrap();
+        let report = auth.verify_audit(workspace.as_ref(), None).unwrap();
         assert_eq!((report.after, report.entries, report.problem), (0, entries, None));
     }
 }
@@ -93,10 +93,10 @@ fn sto_3_what_was_pruned_leaves_its_anchor(place: NewPlace) {
     assert_eq!(auth.prune_audit(Some(&acme()), 40, 2).unwrap(), 0);
     assert_eq!(auth.prune_audit(None, 40, 2).unwrap(), 0);
     auth.append_audit(&[entry(Some(acme()), 70, "sign_in", None)]).unwrap();
-    let report = auth.verify_audit(Some(&acme())).unwrap();
+    let report = auth.verify_audit(Some(&acme()), None).unwrap();
     assert_eq!((report.after, report.entries, report.problem), (3, 4, None));
     assert_eq!(auth.prune_audit(Some(&acme()), u64::MAX, 100).unwrap(), 4);
-    let report = auth.verify_audit(Some(&acme())).unwrap();
+    let report = auth.verify_audit(Some(&acme()), None).unwrap();
     assert_eq!((report.after, report.entries, report.problem), (7, 0, None), "an empty rest is whole too");
 }
 
@@ -121,7 +121,7 @@ fn sto_3_two_writers_share_a_chain(place: NewPlace) {
         }
     });
     for workspace in [Some(acme()), None] {
-        let report = auth.verify_audit(workspace.as_ref()).unwrap();
+        let report = auth.verify_audit(workspace.as_ref(), None).unwrap();
         assert_eq!((report.entries, report.problem), (40, None));
     }
 }
@@ -155,7 +155,7 @@ fn sto_3_every_kind_of_tampering_is_found_and_named() {
         auth.append_audit(&group).unwrap();
         let DatabaseUrl::Sqlite(path) = place.url() else { unreachable!("it is a folder") };
         rusqlite::Connection::open(path).unwrap().execute_batch(attack).unwrap();
-        let problem = auth.verify_audit(Some(&acme())).unwrap().problem.unwrap_or_default();
+        let problem = auth.verify_audit(Some(&acme()), None).unwrap().problem.unwrap_or_default();
         assert!(problem.contains(expected), "{attack}: {problem}");
     }
 }

@@ -2,14 +2,15 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use syncline_core::id::WorkspaceId;
 use syncline_core::storage::Store as _;
-use syncline_storage::sqlite::{AuditQuery, AuditRow};
+use syncline_storage::sqlite::{AuditHead, AuditQuery, AuditRow};
 use syncline_storage::{Database, DatabaseAuth};
 
 use super::EXIT_PROBLEM;
@@ -28,6 +29,8 @@ pub struct AuditArgs {
 enum AuditCommand {
     /// Recompute every hash of the audit logs and of the change logs; names the first entry that was altered
     Verify(VerifyArgs),
+    /// Print the last entry of every audit log with its hash, to be kept where nobody who can write to the database can
+    Heads(HeadsArgs),
     /// Write a workspace's audit log, newest first
     Export(ExportArgs),
 }
@@ -36,9 +39,27 @@ enum AuditCommand {
 struct VerifyArgs {
     #[command(flatten)]
     data: DataArgs,
+    /// What `audit heads` printed earlier: says also whether anything before was rewritten or cut off
+    #[arg(long, value_name = "FILE")]
+    heads: Option<PathBuf>,
     /// Answer for programs
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct HeadsArgs {
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+/// A kept head, one line of JSON.
+#[derive(Clone, Serialize, Deserialize)]
+struct KeptHead {
+    /// `None`: the server's own log.
+    workspace: Option<WorkspaceId>,
+    seq: u64,
+    hash: String,
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +89,7 @@ enum AuditFormat {
 pub fn run(args: &AuditArgs) -> anyhow::Result<u8> {
     match &args.command {
         AuditCommand::Verify(args) => verify(args),
+        AuditCommand::Heads(args) => heads(args),
         AuditCommand::Export(args) => export(args),
     }
 }
@@ -84,7 +106,8 @@ struct Verified {
 
 fn verify(args: &VerifyArgs) -> anyhow::Result<u8> {
     let store = args.data.open_existing(&args.data.schema()?)?;
-    let chains = chains(&store)?;
+    let kept = args.heads.as_deref().map(kept_heads).transpose()?.unwrap_or_default();
+    let chains = chains(&store, &kept)?;
     let is_whole = chains.iter().all(|chain| chain.problem.is_none());
     if args.json {
         let shown = chains.iter().map(|chain| {
@@ -105,11 +128,11 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<u8> {
 }
 
 /// The audit logs of the server and of every workspace, and the workspaces' change logs.
-fn chains(store: &Database) -> anyhow::Result<Vec<Verified>> {
+fn chains(store: &Database, kept: &[KeptHead]) -> anyhow::Result<Vec<Verified>> {
     let auth = store.auth();
-    let mut chains = vec![audit_chain(&auth, None)?];
+    let mut chains = vec![audit_chain(&auth, None, kept)?];
     for workspace in store.workspaces()? {
-        chains.push(audit_chain(&auth, Some(&workspace))?);
+        chains.push(audit_chain(&auth, Some(&workspace), kept)?);
         let report = store.reader().verify_chain(&workspace)?;
         chains.push(Verified {
             workspace: Some(workspace),
@@ -122,10 +145,36 @@ fn chains(store: &Database) -> anyhow::Result<Vec<Verified>> {
     Ok(chains)
 }
 
-fn audit_chain(auth: &DatabaseAuth, workspace: Option<&WorkspaceId>) -> anyhow::Result<Verified> {
-    let report = auth.verify_audit(workspace)?;
+fn audit_chain(auth: &DatabaseAuth, workspace: Option<&WorkspaceId>, kept: &[KeptHead]) -> anyhow::Result<Verified> {
+    // Of several the latest: it stands for those before it.
+    let kept = kept.iter().filter(|kept| kept.workspace.as_ref() == workspace).max_by_key(|kept| kept.seq);
+    let kept = kept.map(|kept| AuditHead { seq: kept.seq, hash: kept.hash.clone() });
+    let report = auth.verify_audit(workspace, kept.as_ref())?;
     let workspace = workspace.cloned();
     Ok(Verified { workspace, log: "audit", after: report.after, entries: report.entries, problem: report.problem })
+}
+
+fn heads(args: &HeadsArgs) -> anyhow::Result<u8> {
+    let store = args.data.open_existing(&args.data.schema()?)?;
+    let auth = store.auth();
+    let workspaces = std::iter::once(None).chain(store.workspaces()?.into_iter().map(Some));
+    for workspace in workspaces {
+        let report = auth.verify_audit(workspace.as_ref(), None)?;
+        if let Some(problem) = report.problem {
+            bail!("a head is worth nothing while the log is not whole: {problem}; see `syncline audit verify`");
+        }
+        if let Some(AuditHead { seq, hash }) = report.head {
+            println!("{}", serde_json::to_string(&KeptHead { workspace, seq, hash })?);
+        }
+    }
+    Ok(0)
+}
+
+fn kept_heads(path: &Path) -> anyhow::Result<Vec<KeptHead>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let parsed = lines.map(serde_json::from_str).collect::<Result<_, _>>();
+    parsed.with_context(|| format!("{} does not hold what `syncline audit heads` prints", path.display()))
 }
 
 /// Rows that are read at a time.

@@ -33,6 +33,30 @@ fn sto_3_audit_verify_names_the_entry_that_was_altered() {
 }
 
 #[test]
+fn sto_3_a_head_that_was_kept_shows_what_was_cut_off_and_rewritten() {
+    let place = Place::with_workspace();
+    noted(&place, 5);
+    let heads = String::from_utf8(place.run(["audit", "heads"]).stdout).unwrap();
+    assert!(heads.lines().any(|line| line.contains("\"workspace\":\"main\",\"seq\":5")), "{heads}");
+    let kept = place.file("heads", &heads);
+    let verify = || answer(&place.run(["audit", "verify", "--json", "--heads", kept.to_str().unwrap()]));
+    noted(&place, 2);
+    assert_eq!(verify().0, 0, "the log has gone on");
+    // Whoever may write to the database also makes its own head fit.
+    let cut = "DELETE FROM audit_log WHERE seq > 3;
+        UPDATE audit_heads SET (seq, hash) = (SELECT seq, hash FROM audit_log WHERE seq = 3) WHERE workspace_id = 'main'";
+    rusqlite::Connection::open(place.database()).unwrap().execute_batch(cut).unwrap();
+    assert_eq!(answer(&place.run(["audit", "verify", "--json"])).0, 0, "by itself it looks whole");
+    let (code, found) = verify();
+    assert_eq!(code, 1);
+    assert!(found.to_string().contains("its end was cut off"), "{found}");
+    noted(&place, 4);
+    let (code, found) = verify();
+    assert_eq!(code, 1);
+    assert!(found.to_string().contains("not the one that was kept"), "{found}");
+}
+
+#[test]
 fn sto_3_audit_export_gives_lines_and_cells() {
     let place = Place::with_workspace();
     noted(&place, 3);

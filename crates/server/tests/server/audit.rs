@@ -103,6 +103,6 @@ async fn sto_3_pages_join_and_what_waits_is_written_at_the_end() {
         (first["items"][0]["user_id"] == second["items"][0]["user_id"], second["items"].as_array().unwrap().len()),
         (false, 1)
     );
-    let report = world.server.app().auth.with_store(|store| store.verify_audit(None)).await.unwrap();
+    let report = world.server.app().auth.with_store(|store| store.verify_audit(None, None)).await.unwrap();
     assert_eq!((report.entries, report.problem), (3, None), "unknown addresses are in the server's own log");
 }

@@ -17,7 +17,7 @@ mod webhooks;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use audit::{AuditEntry, AuditQuery, AuditReport, AuditRow};
+pub use audit::{AuditEntry, AuditHead, AuditQuery, AuditReport, AuditRow};
 pub(crate) use audit::{AuditWalk, AuditWalkRow};
 pub use credentials::{Credential, PutCredential, fold_email};
 pub use devices::Device;

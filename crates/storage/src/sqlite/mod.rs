@@ -24,9 +24,9 @@ mod values;
 mod view;
 
 pub use auth::{
-    AlertRow, AuditEntry, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, Claim, ClientStatus,
-    Credential, Delivery, DeliveryState, Device, FailurePolicy, FormerSecret, Identity, Lease, PutCredential,
-    RefreshOwner, RefreshToken, Rotate, Rotation, TokenHash, Webhook, fold_email,
+    AlertRow, AuditEntry, AuditHead, AuditQuery, AuditReport, AuditRow, AuthStore, Backlog, BacklogQuery, Claim,
+    ClientStatus, Credential, Delivery, DeliveryState, Device, FailurePolicy, FormerSecret, Identity, Lease,
+    PutCredential, RefreshOwner, RefreshToken, Rotate, Rotation, TokenHash, Webhook, fold_email,
 };
 pub(crate) use auth::{
     AuditWalk, AuditWalkRow, mode_from_text, mode_to_text, owner_from_text, state_from_text, state_text,

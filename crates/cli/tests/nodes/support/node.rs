@@ -67,7 +67,7 @@ impl Node {
         until("a node says where it listens", async || {
             let ended = child.try_wait().unwrap();
             assert!(ended.is_none(), "a node ended while it started: {ended:?}");
-            std::fs::read_to_string(&greeting).unwrap_or_default().contains("http://").then_some(())
+            std::fs::read_to_string(&greeting).unwrap_or_default().contains("://").then_some(())
         })
         .await;
     }

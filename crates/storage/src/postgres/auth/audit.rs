@@ -10,7 +10,7 @@ use crate::postgres::apply::Trouble;
 use crate::postgres::error::{OrFailed as _, corrupt};
 use crate::postgres::values::int;
 use crate::postgres::wire::{Param, Wire, integer, text, uuid};
-use crate::sqlite::{AuditEntry, AuditQuery, AuditReport, AuditRow, AuditWalk, AuditWalkRow};
+use crate::sqlite::{AuditEntry, AuditHead, AuditQuery, AuditReport, AuditRow, AuditWalk, AuditWalkRow};
 
 /// Rows of a chain that are read at a time.
 const WALK_PAGE: i64 = 1_000;
@@ -51,13 +51,13 @@ impl PostgresAuth {
     }
 
     /// Recomputes the chain of a workspace's audit log; `None`: the server's own. O(log).
-    pub fn verify_audit(&self, workspace: Option<&WorkspaceId>) -> StoreResult<AuditReport> {
+    pub fn verify_audit(&self, workspace: Option<&WorkspaceId>, kept: Option<&AuditHead>) -> StoreResult<AuditReport> {
         let workspace = owner(workspace);
         self.server.snapshot(|wire| {
             let heads = wire.query(HEAD, vec![text(workspace)]).or_failed()?;
-            let Some(head) = heads.first() else { return Ok(AuditReport { after: 0, entries: 0, problem: None }) };
+            let Some(head) = heads.first() else { return Ok(AuditWalk::of_nothing(kept)) };
             let (anchor, seq) = (ms_at(head, "anchor_seq")?, ms_at(head, "seq")?);
-            let mut walk = AuditWalk::new(anchor, get(head, "anchor_hash")?);
+            let mut walk = AuditWalk::new(anchor, get(head, "anchor_hash")?, kept);
             let sql = "SELECT seq, at_ms, event, user_id, entry, hash FROM audit_log
                 WHERE workspace_id = $1 AND seq > $2 ORDER BY seq LIMIT $3";
             let mut last = -1;
@@ -150,7 +150,7 @@ fn append<'e>(
 }
 
 /// False: the chain is broken.
-fn steps(walk: &mut AuditWalk, rows: &[Row]) -> StoreResult<bool> {
+fn steps(walk: &mut AuditWalk<'_>, rows: &[Row]) -> StoreResult<bool> {
     for row in rows {
         let is_sound = walk.step(&AuditWalkRow {
             seq: ms_at(row, "seq")?,

@@ -51,14 +51,25 @@ pub struct AuditReport {
     pub after: u64,
     /// Entries that were recomputed.
     pub entries: u64,
+    /// The last entry that was recomputed, or the one up to which they were forgotten. `None`: there never was any.
+    pub head: Option<AuditHead>,
     /// Where the chain breaks first, for a person.
     pub problem: Option<String>,
 }
 
+/// An entry and the hash of the chain up to it. Kept where nobody who can write to the database can write, it shows later that
+/// nothing before it was altered and nothing cut off.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuditHead {
+    pub seq: u64,
+    pub hash: String,
+}
+
 /// Recomputes a chain entry by entry; the same for both databases.
-pub(crate) struct AuditWalk {
+pub(crate) struct AuditWalk<'a> {
     last: u64,
     hash: String,
+    kept: Option<&'a AuditHead>,
     report: AuditReport,
 }
 
@@ -72,21 +83,38 @@ pub(crate) struct AuditWalkRow<'a> {
     pub(crate) hash: &'a str,
 }
 
-impl AuditWalk {
-    pub(crate) fn new(anchor_seq: u64, anchor_hash: String) -> Self {
-        Self {
+impl<'a> AuditWalk<'a> {
+    /// `kept`: a head from elsewhere that must be in the chain.
+    pub(crate) fn new(anchor_seq: u64, anchor_hash: String, kept: Option<&'a AuditHead>) -> Self {
+        let mut walk = Self {
             last: anchor_seq,
             hash: anchor_hash,
-            report: AuditReport { after: anchor_seq, entries: 0, problem: None },
-        }
+            kept,
+            report: AuditReport { after: anchor_seq, entries: 0, head: None, problem: None },
+        };
+        walk.report.problem = walk.contradiction();
+        walk
+    }
+
+    /// The log of a workspace that has none.
+    pub(crate) fn of_nothing(kept: Option<&'a AuditHead>) -> AuditReport {
+        let problem = kept.map(|kept| format!("the audit log is empty, but had an entry {}", kept.seq));
+        AuditReport { after: 0, entries: 0, head: None, problem }
+    }
+
+    /// What the kept head says against the chain up to here.
+    fn contradiction(&self) -> Option<String> {
+        let kept = self.kept.filter(|kept| kept.seq == self.last && kept.hash != self.hash)?;
+        Some(format!("audit entry {} or one before it was altered: its hash is not the one that was kept", kept.seq))
     }
 
     /// False: the chain is broken here, and nothing further is to be looked at.
     pub(crate) fn step(&mut self, row: &AuditWalkRow<'_>) -> bool {
-        self.report.problem = self.problem(row);
+        self.report.problem = self.report.problem.take().or_else(|| self.problem(row));
         self.hash = chain_hash(&self.hash, row.entry);
         self.last = row.seq;
         self.report.entries += 1;
+        self.report.problem = self.report.problem.take().or_else(|| self.contradiction());
         self.report.problem.is_none()
     }
 
@@ -114,6 +142,13 @@ impl AuditWalk {
                 format!("the audit log ends at {}, its head is {head_seq}: entries are missing at the end", self.last);
             self.report.problem = Some(problem);
         }
+        let cut = self.kept.filter(|kept| kept.seq > self.last && self.report.problem.is_none());
+        if let Some(kept) = cut {
+            let problem =
+                format!("the audit log ends at {}, but had an entry {}: its end was cut off", self.last, kept.seq);
+            self.report.problem = Some(problem);
+        }
+        self.report.head = Some(AuditHead { seq: self.last, hash: self.hash });
         self.report
     }
 }
@@ -137,13 +172,13 @@ impl AuthStore {
     }
 
     /// Recomputes the chain of a workspace's audit log; `None`: the server's own. O(log).
-    pub fn verify_audit(&self, workspace: Option<&WorkspaceId>) -> StoreResult<AuditReport> {
+    pub fn verify_audit(&self, workspace: Option<&WorkspaceId>, kept: Option<&AuditHead>) -> StoreResult<AuditReport> {
         self.read(|conn| {
             let tx = conn.unchecked_transaction().or_failed()?;
             let Some(head) = head(&tx, owner(workspace))? else {
-                return Ok(AuditReport { after: 0, entries: 0, problem: None });
+                return Ok(AuditWalk::of_nothing(kept));
             };
-            let mut walk = AuditWalk::new(head.anchor_seq, head.anchor_hash);
+            let mut walk = AuditWalk::new(head.anchor_seq, head.anchor_hash, kept);
             let sql =
                 "SELECT seq, at_ms, event, user_id, entry, hash FROM audit_log WHERE workspace_id = ?1 ORDER BY seq";
             let mut statement = tx.prepare_cached(sql).or_failed()?;
