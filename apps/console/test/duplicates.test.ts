@@ -166,6 +166,7 @@ describe("[IMP-1] a merge", () => {
     const plan = planMerge({ contacts: [ANNA, ANNE], related });
     expect(plan.deleted).toEqual([]);
     expect(plan.archived).toEqual([ANNE.id]);
+    expect([...plan.moved]).toEqual([]);
     expect([...plan.staying]).toEqual([
       ["conversations", 1],
       ["tasks", 1],

@@ -21,7 +21,7 @@ export function List<R>({
   columns: readonly ListColumn<R>[];
 }) {
   const cell = (column: ListColumn<R>): string =>
-    `${column.isNumeric === true ? "num text-right" : "text-left"} ${column.isExtra === true ? "hidden md:table-cell" : ""} px-3 first:pl-4 last:pr-4`;
+    `${column.isNumeric === true ? "num text-right" : "text-left"} ${column.isExtra === true ? "hidden md:table-cell" : ""} px-2 first:pl-4 last:pr-3 md:px-3 md:last:pr-4`;
   return (
     <div className="overflow-x-auto rounded-xl border bg-surface shadow-card">
       <table aria-label={label} className="w-full">

@@ -147,7 +147,7 @@ export function ContactsPage({
       actions={
         <Link to="/contacts/duplicates" className={buttonClass()}>
           <CopyCheck aria-hidden="true" className="size-4" />
-          Duplicates
+          <span className="max-sm:sr-only">Duplicates</span>
         </Link>
       }
       renderCard={({ name, contact }) => (

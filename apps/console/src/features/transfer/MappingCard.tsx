@@ -32,7 +32,7 @@ export function MappingCard({ sheet, kind, mapping, onMapping }: MappingProps) {
   };
   return (
     <Card title="Columns">
-      <fieldset className="divide-y">
+      <fieldset className="min-w-0 divide-y">
         {sheet.headers.map((header, column) => {
           const target = mapping[column];
           const samples = sheet.rows

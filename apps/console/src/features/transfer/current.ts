@@ -76,7 +76,18 @@ export function useImports(): {
 /** Held while an import runs or is taken back: other tabs see that it was not interrupted. */
 const LOCK = "syncline import of ";
 
+/** Clients of which it is heard when everything on the device is deleted: then nothing of it stays here either. */
+const heard = new WeakSet<Crm>();
+
+function forgetWithDevice(client: Crm): void {
+  if (!heard.has(client)) {
+    heard.add(client);
+    client.onEvent(({ event }) => event === "purged" && closeWork());
+  }
+}
+
 export async function startImport(client: Crm, sheet: Sheet, planned: readonly Planned[]): Promise<void> {
+  forgetWithDevice(client);
   const total = planned.filter(({ plan }) => plan.does === "create").length;
   const progress: Progress = { done: 0, total, created: 0, failed: [], isWaiting: false };
   set({ phase: "running", sheet, planned, progress, isPaused: false });

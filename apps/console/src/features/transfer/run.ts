@@ -214,7 +214,9 @@ async function readAround(client: Crm): Promise<Around> {
     for (const { id, fields } of await rows(entity)) {
       const named = fields[field];
       if (typeof named === "string" && !NOTED_BY_SERVER.has(String(fields.activity_type))) {
-        about.set(named, [...(about.get(named) ?? []), id]);
+        const others = about.get(named) ?? [];
+        others.push(id);
+        about.set(named, others);
       }
     }
   }
