@@ -117,10 +117,10 @@ const bench = {
     }),
 
   /** Creates contacts as an import does: until they are durable on the device, and until the server has decided them. */
-  async import(count: number): Promise<{ localMs: number; sentMs: number }> {
+  async import(mark: string, count: number): Promise<{ localMs: number; sentMs: number }> {
     const client = opened();
     const contacts = Array.from({ length: count }, (_, index): Edit[] => {
-      const fields = { firstname: `New ${index}`, lastname: "Import", email: `new${index}@bench.example` };
+      const fields = { firstname: `New ${index}`, lastname: "Import", email: `${mark}${index}@bench.example` };
       return [{ edit: "create", entity: "contacts", id: client.mintId(), fields }];
     });
     const started = performance.now();
@@ -137,11 +137,11 @@ const bench = {
     return (await opened().db.leads.select({ limit: count })).map(({ id }) => id);
   },
 
-  /** Edits records one after another; returns by their text when each was asked for, in milliseconds since the epoch. */
-  async edit(ids: readonly string[], pauseMs: number): Promise<Record<string, number>> {
+  /** Edits records one after another with texts that begin with `mark`; returns by their text when each was asked for, in milliseconds since the epoch. */
+  async edit(ids: readonly string[], mark: string, pauseMs: number): Promise<Record<string, number>> {
     const asked: Record<string, number> = {};
     for (const [index, id] of ids.entries()) {
-      const text = `edit ${index}`;
+      const text = `${mark} ${index}`;
       asked[text] = performance.timeOrigin + performance.now();
       await opened().db.leads.update(id, { market: text });
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
@@ -149,10 +149,10 @@ const bench = {
     return asked;
   },
 
-  /** Notes when a live list shows each text; ends when it has seen `count` of them. */
-  watch(count: number): Promise<Record<string, number>> {
+  /** Notes when a live list shows each text of these; ends when it has seen `count` of them. */
+  watch(mark: string, count: number): Promise<Record<string, number>> {
     const seen: Record<string, number> = {};
-    const live = opened().db.leads.live({ filter: ({ fields }) => fields.market?.startsWith("edit ") === true });
+    const live = opened().db.leads.live({ filter: ({ fields }) => fields.market?.startsWith(mark) === true });
     return new Promise((resolve) => {
       const stop = live.subscribe(() => {
         for (const { fields } of live.snapshot().rows) {

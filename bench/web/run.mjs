@@ -67,13 +67,14 @@ async function measurePage(page, server, isWhole) {
     note(`${name}: first list after a restart on the full store`, `${(reopened / 1_000).toFixed(2)} s`, "1 s");
     note(`${name}: indexed question`, pair(await second.call("indexed", SAMPLES)), "16 ms");
     note(`${name}: keystroke to sorted list`, pair(await second.call("typed", SAMPLES)), "16 ms");
-    const watched = first.call("watch", EDITS);
+    const mark = name.slice(0, 5);
+    const watched = first.call("watch", mark, EDITS);
     const ids = await second.call("ids", EDITS);
-    const asked = await second.call("edit", ids, EDIT_PAUSE_MS);
+    const asked = await second.call("edit", ids, mark, EDIT_PAUSE_MS);
     const seen = await watched;
     const took = Object.keys(asked).map((text) => seen[text] - asked[text]);
     note(`${name}: edit in one browser to the list of the other`, pair(took), "30 ms");
-    const { localMs, sentMs } = await second.call("import", IMPORTED);
+    const { localMs, sentMs } = await second.call("import", mark, IMPORTED);
     note(`${name}: ${IMPORTED} contacts durable on the device`, `${(localMs / 1_000).toFixed(1)} s`);
     note(`${name}: the same decided by the server`, `${(sentMs / 1_000).toFixed(1)} s`, "60 s");
   } finally {

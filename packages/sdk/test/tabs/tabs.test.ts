@@ -2,10 +2,11 @@ import "fake-indexeddb/auto";
 import { IDBFactory } from "fake-indexeddb";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { loadDraft, saveDraft } from "../../src/client/drafts.ts";
-import { importOnce } from "../../src/client/import.ts";
+import { importOnce, mutateAll } from "../../src/client/import.ts";
 import { countMetrics } from "../../src/client/metrics.ts";
 import { type CrmEntities, crm } from "../../src/crm/index.ts";
 import { EMPTY_DIGEST } from "../../src/digest.ts";
+import type { Edit } from "../../src/replica/edit.ts";
 import { IndexedDbStore, indexedDb } from "../../src/storage/indexeddb.ts";
 import { TabClient, type TabsOptions } from "../../src/tabs/tabs.ts";
 import { until, value } from "../e2e/server.ts";
@@ -273,6 +274,20 @@ it("an edit that was taken although its answer was lost is not taken again", asy
   value(created);
   expect((await second.status()).pending).toBe(1);
   expect((await first.status()).pending).toBe(1);
+});
+
+it("many edits that were taken although their answer was lost are not taken again", async () => {
+  const [first, second] = [await tab(), await tab()];
+  let lost = 0;
+  overhear(({ kind }) => kind === "answer" && ++lost === 1);
+  const edits = ["Ada", "Bob", "Cy"].map((firstname): Edit[] => [
+    { edit: "create", entity: "contacts", id: second.mintId(), fields: { firstname } },
+  ]);
+  const results = await mutateAll(second, edits);
+  expect(lost).toBeGreaterThan(0);
+  expect(results.map((result) => value(result).clientSeq)).toEqual([1, 2, 3]);
+  expect((await second.status()).pending).toBe(3);
+  expect(await first.db.contacts.select()).toHaveLength(3);
 });
 
 it("a tab that goes without a word leaves nothing behind in the leader", async () => {
