@@ -13,9 +13,9 @@ it("[CONF-7] who looks at the same record is named, who changes it warns the oth
   await go(milo.page, new URL(dana.page.url()).pathname);
   await dana.page.getByText("Milo Manager looks at this too.").waitFor();
   await milo.page.getByText("Dana Demo looks at this too.").waitFor();
-  await milo.page.getByRole("button", { name: /^Source: .*Edit$/ }).click();
+  await milo.page.getByRole("button", { name: /^Source: .*(Edit|Add)$/ }).click();
   await dana.page.getByText("Milo Manager is changing this now.").waitFor();
-  await dana.page.getByRole("button", { name: /^Source: .*Edit$/ }).click();
+  await dana.page.getByRole("button", { name: /^Source: .*(Edit|Add)$/ }).click();
   await dana.page.getByText("Milo Manager is changing this record too.").waitFor();
   await milo.page.keyboard.press("Escape");
   await dana.page.getByText("Milo Manager looks at this too.").waitFor();

@@ -43,7 +43,7 @@ async function choose(page, name) {
 }
 
 async function setValue(page, value) {
-  await page.getByRole("button", { name: /^Estimated value: .*Edit$/ }).click();
+  await page.getByRole("button", { name: /^Estimated value: .*(Edit|Add)$/ }).click();
   await page.getByRole("textbox", { name: "Estimated value", exact: true }).fill(value);
   await page.keyboard.press("Enter");
   await page.getByText("Estimated value saved").first().waitFor();

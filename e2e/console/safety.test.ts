@@ -41,7 +41,7 @@ it("[SYNC-1] a form that is sent twice makes one record", async () => {
 it("[WEB-1] what was typed is saved by going elsewhere, and is there again after Escape closed the form", async () => {
   const { page } = dana;
   await openFirst(page);
-  await page.getByRole("button", { name: /^Source: .*Edit$/ }).click();
+  await page.getByRole("button", { name: /^Source: .*(Edit|Add)$/ }).click();
   await page.getByRole("textbox", { name: "Source", exact: true }).fill("a talk in Bergen");
   await page.getByLabel("What happened").click();
   await page.getByRole("button", { name: "Source: a talk in Bergen. Edit" }).waitFor();

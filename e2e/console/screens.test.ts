@@ -160,7 +160,7 @@ async function shootStates({ page, context }: Browser, shoot: Shoot): Promise<vo
   await show(page, "leads");
   await context.setOffline(true);
   await openFirst(page);
-  await page.getByRole("button", { name: /^Source: .*Edit$/ }).click();
+  await page.getByRole("button", { name: /^Source: .*(Edit|Add)$/ }).click();
   await page.getByRole("textbox", { name: "Source", exact: true }).fill(`a fair, ${Date.now() % 1_000}`);
   await shoot("editing");
   await page.keyboard.press("Enter");

@@ -41,7 +41,7 @@ it("[WEB-1] a card of the board moves with Shift and an arrow, and back with und
 it("[CONF-5] a former version is restored from the history", async () => {
   const { page } = dana;
   await openFirst(page);
-  await page.getByRole("button", { name: /^Source: .*Edit$/ }).click();
+  await page.getByRole("button", { name: /^Source: .*(Edit|Add)$/ }).click();
   const source = page.getByRole("textbox", { name: "Source", exact: true });
   const before = await source.inputValue();
   await source.fill("a fair in Oslo");
