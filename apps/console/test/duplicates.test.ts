@@ -149,6 +149,10 @@ describe("[IMP-1] a merge", () => {
       secondary_phone: "+47 99 88 77 66",
     });
   });
+  it("does not keep the same phone twice because it is written otherwise", () => {
+    const other = contact(3, { phone_number: "0047 22 33 44 55" });
+    expect(valuesOf({ contacts: [ANNE, other], related: [] })).not.toHaveProperty("secondary_phone");
+  });
   it("moves what is about the others and deletes them, in one mutation", () => {
     const plan = planMerge({
       contacts: [ANNA, ANNE],

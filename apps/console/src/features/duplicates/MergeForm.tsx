@@ -118,7 +118,7 @@ interface MembersProps {
 
 function Members({ group, related, winnerId, left, onStays, onLeft }: MembersProps) {
   return (
-    <fieldset>
+    <fieldset className="min-w-0">
       <legend className="mb-1.5 font-semibold">Which contact stays?</legend>
       <ul className="divide-y rounded-lg border">
         {group.contacts.map((contact) => {
@@ -198,7 +198,7 @@ function Values({ contacts, units, onPick }: ValuesProps) {
                   <span className="text-ink-3">{unit.isJoined ? " · put together" : " · only one has it"}</span>
                 </span>
               ) : (
-                unit.holders.map((place) => (
+                distinct(unit, (place) => shown(unit.names, all[place] ?? {})).map((place) => (
                   <label
                     key={contacts[place]?.id}
                     className={cx(
@@ -232,6 +232,18 @@ function Values({ contacts, units, onPick }: ValuesProps) {
       </dl>
     </div>
   );
+}
+
+/** Places whose values read differently, a place for each; of the same ones that whose values stay. */
+function distinct({ holders, from }: MergeUnit, textOf: (place: number) => string): readonly number[] {
+  const byText = new Map<string, number>();
+  for (const place of holders) {
+    const text = textOf(place);
+    if (!byText.has(text) || place === from) {
+      byText.set(text, place);
+    }
+  }
+  return [...byText.values()];
 }
 
 /** What becomes of records around them, and of the contacts that do not stay. */

@@ -7,6 +7,7 @@ import type { Edit, Fields, Json } from "@syncline/sdk";
 import type { EntityName, Row } from "../../data/live.ts";
 import type { Relation } from "../../data/relations.ts";
 import { entityOf, fieldOf, isEditable } from "../../data/schema.ts";
+import { phoneKey } from "../leads/duplicates.ts";
 
 /** A record that is about one of the contacts. */
 export interface Related {
@@ -200,7 +201,10 @@ function joinedValues(all: readonly Fields[], name: string): readonly Json[] {
 function withSecondPhone(units: readonly MergeUnit[], all: readonly Fields[]): MergeUnit[] {
   const first = units.find(({ names }) => names.includes("phone_number"));
   const kept = first?.values.phone_number;
-  const other = all.map(({ phone_number }) => phone_number).find((phone) => !isEmpty(phone) && phone !== kept);
+  // The same number written otherwise is no other phone.
+  const isOther = ({ phone_number: phone }: Fields): boolean =>
+    !isEmpty(phone) && (phoneKey(String(phone)) ?? phone) !== (phoneKey(String(kept)) ?? kept);
+  const other = all.find(isOther)?.phone_number;
   const hasSecond = units.some(({ names }) => names.includes("secondary_phone"));
   if (hasSecond || other === undefined || first === undefined) {
     return [...units];
