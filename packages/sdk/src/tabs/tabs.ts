@@ -160,7 +160,7 @@ export class TabClient<Types> implements AnyClient<Types> {
     return this.#call("get", [entity, id]) as ReturnType<Methods["get"]>;
   }
   async select(entity: string, query: Query) {
-    const rows = await (this.#call("select", [entity, sentOf(query)]) as ReturnType<Methods["select"]>);
+    const rows = await (this.#call("select", [entity, this.#sent(query)]) as ReturnType<Methods["select"]>);
     const { filter, limit } = query;
     return (filter === undefined ? rows : rows.filter(filter)).slice(0, limit);
   }
@@ -192,7 +192,7 @@ export class TabClient<Types> implements AnyClient<Types> {
       open: (live) => {
         this.#live.set(id, {
           entity,
-          query: sentOf(query),
+          query,
           told: [],
           show: ({ state, rows }) => {
             if (state === "loading") {
@@ -419,10 +419,19 @@ export class TabClient<Types> implements AnyClient<Types> {
     callAll(this.#listeners, event);
   }
 
+  /**
+   * What the leader is asked for: by this tab, if it leads, everything. A filter is a function, which no channel carries: then
+   * another one cannot count for this tab.
+   */
+  #sent(query: Query): Query {
+    const { filter, limit: _, ...sent } = query;
+    return this.#leader === undefined && filter !== undefined ? sent : query;
+  }
+
   #openLive(live: string): void {
     const remote = this.#live.get(live);
     if (remote !== undefined) {
-      this.#say({ kind: "open", tab: this.#tab, live, entity: remote.entity, query: remote.query });
+      this.#say({ kind: "open", tab: this.#tab, live, entity: remote.entity, query: this.#sent(remote.query) });
     }
   }
 
@@ -500,12 +509,6 @@ export class TabClient<Types> implements AnyClient<Types> {
     }
     throw new Error("no tab of this device answers: look at one of them, or load this page again");
   }
-}
-
-/** What the leader is asked for. A filter is a function, which no channel carries: then it cannot count for this tab. */
-function sentOf({ filter, ...sent }: Query): Query {
-  const { limit: _, ...unlimited } = sent;
-  return filter === undefined ? sent : unlimited;
 }
 
 /** Whether the answer is that of a leader whose store another tab has taken over. */

@@ -7,8 +7,10 @@ import { countMetrics } from "../../src/client/metrics.ts";
 import { type CrmEntities, crm } from "../../src/crm/index.ts";
 import { EMPTY_DIGEST } from "../../src/digest.ts";
 import type { Edit } from "../../src/replica/edit.ts";
+import type { Viewed } from "../../src/replica/view.ts";
 import { IndexedDbStore, indexedDb } from "../../src/storage/indexeddb.ts";
 import { TabClient, type TabsOptions } from "../../src/tabs/tabs.ts";
+import { Views } from "../../src/views/views.ts";
 import { until, value } from "../e2e/server.ts";
 import { FakeChannel, FakeLocks } from "./browser.ts";
 
@@ -198,6 +200,30 @@ it("rows go to the tab that shows them, and no more of them than it shows", asyn
   expect(rows.map(({ sent }) => sent)).toEqual([2, 1]);
   expect(new Set(rows.map(({ to }) => to)).size).toBe(2);
   expect(rows.map(({ to }) => to)).not.toContain("syncline crm");
+});
+
+it("the tab that leads filters where the records are, and any tab gets what it asks for", async () => {
+  const [first, second] = [await tab(), await tab()];
+  for (const firstname of ["Ada", "Bob", "Ava", "Al"]) {
+    value(await first.db.contacts.create({ firstname }));
+  }
+  const answered = vi.spyOn(Views.prototype, "select");
+  const query = {
+    filter: ({ fields }: Viewed) => String(fields.firstname).startsWith("A"),
+    sort: "firstname",
+    limit: 2,
+  };
+  for (const [asked, sent] of [
+    [first, 2],
+    [second, 4],
+  ] as const) {
+    const names = (await asked.select("contacts", query)).map(({ fields }) => fields.firstname);
+    expect(names).toEqual(["Ada", "Al"]);
+    expect(await answered.mock.results.at(-1)?.value).toHaveLength(sent);
+    const live = asked.live("contacts", query);
+    live.subscribe(() => undefined);
+    await until("it is loaded", async () => live.snapshot().rows.length === 2);
+  }
 });
 
 it("drafts, imports and metrics work in every tab", async () => {
