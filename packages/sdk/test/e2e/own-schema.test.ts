@@ -38,7 +38,14 @@ export async function pay(client: Client<ShopEntities>, id: string): Promise<str
   await client.db.orders.create({});
   return (await client.db.orders.get(id))?.fields.total;
 }
-export const open = (url: string) => Client.open<ShopEntities>({ url, schema: shopSchema, store: memory });
+export const open = (server: string) =>
+  Client.open<ShopEntities>({
+    server,
+    schema: shopSchema,
+    store: memory(),
+    mode: "web_app",
+    deviceName: "shop",
+  });
 export type OrderQuery = Query;
 `;
 
