@@ -12,7 +12,6 @@ use syncline_core::protocol::Code;
 use tower_http::cors::CorsLayer;
 
 use super::problem::ApiError;
-use super::request_id::{is_change, timed_out};
 use crate::app::App;
 use crate::audit::current_request;
 use crate::auth::FORWARDED;
@@ -83,12 +82,13 @@ pub async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next
         current_request(|request| request.address.set(Some(client)));
         request.extensions_mut().insert(ClientAddress(client));
     }
-    if is_change(&request) {
-        // The outermost layer stops waiting for it; it goes on.
-        return next.run(request).await;
-    }
     let limit = Duration::from_millis(app.config.http.request_timeout_ms);
-    tokio::time::timeout(limit, next.run(request)).await.unwrap_or_else(|_| timed_out())
+    match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            ApiError::new(Code::Timeout, "There was no answer in time. Send the same request again.").into_response()
+        }
+    }
 }
 
 /// Refuses a page that is neither the server's own nor allowed. A program that is no browser sends no `Origin`.

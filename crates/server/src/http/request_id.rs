@@ -1,16 +1,13 @@
 //! Request ids: taken from the caller when they look like one, made otherwise; in the answer, the log and every error.
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderValue, Method};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
-use std::time::Duration;
 use syncline_core::principal::DeploymentMode;
-use syncline_core::protocol::Code;
 use tracing::Instrument as _;
 
-use super::problem::ApiError;
 use crate::app::App;
 use crate::audit::{AuditEvent, AuditRecord, RequestContext, with_request};
 use crate::clock;
@@ -25,32 +22,25 @@ const LEN_MAX: usize = 64;
 
 /// Outermost layer: gives the request its id and span, and counts and logs its answer.
 ///
-/// A change is carried through, and noted, also when its client hangs up or no longer waits: what was begun must not be left
-/// half done, nor without a trace.
+/// A change is carried through, and noted, also when its client hangs up: what was begun must not be left half done, nor without
+/// a trace. It ends in time all the same, see [`super::edge::admit`].
 pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if !is_change(&request) {
         return answer(app, request, next).await;
     }
-    let limit = Duration::from_millis(app.config.http.request_timeout_ms);
-    let task = tokio::spawn(answer(app, request, next));
-    match tokio::time::timeout(limit, task).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => {
-            tracing::error!(event = "request_failed", %error, "a request ended without an answer");
-            ApiError::new(Code::Internal, "The request failed. Send the same request again.").into_response()
-        }
-        Err(_) => timed_out(),
+    match tokio::spawn(answer(app, request, next)).await {
+        Ok(response) => response,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime goes away, and with it the connection.
+            Err(_cancelled) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        },
     }
 }
 
 /// Whether a request may change something; what only moves frames of a session ends with its connection.
-pub fn is_change(request: &Request) -> bool {
+fn is_change(request: &Request) -> bool {
     !request.method().is_safe() && request.uri().path().starts_with("/api/")
-}
-
-/// The answer to whom no answer comes in time.
-pub fn timed_out() -> Response {
-    ApiError::new(Code::Timeout, "There was no answer in time. Send the same request again.").into_response()
 }
 
 async fn answer(app: Arc<App>, mut request: Request, next: Next) -> Response {
