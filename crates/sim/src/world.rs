@@ -358,8 +358,12 @@ impl World {
                 let text = format!("device {index} stopped with {}", code.as_str());
                 return Err(Violation::new("session stopped", text));
             }
-            Notice::Connected | Notice::Disconnected | Notice::Changed { .. } | Notice::Rejected { .. } => {}
-            Notice::SignInNeeded => {}
+            Notice::Connected
+            | Notice::Disconnected
+            | Notice::Changed { .. }
+            | Notice::Decided { .. }
+            | Notice::Rejected { .. }
+            | Notice::SignInNeeded => {}
         }
         Ok(())
     }

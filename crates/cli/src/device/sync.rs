@@ -105,6 +105,7 @@ fn say(event: &Event, is_json: bool) -> anyhow::Result<()> {
         Event::Connected => json!({"event": "connected"}),
         Event::Disconnected => json!({"event": "disconnected"}),
         Event::Changed { cursor } => json!({"event": "changed", "cursor": cursor}),
+        Event::Decided { upto } => json!({"event": "decided", "upto": upto}),
         Event::Rejected { client_seqs } => json!({"event": "rejected", "client_seqs": client_seqs}),
         Event::Repairing { scope } => json!({"event": "repairing", "scope": scope}),
         Event::Stuck => json!({"event": "stuck"}),

@@ -240,7 +240,7 @@ impl<'c> Driver<'c> {
             Event::SignInNeeded => self.end = Some(SyncEnd::SignInNeeded { reason: self.reason.clone() }),
             Event::Stuck => tracing::warn!("nothing moved for too long; connecting again"),
             Event::Repairing { scope } => tracing::warn!(%scope, "replica and server differ; repairing"),
-            Event::Disconnected | Event::Changed { .. } | Event::Rejected { .. } => {}
+            Event::Disconnected | Event::Changed { .. } | Event::Decided { .. } | Event::Rejected { .. } => {}
         }
         // Nobody need listen.
         drop(self.inner.events.send(event));

@@ -12,23 +12,13 @@ import {
 import { BACKOFF_MAX_MS, BACKOFF_MIN_MS } from "../protocol/limits.ts";
 import { rekey as rekeyReplica } from "../replica/outcomes.ts";
 import { purge } from "../replica/scopes.ts";
-import { dropConnection, notify, send, type Turn } from "./state.ts";
+import { dropConnection, notify, type SessionState, send, type Turn } from "./state.ts";
 
 export function goOnline(turn: Turn): void {
   const { session } = turn;
-  switch (session.phase.at) {
-    case "paused":
-    case "waiting":
-    case "signed_out":
-      session.attempts = 0;
-      connect(turn);
-      return;
-    case "connecting":
-    case "greeting":
-    case "live":
-    case "depositing":
-    case "stopped":
-      return;
+  if (isIdle(session) && session.phase.at !== "stopped") {
+    session.attempts = 0;
+    connect(turn);
   }
 }
 
@@ -48,8 +38,7 @@ export function connect({ session, now, effects }: Turn): void {
 /** Opens the session, or opens it anew on the same connection (spec SES-2). */
 export async function greet(turn: Turn): Promise<void> {
   const { session, replica, now } = turn;
-  const { at } = session.phase;
-  if (at === "paused" || at === "signed_out" || at === "stopped") {
+  if (isIdle(session)) {
     return;
   }
   const hello = await replica.hello(session.mode, now.wallMs);
@@ -81,8 +70,7 @@ export function stop(turn: Turn, code: string): void {
 }
 
 export async function onDisconnected(turn: Turn, code: number | undefined): Promise<void> {
-  const { at } = turn.session.phase;
-  if (at === "paused" || at === "signed_out" || at === "stopped" || at === "waiting") {
+  if (isIdle(turn.session)) {
     return;
   }
   switch (code) {
@@ -118,6 +106,11 @@ export async function finishPurge(turn: Turn, code: string): Promise<void> {
   turn.session.phase = { at: "stopped", code };
   turn.effects.push({ effect: "disconnect" });
   notify(turn, { event: "purged", code });
+}
+
+/** Whether there is no connection, nor one under way. */
+function isIdle({ phase: { at } }: SessionState): boolean {
+  return at === "paused" || at === "waiting" || at === "signed_out" || at === "stopped";
 }
 
 /** A number from 0 up to 1 out of six random bytes. */

@@ -182,6 +182,7 @@ async function onOutcomes(turn: Turn, outcomes: readonly Outcome[]): Promise<voi
     front.first = last + 1;
   }
   session.owesAck = true;
+  notify(turn, { event: "decided", upto: replica.meta.decidedUpto });
   if (applied.rejected.length > 0) {
     notify(turn, { event: "rejected", clientSeqs: applied.rejected });
   }

@@ -55,6 +55,8 @@ export type SessionEvent =
   | { readonly event: "disconnected" }
   /** The base changed up to this seq. */
   | { readonly event: "changed"; readonly cursor: number }
+  /** The server decided our mutations up to this number: they are not waited for any more. */
+  | { readonly event: "decided"; readonly upto: number }
   | { readonly event: "rejected"; readonly clientSeqs: readonly number[] }
   /** Replica and server differed; a repair by range began. */
   | { readonly event: "repairing"; readonly scope: string }

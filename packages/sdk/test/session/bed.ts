@@ -117,13 +117,19 @@ export class Bed {
     return bed;
   }
 
+  /** Feeds one input. Whoever shows what is pending looks again after events: less of it is told of, whatever it was. */
   async go(input: Input): Promise<readonly Effect[]> {
     const random = new Uint8Array(16).fill(0x55);
-    return this.session.handle(this.replica, input, {
+    const pending = this.replica.outbox.size;
+    const effects = await this.session.handle(this.replica, input, {
       monotonicMs: this.timeMs,
       wallMs: WALL_MS + this.timeMs,
       random,
     });
+    if (this.replica.outbox.size < pending && !effects.some(({ effect }) => effect === "notify")) {
+      throw new Error(`nobody was told that ${this.replica.outbox.size} of ${pending} are pending after ${input.input}`);
+    }
+    return effects;
   }
 
   frame(frame: ServerFrame): Promise<readonly Effect[]> {

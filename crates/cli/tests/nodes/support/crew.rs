@@ -223,7 +223,8 @@ async fn write(client: Client, name: String, written: Arc<Mutex<Vec<Written>>>, 
 async fn listen(mut events: tokio::sync::broadcast::Receiver<Event>, complaints: Arc<Mutex<Vec<String>>>) {
     loop {
         match events.recv().await {
-            Ok(Event::Connected | Event::Disconnected | Event::Changed { .. }) | Err(RecvError::Lagged(_)) => {}
+            Ok(Event::Connected | Event::Disconnected | Event::Changed { .. } | Event::Decided { .. })
+            | Err(RecvError::Lagged(_)) => {}
             Ok(
                 event @ (Event::Rejected { .. }
                 | Event::Repairing { .. }

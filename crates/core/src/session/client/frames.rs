@@ -209,6 +209,7 @@ impl ClientSession {
             }
         }
         self.owes_ack = true;
+        effects.push(Effect::Notify(Event::Decided { upto: replica.meta().decided_upto }));
         if !applied.rejected.is_empty() {
             effects.push(Effect::Notify(Event::Rejected { client_seqs: applied.rejected }));
         }

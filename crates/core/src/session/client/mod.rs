@@ -87,6 +87,10 @@ pub enum Event {
     Changed {
         cursor: Seq,
     },
+    /// The server decided our mutations up to this number: they are not waited for any more.
+    Decided {
+        upto: u64,
+    },
     Rejected {
         client_seqs: Vec<u64>,
     },
