@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Row } from "../src/data/live.ts";
+import { Ordered, sorted } from "../src/data/ordered.ts";
 import { ContactIndex, phoneKey } from "../src/features/leads/duplicates.ts";
-import { joinLeads, selectLeads } from "../src/features/leads/rows.ts";
+import { LEAD_KEYS, LeadJoin, type LeadSort, matchLeads } from "../src/features/leads/rows.ts";
 import { NO_LEAD_FILTER, readLeadSearch, writeLeadSearch } from "../src/features/leads/search.ts";
 import { groupTasks } from "../src/features/tasks/groups.ts";
 
@@ -12,6 +13,15 @@ const record = <F extends object>(number: number, fields: F) => ({
   state: "synced" as const,
   fields,
 });
+
+/** Numbers from 0 up to 1, the same for the same seed. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
 
 const CONTACTS: Row<"contacts">[] = [
   record(1, { firstname: "Åsa", lastname: "Berg", email: "Asa@Example.com", phone_number: "+47 22 33 44 55" }),
@@ -28,9 +38,9 @@ const AROUND = {
   statuses: new Map(),
   users: new Map(),
 };
-const rows = joinLeads(LEADS, AROUND);
-const names = (filter: object, sort: Parameters<typeof selectLeads>[2], isDescending = false): string[] =>
-  selectLeads(rows, { ...NO_LEAD_FILTER, ...filter }, sort, isDescending).map(({ name }) => name);
+const rows = new LeadJoin().rows(LEADS, AROUND);
+const names = (filter: object, sort: LeadSort, isDescending = false): string[] =>
+  matchLeads(sorted(rows, LEAD_KEYS[sort], isDescending), { ...NO_LEAD_FILTER, ...filter }).map(({ name }) => name);
 
 describe("[WEB-1] the list of leads", () => {
   it("sorts numbers as numbers, and what has none comes last either way", () => {
@@ -45,13 +55,60 @@ describe("[WEB-1] the list of leads", () => {
     expect(names({ owner: id(7) }, "name")).toEqual(["Åsa Berg"]);
   });
   it("keeps a row while nothing it shows has changed", () => {
-    expect(joinLeads(LEADS, AROUND)[0]).toBe(rows[0]);
+    const join = new LeadJoin();
+    const [first, second, third] = join.rows(LEADS, AROUND);
+    expect(join.rows(LEADS.slice(1), { ...AROUND })).toEqual([second, third]);
+    expect(join.rows(LEADS, { ...AROUND }).slice(1)).toEqual([second, third]);
+    const contacts = new Map([...AROUND.contacts, [id(2), record(2, { name: "Bo Aas" })]]);
+    const [, renamed, same] = join.rows(LEADS, { ...AROUND, contacts });
+    expect([renamed?.name, second?.name, same]).toEqual(["Bo Aas", "Bo Ek", third]);
+    expect(first?.haystack).toContain("asa@example.com");
+    expect(renamed?.haystack, "what a search looks in follows").toContain("bo aas");
   });
   it("writes an address that reads back the same", () => {
     const search = { ...NO_LEAD_FILTER, q: "12", owner: "none", sort: "value", isDescending: true } as const;
     expect(readLeadSearch(writeLeadSearch(search))).toEqual(search);
     expect(Object.values(writeLeadSearch(readLeadSearch({}))).filter((value) => value !== undefined)).toEqual([]);
     expect(readLeadSearch({ sort: "nonsense", desc: 0 })).toEqual(readLeadSearch({}));
+  });
+});
+
+describe("[WEB-1] a long list", () => {
+  interface Item {
+    readonly id: string;
+    readonly key: number;
+  }
+  const byKey = ({ key }: Item): number => key;
+  const byId = ({ id: key }: Item): string => key;
+
+  it("is in order after any change, as if it were sorted anew", () => {
+    const random = seeded(7);
+    const list = new Ordered<Item>();
+    let [items, made] = [[] as Item[], 0];
+    const item = (number: number): Item => ({ id: id(number), key: Math.floor(random() * 40) - 1 });
+    for (let turn = 0; turn < 400; turn++) {
+      const next = [...items];
+      for (let count = turn % 10 === 0 ? 40 : Math.floor(random() * 3); count > 0; count--) {
+        next.push(item(made++));
+      }
+      for (let count = Math.floor(random() * 3); count > 0 && next.length > 0; count--) {
+        next.splice(Math.floor(random() * next.length), 1);
+      }
+      for (let count = Math.floor(random() * 3); count > 0 && next.length > 0; count--) {
+        const place = Math.floor(random() * next.length);
+        next[place] = { ...(next[place] as Item), key: Math.floor(random() * 40) - 1 };
+      }
+      items = next;
+      const [keyOf, isDescending] = turn % 50 === 49 ? [byId, true] : [byKey, turn > 200];
+      expect(list.take(items, keyOf, isDescending)).toEqual(sorted(items, keyOf, isDescending));
+    }
+  });
+
+  it("is the same list while nothing changes", () => {
+    const list = new Ordered<Item>();
+    const items = [3, 1, 2].map((key) => ({ id: id(key), key }));
+    const shown = list.take(items, byKey, false);
+    expect(list.take([...items], byKey, false)).toBe(shown);
   });
 });
 

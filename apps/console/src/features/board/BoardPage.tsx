@@ -10,10 +10,11 @@ import { SearchField } from "../../components/SearchField.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
 import { VirtualList } from "../../components/VirtualList.tsx";
 import { type Row, useClient, useLive } from "../../data/live.ts";
+import { useOrdered } from "../../data/ordered.ts";
 import { counted, number } from "../../format/text.ts";
 import { amount } from "../../format/value.ts";
 import { PendingMark, Priority } from "../leads/columns.tsx";
-import { type LeadRow, selectLeads } from "../leads/rows.ts";
+import { LEAD_KEYS, type LeadRow, matchLeads } from "../leads/rows.ts";
 import { NO_LEAD_FILTER } from "../leads/search.ts";
 import { useLeadRows } from "../leads/useLeadRows.ts";
 import { FirstCopy, useIsFirst } from "../sync/FirstCopy.tsx";
@@ -31,16 +32,17 @@ export function BoardPage({ q, onQuery }: { q: string; onQuery: (q: string) => v
   const isFirst = useIsFirst();
   const [said, setSaid] = useState("");
   const [moved, setMoved] = useState("");
+  const ordered = useOrdered(rows, LEAD_KEYS.value, true);
   const columns = useMemo(() => {
     const byStatus = new Map<string, LeadRow[]>(statuses.map(({ id }) => [id, []]));
-    for (const row of selectLeads(rows, { ...NO_LEAD_FILTER, q }, "value", true)) {
+    for (const row of matchLeads(ordered, { ...NO_LEAD_FILTER, q })) {
       const key = row.lead.fields.status_option_id ?? NONE;
       const column = byStatus.get(key) ?? [];
       column.push(row);
       byStatus.set(key, column);
     }
     return byStatus;
-  }, [rows, statuses, q]);
+  }, [ordered, statuses, q]);
   const order = [...(columns.has(NONE) ? [NONE] : []), ...statuses.map(({ id }) => id)];
   const nameOf = (id: string): string => statuses.find((status) => status.id === id)?.fields.name ?? "No status";
   const move = async (lead: Row<"leads">, name: string, to: string): Promise<void> => {

@@ -8,12 +8,13 @@ import { SearchField } from "../../components/SearchField.tsx";
 import { Notice } from "../../components/States.tsx";
 import { VirtualTable } from "../../components/VirtualTable.tsx";
 import { useLive } from "../../data/live.ts";
+import { useOrdered, useReadAhead } from "../../data/ordered.ts";
 import { useSyncView } from "../../data/sync.ts";
 import { number, sentence } from "../../format/text.ts";
 import { FirstCopy, useIsFirst } from "../sync/FirstCopy.tsx";
 import { LEAD_COLUMNS, LeadCard } from "./columns.tsx";
 import { NewLead } from "./NewLead.tsx";
-import { type LeadSort, matchLeads, orderLeads } from "./rows.ts";
+import { LEAD_KEYS, type LeadSort, matchLeads } from "./rows.ts";
 import { type LeadSearch, NO_LEAD_FILTER } from "./search.ts";
 import { useLeadRows } from "./useLeadRows.ts";
 
@@ -32,10 +33,8 @@ export function LeadsPage({
   const [isCreating, setIsCreating] = useState(false);
   // Typing stays quick whatever the number of leads: the list follows when the browser has time.
   const wanted = useDeferredValue(search);
-  const ordered = useMemo(
-    () => orderLeads(rows, wanted.sort, wanted.isDescending),
-    [rows, wanted.sort, wanted.isDescending],
-  );
+  const ordered = useOrdered(rows, LEAD_KEYS[wanted.sort], wanted.isDescending);
+  useReadAhead(ordered);
   const shown = useMemo(() => matchLeads(ordered, { ...NO_LEAD_FILTER, ...wanted }), [ordered, wanted]);
   const onQuery = useCallback((q: string) => onSearch({ q }), [onSearch]);
   const onSort = (key: string): void =>

@@ -1,20 +1,9 @@
 /** Leads as lists show them: joined with their contact, company, status and owner, filtered and sorted. Pure. */
 
 import type { Row } from "../../data/live.ts";
+import { type KeyOf, wordsOf } from "../../data/ordered.ts";
 import { createdMs } from "../../format/value.ts";
 import { contactName } from "../record/titles.ts";
-
-export interface LeadRow {
-  readonly id: string;
-  readonly lead: Row<"leads">;
-  readonly contact: Row<"contacts"> | undefined;
-  readonly company: Row<"companies"> | undefined;
-  readonly status: Row<"status_options"> | undefined;
-  readonly owner: Row<"users"> | undefined;
-  readonly name: string;
-  /** Everything a search looks in, in lower case. */
-  readonly haystack: string;
-}
 
 /** What leads refer to, by id. */
 export interface Around {
@@ -24,38 +13,82 @@ export interface Around {
   readonly users: ReadonlyMap<string, Row<"users">>;
 }
 
-const joined = new WeakMap<Row<"leads">, LeadRow>();
+/** A lead with what it refers to. Never changed; what only some rows are asked for is made when they are. */
+export class LeadRow {
+  readonly id: string;
+  readonly lead: Row<"leads">;
+  readonly contact: Row<"contacts"> | undefined;
+  readonly company: Row<"companies"> | undefined;
+  readonly status: Row<"status_options"> | undefined;
+  readonly owner: Row<"users"> | undefined;
+  #haystack: string | undefined;
 
-/** Joins leads with what they refer to. A lead whose records are the same objects as before keeps its row. */
-export function joinLeads(leads: readonly Row<"leads">[], around: Around): readonly LeadRow[] {
-  return leads.map((lead) => {
+  constructor(lead: Row<"leads">, around: Around) {
     const { contact_id, company_id, status_option_id, owner_id } = lead.fields;
-    const contact = around.contacts.get(contact_id ?? "");
-    const company = around.companies.get(company_id ?? "");
-    const status = around.statuses.get(status_option_id ?? "");
-    const owner = around.users.get(owner_id ?? "");
-    const held = joined.get(lead);
-    if (
-      held?.contact === contact &&
-      held?.company === company &&
-      held?.status === status &&
-      held?.owner === owner &&
-      held !== undefined
-    ) {
-      return held;
+    this.id = lead.id;
+    this.lead = lead;
+    this.contact = namedBy(around.contacts, contact_id);
+    this.company = namedBy(around.companies, company_id);
+    this.status = namedBy(around.statuses, status_option_id);
+    this.owner = namedBy(around.users, owner_id);
+  }
+
+  /** What the row shows, were the lead joined with these, would be the same. */
+  isOf({ contacts, companies, statuses, users }: Around): boolean {
+    const { contact_id, company_id, status_option_id, owner_id } = this.lead.fields;
+    return (
+      this.contact === namedBy(contacts, contact_id) &&
+      this.company === namedBy(companies, company_id) &&
+      this.status === namedBy(statuses, status_option_id) &&
+      this.owner === namedBy(users, owner_id)
+    );
+  }
+
+  get name(): string {
+    const { contact, lead } = this;
+    return contact === undefined ? (lead.fields.product_interest ?? "Unnamed lead") : contactName(contact);
+  }
+
+  /** Everything a search looks in, in lower case. */
+  get haystack(): string {
+    if (this.#haystack === undefined) {
+      const { email, phone_number } = this.contact?.fields ?? {};
+      const { product_interest, lead_source, tags } = this.lead.fields;
+      const company = this.company?.fields.name;
+      const words = [this.name, company, email, phone_number, product_interest, lead_source, ...(tags ?? [])];
+      this.#haystack = words
+        .filter((word) => word !== undefined)
+        .join("\n")
+        .toLowerCase();
     }
-    const name = contact === undefined ? (lead.fields.product_interest ?? "Unnamed lead") : contactName(contact);
-    const { email, phone_number } = contact?.fields ?? {};
-    const { product_interest, lead_source, tags } = lead.fields;
-    const words = [name, company?.fields.name, email, phone_number, product_interest, lead_source, ...(tags ?? [])];
-    const haystack = words
-      .filter((word) => word !== undefined)
-      .join("\n")
-      .toLowerCase();
-    const row: LeadRow = { id: lead.id, lead, contact, company, status, owner, name, haystack };
-    joined.set(lead, row);
-    return row;
-  });
+    return this.#haystack;
+  }
+}
+
+function namedBy<R>(records: ReadonlyMap<string, R>, id: string | undefined): R | undefined {
+  return id === undefined ? undefined : records.get(id);
+}
+
+/** Leads joined with what they refer to, from one state to the next: a lead of which nothing changed keeps its row. */
+export class LeadJoin {
+  #around: Around | undefined;
+  #rows: readonly LeadRow[] = [];
+
+  /** The rows of these leads, in their order. O(n), and cheap for every lead that comes in id order as before. */
+  rows(leads: readonly Row<"leads">[], around: Around): readonly LeadRow[] {
+    const held = this.#rows;
+    const isSameAround = around === this.#around;
+    let place = 0;
+    this.#rows = leads.map((lead) => {
+      while (place < held.length && (held[place] as LeadRow).id < lead.id) {
+        place += 1;
+      }
+      const row = held[place];
+      return row?.lead === lead && (isSameAround || row.isOf(around)) ? row : new LeadRow(lead, around);
+    });
+    this.#around = around;
+    return this.#rows;
+  }
 }
 
 export type LeadSort = "name" | "company" | "status" | "priority" | "value" | "owner" | "close" | "created";
@@ -71,7 +104,8 @@ export interface LeadFilter {
 
 const PRIORITIES = ["low", "medium", "high", "urgent"];
 
-const KEYS: Readonly<Record<LeadSort, (row: LeadRow) => string | number>> = {
+/** What leads are sorted by. */
+export const LEAD_KEYS: Readonly<Record<LeadSort, KeyOf<LeadRow>>> = {
   name: (row) => row.name.toLowerCase(),
   company: (row) => row.company?.fields.name?.toLowerCase() ?? "",
   status: (row) => row.status?.fields.position ?? "",
@@ -82,54 +116,23 @@ const KEYS: Readonly<Record<LeadSort, (row: LeadRow) => string | number>> = {
   created: ({ id }) => createdMs(id),
 };
 
-/** Leads that match, in order; what has no value to sort by comes last either way. O(n log n) in the matches. */
-export function selectLeads(
-  rows: readonly LeadRow[],
-  filter: LeadFilter,
-  sort: LeadSort,
-  isDescending: boolean,
-): readonly LeadRow[] {
-  return orderLeads(matchLeads(rows, filter), sort, isDescending);
-}
-
-/** Leads in order. O(n log n): a list that is filtered with every letter is put in order once, before. */
-export function orderLeads(rows: readonly LeadRow[], sort: LeadSort, isDescending: boolean): readonly LeadRow[] {
-  return sorted(rows, KEYS[sort], isDescending);
-}
-
 /** Leads that match, in the order they come in. O(n). */
 export function matchLeads(
   rows: readonly LeadRow[],
   { q, status, priority, temperature, owner }: LeadFilter,
 ): readonly LeadRow[] {
-  const words = q
-    .toLowerCase()
-    .split(/\s+/)
-    .filter((word) => word !== "");
-  return rows.filter(
-    ({ lead: { fields }, haystack }) =>
+  const words = wordsOf(q);
+  if (words.length === 0 && [status, priority, temperature, owner].every((wanted) => wanted === "")) {
+    return rows;
+  }
+  return rows.filter((row) => {
+    const { fields } = row.lead;
+    return (
       (status === "" || fields.status_option_id === status) &&
       (priority === "" || fields.priority === priority) &&
       (temperature === "" || fields.temperature === temperature) &&
       (owner === "" || (owner === "none" ? fields.owner_id === undefined : fields.owner_id === owner)) &&
-      words.every((word) => haystack.includes(word)),
-  );
-}
-
-/** Sorts by a key that is read once per row; rows without a key (`""`, −1) come last. */
-export function sorted<R extends { readonly id: string }>(
-  rows: readonly R[],
-  keyOf: (row: R) => string | number,
-  isDescending: boolean,
-): readonly R[] {
-  const sign = isDescending ? -1 : 1;
-  const keyed = rows.map((row) => [keyOf(row), row] as const);
-  const isEmpty = (key: string | number): boolean => key === "" || key === -1;
-  keyed.sort(([a, one], [b, other]) => {
-    if (isEmpty(a) !== isEmpty(b)) {
-      return isEmpty(a) ? 1 : -1;
-    }
-    return sign * (a < b ? -1 : a > b ? 1 : one.id < other.id ? -1 : 1);
+      words.every((word) => row.haystack.includes(word))
+    );
   });
-  return keyed.map(([, row]) => row);
 }

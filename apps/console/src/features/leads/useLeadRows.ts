@@ -1,17 +1,29 @@
-import { useMemo } from "react";
-import { useById, useLive } from "../../data/live.ts";
-import { joinLeads, type LeadRow } from "./rows.ts";
+import { useMemo, useState } from "react";
+import { byId, useLive } from "../../data/live.ts";
+import { LeadJoin, type LeadRow } from "./rows.ts";
 
-/** All leads of this device, joined with what they refer to. */
+/** All leads of this device, joined with what they refer to; ready when all of it has been read. */
 export function useLeadRows(): { readonly state: "loading" | "ready"; readonly rows: readonly LeadRow[] } {
-  const { state, rows: leads } = useLive("leads");
-  const contacts = useById("contacts");
-  const companies = useById("companies");
-  const statuses = useById("status_options");
-  const users = useById("users");
+  const leads = useLive("leads");
+  const contacts = useLive("contacts");
+  const companies = useLive("companies");
+  const statuses = useLive("status_options");
+  const users = useLive("users");
+  const [join] = useState(() => new LeadJoin());
+  const state = [leads, contacts, companies, statuses, users].every((part) => part.state === "ready")
+    ? "ready"
+    : "loading";
   const rows = useMemo(
-    () => joinLeads(leads, { contacts, companies, statuses, users }),
-    [leads, contacts, companies, statuses, users],
+    () =>
+      state === "loading"
+        ? []
+        : join.rows(leads.rows, {
+            contacts: byId(contacts.rows),
+            companies: byId(companies.rows),
+            statuses: byId(statuses.rows),
+            users: byId(users.rows),
+          }),
+    [join, state, leads.rows, contacts.rows, companies.rows, statuses.rows, users.rows],
   );
   return { state, rows };
 }

@@ -8,9 +8,9 @@ import { Page } from "../../components/Page.tsx";
 import { SearchField } from "../../components/SearchField.tsx";
 import { Notice } from "../../components/States.tsx";
 import { type Column, VirtualTable } from "../../components/VirtualTable.tsx";
+import { type KeyOf, useOrdered, wordsOf } from "../../data/ordered.ts";
 import { useSyncView } from "../../data/sync.ts";
 import { number } from "../../format/text.ts";
-import { sorted } from "../leads/rows.ts";
 import { FirstCopy, useIsFirst } from "../sync/FirstCopy.tsx";
 import type { ListSearch } from "./listSearch.ts";
 
@@ -28,7 +28,7 @@ interface ListPageProps<R extends ListRow> {
   readonly state: "loading" | "ready";
   readonly rows: readonly R[];
   readonly columns: readonly Column<R>[];
-  readonly keys: Readonly<Record<string, (row: R) => string | number>>;
+  readonly keys: Readonly<Record<string, KeyOf<R>>>;
   readonly renderCard: (row: R) => ReactNode;
   readonly search: ListSearch;
   readonly onSearch: (change: Partial<ListSearch>) => void;
@@ -44,6 +44,8 @@ interface ListPageProps<R extends ListRow> {
   readonly form: (props: { readonly isOpen: boolean; readonly onClose: () => void }) => ReactNode;
 }
 
+const idOf = ({ id }: ListRow): string => id;
+
 export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
   const { title, noun, icon, state, rows, columns, keys, renderCard, search, onSearch, filter, onOpen, form } = props;
   const { actions } = props;
@@ -52,15 +54,9 @@ export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
   const isFirst = useIsFirst();
   const wanted = useDeferredValue(search);
   const { matches } = filter;
-  const ordered = useMemo(
-    () => sorted(rows, keys[wanted.sort] ?? ((row: R) => row.id), wanted.isDescending),
-    [rows, keys, wanted.sort, wanted.isDescending],
-  );
+  const ordered = useOrdered(rows, keys[wanted.sort] ?? idOf, wanted.isDescending);
   const shown = useMemo(() => {
-    const words = wanted.q
-      .toLowerCase()
-      .split(/\s+/)
-      .filter((word) => word !== "");
+    const words = wordsOf(wanted.q);
     const isMatch = (row: R): boolean =>
       (wanted.filter === "" || matches(row, wanted.filter)) && words.every((word) => row.haystack.includes(word));
     return ordered.filter(isMatch);
@@ -103,7 +99,7 @@ export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
         <VirtualTable
           label={title}
           rows={shown}
-          idOf={({ id }) => id}
+          idOf={idOf}
           columns={columns}
           sorting={{ key: search.sort, isDescending: search.isDescending }}
           onSort={(key) => onSearch({ sort: key, isDescending: key === search.sort ? !search.isDescending : false })}
