@@ -24,9 +24,8 @@ export function goOnline(turn: Turn): void {
 
 export function pause(turn: Turn): void {
   if (turn.session.phase.at !== "stopped") {
-    dropConnection(turn.session);
+    hangUp(turn);
     turn.session.phase = { at: "paused" };
-    turn.effects.push({ effect: "disconnect" });
   }
 }
 
@@ -53,19 +52,17 @@ export async function greet(turn: Turn): Promise<void> {
 /** Full-jitter back-off (spec LIV-1); the server's wish wins. */
 export function reconnectLater(turn: Turn, retryMs?: number): void {
   const { session, now } = turn;
-  dropConnection(session);
+  hangUp(turn);
   const bound = Math.min(BACKOFF_MIN_MS * 2 ** Math.min(session.attempts, 16), BACKOFF_MAX_MS);
   session.attempts += 1;
   const waitMs = retryMs ?? Math.floor(fraction(now.random) * (bound + 1));
   session.phase = { at: "waiting", untilMs: now.monotonicMs + waitMs };
-  turn.effects.push({ effect: "disconnect" });
   notify(turn, { event: "disconnected" });
 }
 
 export function stop(turn: Turn, code: string): void {
-  dropConnection(turn.session);
+  hangUp(turn);
   turn.session.phase = { at: "stopped", code };
-  turn.effects.push({ effect: "disconnect" });
   notify(turn, { event: "stopped", code });
 }
 
@@ -102,10 +99,14 @@ export async function rekey(turn: Turn, knownUpto: number): Promise<void> {
 
 export async function finishPurge(turn: Turn, code: string): Promise<void> {
   await purge(turn.replica, code);
-  dropConnection(turn.session);
+  hangUp(turn);
   turn.session.phase = { at: "stopped", code };
-  turn.effects.push({ effect: "disconnect" });
   notify(turn, { event: "purged", code });
+}
+
+function hangUp({ session, effects }: Turn): void {
+  dropConnection(session);
+  effects.push({ effect: "disconnect" });
 }
 
 /** Whether there is no connection, nor one under way. */

@@ -174,7 +174,7 @@ async function onOutcomes(turn: Turn, outcomes: readonly Outcome[]): Promise<voi
   if (applied.sharesClientId) {
     return rekey(turn, Number.MAX_SAFE_INTEGER);
   }
-  const last = outcomes.reduce((upto, outcome) => Math.max(upto, outcome.client_seq), 0);
+  const last = Math.max(...outcomes.map((outcome) => outcome.client_seq));
   session.inFlight = session.inFlight.filter((push) => push.last > last);
   const front = session.inFlight[0];
   if (front !== undefined && front.first <= last) {

@@ -22,7 +22,7 @@ export interface Head {
 const RECORDS_MAX = 250;
 
 export function keyOf({ scope, entity, ids }: Head): string[] {
-  return [scope, entity, firstOf(ids)];
+  return [scope, entity, ids[0] as string];
 }
 
 /** Records of one entity and scope, in id order, as blocks with their content. */
@@ -50,14 +50,10 @@ export function headsOf(heads: readonly Head[], keys: readonly RecordKey[]): Map
   for (const [entity, id] of keys) {
     for (const head of heads) {
       const { ids } = head;
-      if (head.entity === entity && firstOf(ids) <= id && ids[partitionPoint(ids, (held) => held < id)] === id) {
+      if (head.entity === entity && ids[partitionPoint(ids, (held) => held < id)] === id) {
         found.set(nameOf([entity, id]), head);
       }
     }
   }
   return found;
-}
-
-function firstOf(ids: readonly string[]): string {
-  return ids[0] as string;
 }

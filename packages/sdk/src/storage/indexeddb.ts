@@ -74,8 +74,8 @@ export class IndexedDbStore implements ReplicaStore {
   #fence = 0;
   /** All of them, as the last write left them: nobody else writes. */
   #heads: readonly Head[] = [];
-  /** Of all records that are here, and of some that are here no more. */
-  #names = new Set<string>();
+  /** Of all records that are here, and of some that are here no more. Read when many are asked about or written. */
+  #names: Set<string> | undefined;
 
   private constructor(name: string) {
     this.#name = name;
@@ -84,13 +84,12 @@ export class IndexedDbStore implements ReplicaStore {
   static async open({ name }: IndexedDbOptions): Promise<IndexedDbStore> {
     const store = new IndexedDbStore(name);
     await store.#run(async (db) => {
-      const transaction = db.transaction(["meta", "base", "heads"], "readwrite");
+      const transaction = db.transaction(["meta", "heads"], "readwrite");
       const end = endOf(transaction);
       const meta = transaction.objectStore("meta");
       store.#fence = ((await answerOf<number | undefined>(meta.get("fence"))) ?? 0) + 1;
       meta.put(store.#fence, "fence");
       store.#heads = await answerOf<Head[]>(transaction.objectStore("heads").getAll());
-      store.#names = await namesOf(transaction.objectStore("base"), store.#heads);
       await end;
     });
     return store;
@@ -103,10 +102,11 @@ export class IndexedDbStore implements ReplicaStore {
   base(keys: readonly RecordKey[]): Promise<(BaseRecord | undefined)[]> {
     return this.#run(async (db) => {
       const transaction = db.transaction(["base", "blocks"]);
-      // A page of a download has thousands of keys of which none is here.
-      const held = keys.filter((key) => this.#names.has(nameOf(key)));
-      const inBlocks = readBlocks(transaction, new Set(headsOf(this.#heads, held).values()));
       const base = transaction.objectStore("base");
+      // A page of a download has thousands of keys of which none is here.
+      const names = await this.#namesFor(keys, base);
+      const held = keys.filter((key) => !names || names.has(nameOf(key)));
+      const inBlocks = readBlocks(transaction, new Set(headsOf(this.#heads, held).values()));
       const singles = await Promise.all(held.map((key) => answerOf<BaseRecord | undefined>(base.get([...key]))));
       const found = latestOf([...(await inBlocks), ...singles]);
       return keys.map((key) => [found.get(nameOf(key))].find(isThere));
@@ -121,7 +121,8 @@ export class IndexedDbStore implements ReplicaStore {
         this.#heads.filter((head) => head.entity === entity),
       );
       const singles = await answerOf<BaseRecord[]>(transaction.objectStore("base").getAll(prefix(entity)));
-      return [...latestOf([...(await inBlocks), ...singles]).values()].filter(isThere);
+      const alone = new Set(singles.map(({ id }) => id));
+      return [...(await inBlocks).filter(({ id }) => !alone.has(id)), ...singles.filter(isThere)];
     });
   }
 
@@ -180,13 +181,14 @@ export class IndexedDbStore implements ReplicaStore {
       const end = endOf(transaction);
       const table: Table = (name) => transaction.objectStore(name);
       let heads: readonly Head[];
-      let names: Set<string>;
+      let names: Set<string> | undefined;
       try {
         await this.#checkFence(table);
         // No earlier: another write may have been before this one, and its transaction has ended by now.
-        heads = await apply(table, writes, this.#heads, this.#names);
+        names = await this.#namesFor(writes.basePut ?? [], table("base"));
+        heads = await apply(table, writes, this.#heads, names);
         // Names that are gone are not sorted out one by one.
-        names = writes.wipe || writes.dropScopes?.length ? await namesOf(table("base"), heads) : this.#names;
+        names = writes.wipe || writes.dropScopes?.length ? undefined : names;
       } catch (error) {
         abort(transaction);
         throw error;
@@ -194,7 +196,7 @@ export class IndexedDbStore implements ReplicaStore {
       await end;
       [this.#heads, this.#names] = [heads, names];
       for (const { entity, id } of writes.basePut ?? []) {
-        names.add(nameOf([entity, id]));
+        names?.add(nameOf([entity, id]));
       }
     });
   }
@@ -202,6 +204,11 @@ export class IndexedDbStore implements ReplicaStore {
   async close(): Promise<void> {
     this.#db?.close();
     this.#db = undefined;
+  }
+
+  /** Names, when it is worth reading them for so many records. */
+  async #namesFor({ length }: ArrayLike<unknown>, base: IDBObjectStore): Promise<Set<string> | undefined> {
+    return (this.#names ??= length < BLOCK_MIN ? undefined : await namesOf(base, this.#heads));
   }
 
   async #checkFence(table: Table): Promise<void> {
@@ -261,7 +268,7 @@ async function apply(
   table: Table,
   writes: ReplicaWrites,
   before: readonly Head[],
-  names: ReadonlySet<string>,
+  names: ReadonlySet<string> | undefined,
 ): Promise<readonly Head[]> {
   let heads = before;
   if (writes.wipe === true) {
@@ -293,11 +300,11 @@ async function apply(
 }
 
 /** Many of which nothing is known become blocks, the others stand by themselves. Returns the heads of the new blocks. */
-function putBase(table: Table, records: readonly BaseRecord[], names: ReadonlySet<string>): Head[] {
+function putBase(table: Table, records: readonly BaseRecord[], names?: ReadonlySet<string>): Head[] {
   const heads: Head[] = [];
   const groups = new Map<string, BaseRecord[]>();
   for (const [name, record] of latestOf(records)) {
-    const group = names.has(name) ? "" : `${record.scope} ${record.entity}`;
+    const group = names?.has(name) ? "" : `${record.scope} ${record.entity}`;
     groups.set(group, appended(groups.get(group), record));
   }
   for (const [group, some] of groups) {

@@ -53,14 +53,17 @@ class SealedStore implements ReplicaStore {
 
   async base(keys: readonly RecordKey[]): Promise<(BaseRecord | undefined)[]> {
     const held = await this.#inner.base(keys);
-    return Promise.all(held.map((record) => record && this.#openRecord(record)));
+    return held.some((record) => record && isSealed(record))
+      ? Promise.all(held.map((record) => record && this.#openRecord(record)))
+      : held;
   }
 
   async baseAll(entity: string): Promise<BaseRecord[]> {
     const all = await this.#inner.baseAll(entity);
-    const opened: BaseRecord[] = [];
-    for (let from = 0; from < all.length; from += OPENED_AT_ONCE) {
-      const some = all.slice(from, from + OPENED_AT_ONCE).map((record) => this.#openRecord(record));
+    const opened = all.filter((record) => !isSealed(record));
+    const hidden = all.filter(isSealed);
+    for (let from = 0; from < hidden.length; from += OPENED_AT_ONCE) {
+      const some = hidden.slice(from, from + OPENED_AT_ONCE).map((record) => this.#openRecord(record));
       opened.push(...(await Promise.all(some)));
     }
     return opened;
@@ -92,7 +95,7 @@ class SealedStore implements ReplicaStore {
     const { basePut, outboxPut, rejectedPut, acknowledgedPut, localPut } = writes;
     await this.#inner.write({
       ...writes,
-      ...(basePut && { basePut: await Promise.all(basePut.map((record) => this.#sealRecord(record))) }),
+      ...(basePut && { basePut: await this.#sealRecords(basePut) }),
       ...(outboxPut && { outboxPut: await this.#sealAll(outboxPut) }),
       ...(rejectedPut && { rejectedPut: await this.#sealAll(rejectedPut) }),
       ...(acknowledgedPut && { acknowledgedPut: await this.#sealAll(acknowledgedPut) }),
@@ -112,6 +115,20 @@ class SealedStore implements ReplicaStore {
 
   #isSensitive(entity: string, field: string): boolean {
     return this.#schema.entities.get(entity)?.fields.get(field)?.isSensitive === true;
+  }
+
+  async #sealRecords(records: readonly BaseRecord[]): Promise<readonly BaseRecord[]> {
+    const entities = new Set(records.map(({ entity }) => entity));
+    const hiding = new Set([...entities].filter((name) => this.#hidesSome(name)));
+    // Downloads bring thousands of which nothing is personal.
+    return hiding.size === 0
+      ? records
+      : Promise.all(records.map((record) => (hiding.has(record.entity) ? this.#sealRecord(record) : record)));
+  }
+
+  #hidesSome(entity: string): boolean {
+    const fields = this.#schema.entities.get(entity)?.fields.values() ?? [];
+    return [...fields].some(({ isSensitive }) => isSensitive);
   }
 
   async #sealRecord(record: BaseRecord): Promise<BaseRecord> {
@@ -164,7 +181,7 @@ class SealedStore implements ReplicaStore {
   }
 
   async #openFields(fields: Fields, place: string): Promise<Fields> {
-    if (!Object.hasOwn(fields, SEALED)) {
+    if (!isSealed({ fields })) {
       return fields;
     }
     const hidden = (await this.#unseal(member(fields, SEALED), place)) as Fields;
@@ -192,6 +209,11 @@ class SealedStore implements ReplicaStore {
       throw new StoreError("corrupt_local", message, { cause: error });
     }
   }
+}
+
+/** Whether some of the values are sealed. */
+function isSealed({ fields }: { readonly fields: Fields }): boolean {
+  return Object.hasOwn(fields, SEALED);
 }
 
 /** Where the values of a record stand: an older state of it is another place. */

@@ -132,27 +132,15 @@ export class Views {
   async #table(entity: string): Promise<Table> {
     let table = this.#tables.get(entity);
     if (table === undefined) {
-      table = new Table(this.replica.schema.entities.get(entity), await this.#read(entity));
+      const { schema, store, outbox } = this.replica;
+      table = new Table(schema.entities.get(entity), (await store.baseAll(entity)).map(synced));
+      const pending = outbox.touched(entity);
+      const views = await viewsOf(this.replica, pending);
+      for (const [index, [, id]] of pending.entries()) {
+        table.set(id, views[index]);
+      }
       this.#tables.set(entity, table);
     }
     return table;
-  }
-
-  async #read(entity: string): Promise<Viewed[]> {
-    const rows = new Map<string, Viewed>();
-    for (const record of await this.replica.store.baseAll(entity)) {
-      rows.set(record.id, synced(record));
-    }
-    const pending = this.replica.outbox.touched(entity);
-    const views = await viewsOf(this.replica, pending);
-    for (const [index, [, id]] of pending.entries()) {
-      const view = views[index];
-      if (view === undefined) {
-        rows.delete(id);
-      } else {
-        rows.set(id, view);
-      }
-    }
-    return [...rows.values()];
   }
 }
