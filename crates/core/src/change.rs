@@ -123,7 +123,7 @@ pub struct Outcome {
     pub client_seq: u64,
     pub mutation_id: MutationId,
     pub outcome: OutcomeKind,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "Code::of_outcome")]
     pub code: Option<Code>,
     /// What is wrong and what to do, for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -460,6 +460,28 @@ fn err_2_an_unknown_member_of_a_frame_is_ignored() {
 }
 
 #[test]
+fn err_1_codes_and_classes_of_a_later_version_are_read_by_their_class() {
+    let problem = |code: &str, class: &str| {
+        let problem = json!({"code": code, "class": class, "message": "why", "retry_ms": 7});
+        let frame = json!({"type": "error", "problem": problem});
+        match serde_json::from_value(frame).unwrap() {
+            ServerFrame::Error { problem } => problem,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (class, is) in [("later", Class::Transient), ("session", Class::Session), ("fatal", Class::Fatal)] {
+        let read = problem("later", class);
+        assert_eq!((read.class, read.code.class(), read.retry_ms), (is, is, Some(7)), "{class}");
+    }
+    // A later server may class a code otherwise: its word counts.
+    assert_eq!(problem("forbidden", "transient").class, Class::Transient);
+    let outcome =
+        json!({"client_seq": 1, "mutation_id": RecordId::NIL, "outcome": "rejected", "code": "later", "seq": 4});
+    let outcome: Outcome = serde_json::from_value(outcome).unwrap();
+    assert_eq!(outcome.code.map(Code::class), Some(Class::Rejected));
+}
+
+#[test]
 fn err_1_codes_md_agrees_with_the_codes() {
     let text = include_str!("../../../spec/CODES.md");
     let rows: Vec<Vec<&str>> = text.lines().filter_map(|line| line.strip_prefix("| ")).map(cells).collect();

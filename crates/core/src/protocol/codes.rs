@@ -1,12 +1,15 @@
 //! Stable codes of everything that can go wrong, each with the class that says what a client does (spec/CODES.md).
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use crate::id::{MessageId, ScopeId};
 
-/// What a client does about an error. Behaviour follows the class, never an HTTP status.
+/// What a client does about an error. Behaviour follows the class, never an HTTP status. One of a later version is read as
+/// transient.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", from = "ClassName")]
 pub enum Class {
     /// Back off and send the same again; the outbox is kept.
     Transient,
@@ -20,6 +23,45 @@ pub enum Class {
     Local,
     /// Stop syncing; the outbox is kept and can be exported.
     Fatal,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ClassName {
+    Session,
+    Protocol,
+    Rejected,
+    Local,
+    Fatal,
+    #[serde(other)]
+    Transient,
+}
+
+impl From<ClassName> for Class {
+    fn from(name: ClassName) -> Self {
+        match name {
+            ClassName::Session => Class::Session,
+            ClassName::Protocol => Class::Protocol,
+            ClassName::Rejected => Class::Rejected,
+            ClassName::Local => Class::Local,
+            ClassName::Fatal => Class::Fatal,
+            ClassName::Transient => Class::Transient,
+        }
+    }
+}
+
+impl Class {
+    /// The code of the class that says least: what stands for one of a later version.
+    fn least_code(self) -> Code {
+        match self {
+            Class::Transient => Code::Unavailable,
+            Class::Session => Code::Unauthenticated,
+            Class::Protocol => Code::Malformed,
+            Class::Rejected => Code::Rule,
+            Class::Local => Code::CorruptLocal,
+            Class::Fatal => Code::ProtoUnsupported,
+        }
+    }
 }
 
 macro_rules! codes {
@@ -114,8 +156,22 @@ pub enum CloseCode {
     BackendMismatch = 4602,
 }
 
-/// The body of every error, on REST as `application/problem+json` (RFC 9457), on a socket inside an `error` frame.
+impl Code {
+    fn of_class(text: &str, class: Class) -> Self {
+        Code::ALL.iter().copied().find(|code| code.as_str() == text).unwrap_or(class.least_code())
+    }
+
+    /// The code of an outcome, when it has one. One of a later version is read as `rule`: the mutation is rejected anyway.
+    pub(crate) fn of_outcome<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        Ok(text.map(|text| Self::of_class(&text, Class::Rejected)))
+    }
+}
+
+/// The body of every error, on REST as `application/problem+json` (RFC 9457), on a socket inside an `error` frame. A code of a
+/// later version is read as one of its class: what a client does follows the class, what a person reads is the message.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct Problem {
     pub code: Code,
     pub class: Class,
@@ -140,6 +196,24 @@ pub struct Problem {
     pub entity: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Problem {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut members = Map::deserialize(deserializer)?;
+        if let (Some(Value::String(code)), Some(class)) = (members.get("code"), members.get("class")) {
+            let class = Class::deserialize(class).map_err(D::Error::custom)?;
+            let code = Code::of_class(code, class).as_str();
+            members.insert("code".to_owned(), code.into());
+        }
+        Problem::deserialize(Value::Object(members)).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Problem::serialize(self, serializer)
+    }
 }
 
 impl Problem {
