@@ -263,7 +263,7 @@ fn liv_1_a_download_that_always_fails_backs_off() {
     b.live(10, vec![(team(1), snap())]);
     let mut waits = vec![];
     for _ in 0..8 {
-        b.go(Input::SnapshotFailed { scope: team(1) });
+        b.go(Input::SnapshotFailed { scope: team(1), is_lost: false });
         let at = b.s.next_wakeup_ms().unwrap();
         waits.push(at - b.t);
         b.t = at;

@@ -177,7 +177,7 @@ impl World {
             || !self.server.may_read(id, &scope)
         {
             self.devices[index].download = None;
-            return self.input(index, Input::SnapshotFailed { scope });
+            return self.input(index, Input::SnapshotFailed { scope, is_lost: false });
         }
         let (schema, at) = (self.server.schema.clone(), (&scope, download.seq));
         let page = self.server.read(|read| snapshot_page(&schema, read, at, download.resume.as_deref()));

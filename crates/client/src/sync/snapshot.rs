@@ -53,18 +53,14 @@ impl Download {
     pub async fn run(self, inner: Arc<Inner>, news: mpsc::Sender<Incoming>) {
         let Err(error) = self.stream(&inner, &news).await else { return };
         tracing::info!(scope = %self.scope, error = chain(&error), "a snapshot was interrupted");
-        if let DownloadError::Client(ClientError::Refused(problem)) = &error
-            && problem.class != Class::Transient
-            && problem.class != Class::Session
-        {
-            // What was loaded cannot be continued: the next `hello` asks for all of the scope again.
-            let scope = self.scope.clone();
-            let reset = inner.owner.call(move |owned| owned.replica.reset_scope(&scope)).await;
-            if let Ok(Err(error)) = reset {
-                tracing::error!(error = chain(&error), "a half-loaded scope could not be dropped");
+        // What the server refuses for good cannot be continued.
+        let is_lost = match &error {
+            DownloadError::Client(ClientError::Refused(problem)) => {
+                !matches!(problem.class, Class::Transient | Class::Session)
             }
-        }
-        let failed = Input::SnapshotFailed { scope: self.scope };
+            _ => false,
+        };
+        let failed = Input::SnapshotFailed { scope: self.scope, is_lost };
         drop(news.send(Incoming::Input(failed)).await);
     }
 

@@ -96,7 +96,10 @@ impl<S: ReplicaStore> Replica<S> {
         }
         if !has_catch_up {
             meta.cursor = welcome.head;
-            meta.last_sync_ms = now_ms;
+            // With scopes still to be loaded the device is not in step, however far its cursor is.
+            if step.scopes.values().all(|state| state.loading.is_none()) {
+                meta.last_sync_ms = now_ms;
+            }
         }
         let mut writes = step.into_writes();
         writes.drop_scopes = drop_scopes;
@@ -248,8 +251,10 @@ impl<S: ReplicaStore> Replica<S> {
         if step.has_hole && mismatched.is_empty() {
             mismatched = step.scopes.keys().cloned().collect();
         }
+        let is_whole = step.scopes.values().all(|state| state.loading.is_none());
+        let last_sync_ms = if is_whole { now_ms } else { self.meta.last_sync_ms };
         let mut writes = step.into_writes();
-        writes.meta = Some(ReplicaMeta { cursor: to, last_sync_ms: now_ms, ..self.meta.clone() });
+        writes.meta = Some(ReplicaMeta { cursor: to, last_sync_ms, ..self.meta.clone() });
         self.confirm(&mut writes, confirmed)?;
         self.confirm_arrived(&mut writes)?;
         Ok((writes, mismatched))
@@ -386,12 +391,17 @@ impl<S: ReplicaStore> Replica<S> {
         self.write(ReplicaWrites { scopes: vec![(scope.clone(), state)], ..ReplicaWrites::default() })
     }
 
-    /// Download or comparison is complete: the scope stands at the seq it was made at, and the next `hello` catches up.
-    pub fn finish_loading(&mut self, scope: &ScopeId, seq: Seq) -> ReplicaResult<()> {
-        let scopes = self.store.scopes()?;
-        let Some(state) = scopes.get(scope).filter(|state| state.loading.is_some()) else { return Ok(()) };
-        let state = ScopeState { seq, loading: None, ..state.clone() };
-        self.write(ReplicaWrites { scopes: vec![(scope.clone(), state)], ..ReplicaWrites::default() })
+    /// Download or comparison is complete: the scope stands at the seq it was made at, and the next `hello` catches up; when it
+    /// was the last one and stands where the cursor does, the device is in step.
+    pub fn finish_loading(&mut self, scope: &ScopeId, seq: Seq, now_ms: TimestampMs) -> ReplicaResult<()> {
+        let mut scopes = self.store.scopes()?;
+        let Some(state) = scopes.get_mut(scope).filter(|state| state.loading.is_some()) else { return Ok(()) };
+        *state = ScopeState { seq, loading: None, ..state.clone() };
+        let done = state.clone();
+        let is_whole = scopes.values().all(|state| state.loading.is_none() && state.seq == self.meta.cursor);
+        let last_sync_ms = if is_whole { now_ms } else { self.meta.last_sync_ms };
+        let meta = ReplicaMeta { last_sync_ms, ..self.meta.clone() };
+        self.write(ReplicaWrites { meta: Some(meta), scopes: vec![(scope.clone(), done)], ..ReplicaWrites::default() })
     }
 
     /// Deletes what the server gave, at once; what the person has not handed over yet stays (spec REV-2).

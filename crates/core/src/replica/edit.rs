@@ -57,6 +57,9 @@ pub enum LocalError {
     /// The device was not heard by the server for so long that its copy is locked.
     #[error("this device has been offline longer than it may: sync to unlock it")]
     LeaseExpired,
+    /// Everything was deleted (spec REV-2): what is edited now would never leave the device.
+    #[error("access of this device was withdrawn: sign in again")]
+    Revoked,
     #[error(transparent)]
     Store(#[from] ReplicaError),
 }
@@ -79,6 +82,9 @@ impl<S: ReplicaStore> Replica<S> {
     }
 
     fn draft(&self, edits: Vec<Edit>, mutation_id: MutationId, now_ms: TimestampMs) -> Result<Pending, LocalError> {
+        if self.meta.purged.is_some() {
+            return Err(LocalError::Revoked);
+        }
         if self.is_locked(now_ms) {
             return Err(LocalError::LeaseExpired);
         }

@@ -10,7 +10,7 @@ import { applyFetched, applyWelcome, compare, dropScope, purgeBase } from "../re
 import { finishPurge, greet, reconnectLater, rekey, stop } from "./connection.ts";
 import { forgetScope, loadNext, onWalkProblem, repair, walkOn } from "./loading.ts";
 import { hold } from "./outbox.ts";
-import { notify, type Turn } from "./state.ts";
+import { dropConnection, notify, type Turn } from "./state.ts";
 
 /** Pushes of one session are never more than this, whatever the server allows. */
 const WINDOW_MAX = 64;
@@ -47,7 +47,7 @@ export async function onFrame(turn: Turn, frame: ServerFrame): Promise<void> {
     case "records": {
       const { walk } = session;
       if (walk?.scope === frame.scope) {
-        const answered = Math.max(Math.min(frame.answered, walk.asked.length), 1);
+        const answered = Math.max(frame.answered, 1);
         walk.wanted.push(...walk.asked.slice(answered));
         const asked = walk.asked.slice(0, answered);
         walk.asked = [];
@@ -66,11 +66,12 @@ export async function onFrame(turn: Turn, frame: ServerFrame): Promise<void> {
       reconnectLater(turn, frame.retry_ms);
       return;
     case "purge":
-      session.inFlight = [];
+      dropConnection(session);
       session.nextToSend = replica.meta.decidedUpto + 1;
-      session.upload = { how: "streaming" };
       session.phase = { at: "depositing", code: frame.code, sinceMs: turn.now.monotonicMs };
       await purgeBase(replica);
+      // What waited for its effects is gone with it: whoever shows either looks again.
+      notify(turn, { event: "changed", cursor: 0 });
       if (replica.outbox.size === 0) {
         await finishPurge(turn, frame.code);
       }

@@ -127,7 +127,9 @@ export class Bed {
       random,
     });
     if (this.replica.outbox.size < pending && !effects.some(({ effect }) => effect === "notify")) {
-      throw new Error(`nobody was told that ${this.replica.outbox.size} of ${pending} are pending after ${input.input}`);
+      throw new Error(
+        `nobody was told that ${this.replica.outbox.size} of ${pending} are pending after ${input.input}`,
+      );
     }
     return effects;
   }

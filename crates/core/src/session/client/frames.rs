@@ -76,11 +76,12 @@ impl ClientSession {
                 Ok(())
             }
             ServerFrame::Purge { code, .. } => {
-                self.in_flight.clear();
+                self.drop_connection();
                 self.next_to_send = replica.meta().decided_upto + 1;
-                self.upload = Upload::Streaming;
                 self.state = State::Depositing { code, since_ms: now.monotonic_ms };
                 replica.purge_base()?;
+                // What waited for its effects is gone with it: whoever shows either looks again.
+                effects.push(Effect::Notify(Event::Changed { cursor: 0 }));
                 match replica.store().outbox_count()? {
                     0 => self.finish_purge(replica, code, effects),
                     _ => Ok(()),

@@ -118,7 +118,7 @@ impl ClientSession {
         } else {
             let seq = walk.first_seq.unwrap_or(0);
             self.walk = None;
-            replica.finish_loading(&scope, seq)?;
+            replica.finish_loading(&scope, seq, now.wall_ms)?;
             self.load_next(replica, now, effects)?;
         }
         Ok(())

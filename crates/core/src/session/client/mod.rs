@@ -26,7 +26,8 @@ pub struct Now {
     pub monotonic_ms: u64,
     /// The device's clock.
     pub wall_ms: TimestampMs,
-    /// Fresh random bits: jitter, and new client ids.
+    /// Sixteen fresh random bytes, the first on top. Jitter is made of the first six, the sixth of which counts most, and a
+    /// new client id of the others (spec/sessions).
     pub random: u128,
 }
 
@@ -56,8 +57,10 @@ pub enum Input {
         scope: ScopeId,
         seq: Seq,
     },
+    /// `is_lost`: what was loaded cannot be continued, and all of the scope is asked for again.
     SnapshotFailed {
         scope: ScopeId,
+        is_lost: bool,
     },
     Tick,
 }
@@ -274,6 +277,20 @@ impl ClientSession {
         self.state == State::Live && self.staged.is_none()
     }
 
+    /// Where the session is, by the names that scripts of sessions have for it (spec/sessions).
+    pub fn phase(&self) -> &'static str {
+        match &self.state {
+            State::Paused => "paused",
+            State::Waiting { .. } => "waiting",
+            State::Connecting { .. } => "connecting",
+            State::Greeting { .. } => "greeting",
+            State::Live => "live",
+            State::Depositing { .. } => "depositing",
+            State::SignedOut => "signed_out",
+            State::Stopped { .. } => "stopped",
+        }
+    }
+
     pub fn is_stopped(&self) -> bool {
         matches!(self.state, State::Stopped { .. } | State::SignedOut)
     }
@@ -343,12 +360,14 @@ impl ClientSession {
                 replica.apply_snapshot_rows(&scope, rows, resume)?;
             }
             Input::SnapshotEnd { scope, seq } if self.snapshot.as_ref() == Some(&scope) => {
-                replica.finish_loading(&scope, seq)?;
+                replica.finish_loading(&scope, seq, now.wall_ms)?;
                 self.snapshot = None;
                 self.load_next(replica, now, &mut effects)?;
             }
-            Input::SnapshotFailed { scope } if self.snapshot.as_ref() == Some(&scope) => {
-                if self.attempts >= RESUME_ATTEMPTS {
+            Input::SnapshotFailed { scope, is_lost } if self.snapshot.as_ref() == Some(&scope) => {
+                if is_lost {
+                    replica.reset_scope(&scope)?;
+                } else if self.attempts >= RESUME_ATTEMPTS {
                     replica.restart_snapshot(&scope)?;
                 }
                 self.reconnect_later(now, None, &mut effects);
@@ -381,7 +400,7 @@ impl ClientSession {
     }
 
     fn pause(&mut self, effects: &mut Effects) {
-        if !self.is_stopped() {
+        if !matches!(self.state, State::Stopped { .. }) {
             self.drop_connection();
             self.state = State::Paused;
             effects.push(Effect::Disconnect);
@@ -395,7 +414,8 @@ impl ClientSession {
 
     /// Opens the session, or opens it anew on the same connection (spec SES-2).
     fn greet<S: ReplicaStore>(&mut self, replica: &Replica<S>, now: Now, effects: &mut Effects) -> ReplicaResult<()> {
-        if matches!(self.state, State::Paused | State::SignedOut | State::Stopped { .. }) {
+        // What comes late of a connection that was given up is none.
+        if matches!(self.state, State::Paused | State::Waiting { .. } | State::SignedOut | State::Stopped { .. }) {
             return Ok(());
         }
         self.staged = None;
@@ -425,7 +445,8 @@ impl ClientSession {
         self.drop_connection();
         let bound = limits::BACKOFF_MIN_MS.saturating_mul(1 << self.attempts.min(16)).min(limits::BACKOFF_MAX_MS);
         self.attempts = self.attempts.saturating_add(1);
-        let jitter = u64::try_from(((now.random >> 64) * u128::from(bound + 1)) >> 64).unwrap_or(bound);
+        let bits = (now.random >> 80).swap_bytes() >> 80;
+        let jitter = u64::try_from((bits * u128::from(bound + 1)) >> 48).unwrap_or(bound);
         let wait_ms = retry_ms.unwrap_or(jitter);
         self.state = State::Waiting { until_ms: now.monotonic_ms + wait_ms };
         effects.push(Effect::Disconnect);
