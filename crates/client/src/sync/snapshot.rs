@@ -54,12 +54,8 @@ impl Download {
         let Err(error) = self.stream(&inner, &news).await else { return };
         tracing::info!(scope = %self.scope, error = chain(&error), "a snapshot was interrupted");
         // What the server refuses for good cannot be continued.
-        let is_lost = match &error {
-            DownloadError::Client(ClientError::Refused(problem)) => {
-                !matches!(problem.class, Class::Transient | Class::Session)
-            }
-            _ => false,
-        };
+        let is_lost = matches!(&error, DownloadError::Client(ClientError::Refused(problem))
+            if !matches!(problem.class, Class::Transient | Class::Session));
         let failed = Input::SnapshotFailed { scope: self.scope, is_lost };
         drop(news.send(Incoming::Input(failed)).await);
     }
