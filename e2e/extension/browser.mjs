@@ -135,12 +135,13 @@ async function openPopup(cdp, id, page) {
         async () => ((await run(() => document.body.innerText)).includes(text) ? true : undefined),
         10_000,
       ),
-    /** Writes pictures in light and dark for a person to look at. */
-    shoot: async (name) => {
+    /** Writes pictures in light and dark for a person to look at; `look` is called in each. */
+    shoot: async (name, look) => {
       for (const theme of ["light", "dark"]) {
         await send("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: theme }] });
         const { result } = await send("Page.captureScreenshot", { format: "png" });
         writeFileSync(pictureOf(name, theme), Buffer.from(result.data, "base64"));
+        await look(`${name}, ${theme}`);
       }
     },
     close: async () => {

@@ -5,6 +5,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { barriersOf } from "../support/axe.mjs";
 import { missing, openBrowser, pictureOf, restOf, servePages, startServer, until } from "./browser.mjs";
 import { PAGES } from "./pages.mjs";
 
@@ -48,6 +49,11 @@ async function leadsOf(contact) {
   return (await rest(`/api/leads?contact_id=${contact.id}`)).items;
 }
 
+/** Pictures of a popup; it keeps nobody out in either theme. */
+async function shoot(popup, name) {
+  await popup.shoot(name, async (shown) => assert.deepEqual(await barriersOf(popup.run), [], shown));
+}
+
 /** Captures the page in front under another e-mail address. `meanwhile`: what happens before the popup says that it is saved. */
 async function captureAs(page, email, meanwhile = async () => {}) {
   const popup = await browser.openPopup(page);
@@ -65,10 +71,10 @@ test("ext_1_before_anybody_has_signed_in_a_capture_waits_and_then_goes_out", asy
   assert.match(await early.text(), /Choose your server/);
   await early.click("#capture");
   assert.equal(await early.valueOf("#company_name"), "Nordlicht Fahrräder GmbH");
-  await early.shoot("capture");
+  await shoot(early, "capture");
   await early.click("form .primary");
   await early.says("waits here");
-  await early.shoot("no-server");
+  await shoot(early, "no-server");
   await early.close();
 
   const options = await browser.context.newPage();
@@ -76,6 +82,8 @@ test("ext_1_before_anybody_has_signed_in_a_capture_waits_and_then_goes_out", asy
   for (const theme of ["light", "dark"]) {
     await options.emulateMedia({ colorScheme: theme });
     await options.screenshot({ path: pictureOf("options", theme) });
+    const barriers = await barriersOf((work) => options.evaluate(`(${work})()`));
+    assert.deepEqual(barriers, [], `the options, ${theme}`);
   }
   await options.getByLabel("Address of your server").fill("ftp://nowhere");
   await options.getByRole("button", { name: "Save", exact: true }).click();
@@ -87,7 +95,7 @@ test("ext_1_before_anybody_has_signed_in_a_capture_waits_and_then_goes_out", asy
 
   const popup = await browser.openPopup(page);
   await popup.fill("#sign_in_email", "manager@syncline.dev");
-  await popup.shoot("sign-in");
+  await shoot(popup, "sign-in");
   await popup.fill("#sign_in_password", "wrong");
   await popup.click("form[aria-label='Sign in'] .primary");
   await until(
@@ -98,7 +106,7 @@ test("ext_1_before_anybody_has_signed_in_a_capture_waits_and_then_goes_out", asy
   await popup.fill("#sign_in_password", PASSWORD);
   await popup.click("form[aria-label='Sign in'] .primary");
   await popup.says("Everything is on the server.");
-  await popup.shoot("list");
+  await shoot(popup, "list");
   await popup.close();
   await page.close();
   const [contact] = await contactsOf("laden@nordlicht.example");
@@ -287,7 +295,7 @@ test("ext_1_a_capture_that_needs_a_change_keeps_its_lead", async () => {
 
   const again = await browser.openPopup(page);
   await again.says("needs a change");
-  await again.shoot("needs-a-change");
+  await shoot(again, "needs-a-change");
   await again.click("[data-state=invalid] button");
   assert.equal(await again.valueOf("#product_interest"), "A compiler");
   await again.fill("#email", "still none");

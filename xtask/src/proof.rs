@@ -204,6 +204,7 @@ fn extension() -> Result<Done> {
         return Ok(Done::Partly(NO_CHROMIUM.to_owned()));
     };
     let server = server()?;
+    console::install("e2e")?;
     let test =
         shell::program("node".as_ref()).args(["--test", "--test-timeout=120000", "e2e/extension/extension.test.mjs"]);
     test.env("SYNCLINE_BIN", &server.to_string_lossy()).env("CHROMIUM", &browser.to_string_lossy()).run()?;
