@@ -115,6 +115,7 @@ export interface ReplicaStore {
   baseAll(entity: string): Promise<BaseRecord[]>;
   /** Rows of a scope's base records in id, then entity order. */
   baseRows(scope: string): Promise<BaseRow[]>;
+  /** In the order of their ids. */
   scopes(): Promise<Map<string, ScopeState>>;
   /** Outbox from `first` on in `client_seq` order, at most `limit`. */
   outbox(first: number, limit: number): Promise<Pending[]>;

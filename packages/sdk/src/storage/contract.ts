@@ -254,11 +254,11 @@ const CASES: Readonly<Record<string, (store: ReplicaStore) => Promise<void>>> = 
       [TEAM, { seq: 0, digest: EMPTY_DIGEST, loading: { how: "snapshot", url: "/s", seq: 4, resume: "t" } }],
       [WORKSPACE, { seq: 5, digest }],
     ];
-    await store.write({ scopes: states });
-    same([...(await store.scopes())].sort(), states, "RPL-3: scopes read back");
+    await store.write({ scopes: states.toReversed() });
+    same([...(await store.scopes())], states, "RPL-3: scopes read back, in the order of their ids");
     const changed: ScopeState = { seq: 6, digest, loading: { how: "reconcile", seq: 7 } };
     await store.write({ scopes: [[TEAM, changed]] });
-    same([...(await store.scopes())].sort(), [[TEAM, changed], states[1]], "RPL-3: a scope is replaced");
+    same([...(await store.scopes())], [[TEAM, changed], states[1]], "RPL-3: a scope is replaced");
   },
 
   "[RPL-3] values read back exactly": async (store) => {

@@ -44,7 +44,7 @@ export class MemoryStore implements ReplicaStore {
   }
 
   async scopes(): Promise<Map<string, ScopeState>> {
-    return new Map(this.#scopes);
+    return new Map([...this.#scopes].sort(([a], [b]) => compareText(a, b)));
   }
 
   async outbox(first: number, limit: number): Promise<Pending[]> {
