@@ -82,3 +82,25 @@ it("[IMP-1] a file is mapped, previewed, imported and taken back", async () => {
   await go(page, "/leads");
   await page.getByText("200", { exact: true }).waitFor();
 });
+
+it("[WEB-1] a contact that is put away is out of the lists until it is taken out again", async () => {
+  const { page } = dana;
+  await go(page, "/contacts");
+  await openFirst(page);
+  const name = (await page.getByRole("heading", { level: 1 }).textContent()) ?? "";
+  const menu = page.getByRole("button", { name: `More about ${name}` });
+  await menu.click();
+  await page.getByRole("menuitem", { name: "Archive contact" }).click();
+  await page.getByText("Archived", { exact: true }).waitFor();
+  await go(page, "/contacts");
+  await page.getByLabel("Search contacts").fill(name);
+  await page.getByText("No contact matches").waitFor();
+  await go(page, "/contacts?filter=archived");
+  await openFirst(page);
+  expect(await page.getByRole("heading", { level: 1 }).textContent()).toContain(name);
+  await menu.click();
+  await page.getByRole("menuitem", { name: "Take out of the archive" }).click();
+  await page.getByText("Archived", { exact: true }).waitFor({ state: "detached" });
+  await go(page, "/contacts?filter=archived");
+  await page.getByText("No contact matches").waitFor();
+});

@@ -56,8 +56,10 @@ pub fn test() -> Result<()> {
     for step in STEPS {
         println!("\n=== {} ===", step.name);
         let started = now();
-        let done =
-            (step.run)().with_context(|| format!("the step `{}` failed; nothing after it was run", step.name))?;
+        let done = (step.run)().with_context(|| {
+            let before = lines.join("\n");
+            format!("the step `{}` failed; nothing after it was run, and before it:\n{before}\n", step.name)
+        })?;
         let line = describe(step.name, &done, now().duration_since(started));
         println!("--- {line}");
         lines.push(line);

@@ -72,6 +72,7 @@ function ContactDetail({ contact }: { contact: Row<"contacts"> }) {
       id={id}
       name={contactName(contact)}
       isPending={contact.state === "pending"}
+      isArchived={fields.is_archived === true}
       backTo="/contacts"
       subtitle={[fields.job_title, fields.company_name].filter((part) => part !== undefined).join(" at ")}
       side={

@@ -86,7 +86,11 @@ const KEYS: Readonly<Record<string, (row: ContactRow) => string | number>> = {
   created: ({ id }) => createdMs(id),
 };
 
-const isOwnedBy = ({ contact }: ContactRow, user: string): boolean => contact.fields.assigned_to === user;
+/** In the place of a user: what was put away, whoever has it. */
+const ARCHIVED = "archived";
+
+const isOwnedBy = ({ contact }: ContactRow, user: string): boolean =>
+  user === ARCHIVED || contact.fields.assigned_to === user;
 
 export function ContactsPage({
   search,
@@ -99,13 +103,19 @@ export function ContactsPage({
   const { state, rows: contacts } = useLive("contacts");
   const users = useById("users");
   const people = useLive("users", { sort: "name" }).rows;
+  // Put away is what nobody works with any more: it is shown when it is asked for, and by itself.
+  const isArchive = search.filter === ARCHIVED;
+  const held = useMemo(
+    () => contacts.filter(({ fields }) => (fields.is_archived === true) === isArchive),
+    [contacts, isArchive],
+  );
   const rows = useMemo(
     () =>
-      contacts.map((contact): ContactRow => {
+      held.map((contact): ContactRow => {
         const owner = users.get(contact.fields.assigned_to ?? "")?.fields.name;
-        const held = rowsByContact.get(contact);
-        if (held !== undefined && held.owner === owner) {
-          return held;
+        const known = rowsByContact.get(contact);
+        if (known !== undefined && known.owner === owner) {
+          return known;
         }
         const { email, phone_number, company_name, job_title, city, tags } = contact.fields;
         const name = contactName(contact);
@@ -123,7 +133,7 @@ export function ContactsPage({
         rowsByContact.set(contact, row);
         return row;
       }),
-    [contacts, users],
+    [held, users],
   );
   const open = (id: string): void => void navigate({ to: "/contacts/$id", params: { id } });
   return (
@@ -140,7 +150,10 @@ export function ContactsPage({
       filter={{
         label: "Assigned to",
         none: "Assigned to anybody",
-        options: people.map(({ id, fields }) => ({ value: id, label: fields.name ?? "" })),
+        options: [
+          ...people.map(({ id, fields }) => ({ value: id, label: fields.name ?? "" })),
+          { value: ARCHIVED, label: "Archived" },
+        ],
         matches: isOwnedBy,
       }}
       onOpen={({ id }) => open(id)}

@@ -108,7 +108,7 @@ export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
         />
       ) : state === "loading" || (rows.length === 0 && isFirst) ? (
         <FirstCopy what={noun[1]} />
-      ) : rows.length > 0 ? (
+      ) : rows.length > 0 || search.filter !== "" ? (
         <Notice
           icon={icon}
           title={`No ${noun[0]} matches`}

@@ -1,9 +1,10 @@
 /** The frame of one record's page: where one came from, what it is, and what is not there. */
 
 import { Link, useRouter } from "@tanstack/react-router";
-import { ArrowLeft, Ellipsis, FileX, Trash2 } from "lucide-react";
+import { Archive, ArchiveRestore, ArrowLeft, Ellipsis, FileX, Trash2 } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { Avatar } from "../../components/Avatar.tsx";
+import { Badge } from "../../components/Badge.tsx";
 import { Button, buttonClass } from "../../components/Button.tsx";
 import { Confirm } from "../../components/Dialog.tsx";
 import { Menu } from "../../components/Menu.tsx";
@@ -24,6 +25,8 @@ interface RecordPageProps {
   readonly id: string;
   readonly name: string;
   readonly isPending: boolean;
+  /** Put away, but kept; absent: records of this entity are not put away. */
+  readonly isArchived?: boolean;
   readonly subtitle?: ReactNode;
   readonly highlights?: ReactNode;
   readonly children: ReactNode;
@@ -36,6 +39,7 @@ export function RecordPage({
   id,
   name,
   isPending,
+  isArchived,
   subtitle,
   highlights,
   children,
@@ -57,6 +61,13 @@ export function RecordPage({
       action: { label: "Undo", run: () => attempt(client.mutate([{ edit: "restore", entity, id, fields: {} }])) },
     });
   };
+  const archive = async (to: boolean): Promise<void> => {
+    const set = (is_archived: boolean) => client.mutate([{ edit: "update", entity, id, fields: { is_archived } }]);
+    const saved = await set(to);
+    toast(saved.ok ? `${name} ${to ? "archived" : "is among the others again"}` : saved.error.message, {
+      ...(saved.ok && { action: { label: "Undo", run: () => attempt(set(!to)) } }),
+    });
+  };
   return (
     <Presence entity={entity} id={id}>
       <div className="h-full overflow-y-auto">
@@ -69,6 +80,15 @@ export function RecordPage({
             <Menu
               trigger={<Button tone="quiet" aria-label={`More about ${name}`} icon={<Ellipsis className="size-4" />} />}
               entries={[
+                ...(isArchived === undefined
+                  ? []
+                  : [
+                      {
+                        label: isArchived ? "Take out of the archive" : `Archive ${nounOf(entity)}`,
+                        icon: isArchived ? <ArchiveRestore className="size-4" /> : <Archive className="size-4" />,
+                        onSelect: () => attempt(archive(!isArchived)),
+                      },
+                    ]),
                 {
                   label: `Delete ${nounOf(entity)}`,
                   icon: <Trash2 className="size-4" />,
@@ -84,6 +104,7 @@ export function RecordPage({
               <h1 className="flex items-center gap-2 text-xl font-semibold tracking-tight">
                 <span className="truncate">{name}</span>
                 {isPending && <PendingMark />}
+                {isArchived === true && <Badge tone="neutral">Archived</Badge>}
               </h1>
               <div className="truncate text-ink-2">{subtitle}</div>
             </div>

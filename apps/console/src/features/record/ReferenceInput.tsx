@@ -23,7 +23,7 @@ interface Props extends FieldInputProps {
 
 export function ReferenceInput(props: Props) {
   const { id, of, entity, name, text, onText, isRequired, isInvalid = false, describedBy, isFocused = false } = props;
-  const items = useItems(of, entity, name);
+  const items = useItems(of, entity, name, text);
   if (items.length > LISTED_MAX) {
     return <SearchInput {...props} items={items} />;
   }
@@ -49,21 +49,35 @@ export function ReferenceInput(props: Props) {
   );
 }
 
-/** What can be chosen, by name. Statuses are those of the category that the entity has. */
-function useItems(of: EntityName, entity: string, field: string): readonly Item[] {
+/** Fields that say whether a record can be chosen, whichever entity has them. */
+interface Choosable {
+  readonly category?: string;
+  readonly status?: string;
+  readonly is_archived?: boolean;
+}
+
+/**
+ * What can be chosen, by name. Statuses are those of the category that the entity has; what is archived is there only when it is
+ * `held` already.
+ */
+function useItems(of: EntityName, entity: string, field: string, held: string): readonly Item[] {
   const { rows } = useLive(of, of === "status_options" || of === "pipeline_stages" ? { sort: "position" } : {});
   const titleOf = useTitles(of);
   return useMemo(() => {
     const category = field === "lost_reason_id" ? undefined : CATEGORIES[entity];
-    const isFitting = ({ fields }: { readonly fields: object }): boolean => {
-      const { category: held, status } = fields as { category?: string; status?: string };
-      return (category === undefined || held === undefined || held === category) && status !== "deleted";
+    const isFitting = ({ id, fields }: { readonly id: string; readonly fields: object }): boolean => {
+      const { category: own, status, is_archived } = fields as Choosable;
+      return (
+        (category === undefined || own === undefined || own === category) &&
+        status !== "deleted" &&
+        (is_archived !== true || id === held)
+      );
     };
     const items = rows.filter(isFitting).map(({ id }) => ({ value: id, label: titleOf(id) ?? "Untitled" }));
     return of === "status_options" || of === "pipeline_stages"
       ? items
       : items.sort((a, b) => (a.label < b.label ? -1 : a.label > b.label ? 1 : 0));
-  }, [rows, titleOf, of, entity, field]);
+  }, [rows, titleOf, of, entity, field, held]);
 }
 
 const CATEGORIES: Readonly<Record<string, string>> = { leads: "lead", contacts: "lead", opportunities: "opportunity" };
