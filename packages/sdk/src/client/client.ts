@@ -339,8 +339,7 @@ export class Client<Types = Record<string, EntityTypes>> {
     // The step is stored, whatever becomes of what screens read after it.
     replica.onTouched((touched) => views.touched(touched).catch((error) => this.#storeFailed(error)));
     const loop = new SyncLoop({
-      server: this.#options.server,
-      mode: this.#options.mode,
+      ...this.#options,
       platform: this.#platform,
       auth: this.#auth,
       connect: this.#options.connect ?? webSocket,

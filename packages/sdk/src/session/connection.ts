@@ -53,11 +53,16 @@ export async function greet(turn: Turn): Promise<void> {
 export function reconnectLater(turn: Turn, retryMs?: number): void {
   const { session, now } = turn;
   hangUp(turn);
-  const bound = Math.min(BACKOFF_MIN_MS * 2 ** Math.min(session.attempts, 16), BACKOFF_MAX_MS);
-  session.attempts += 1;
-  const waitMs = retryMs ?? Math.floor(fraction(now.random) * (bound + 1));
-  session.phase = { at: "waiting", untilMs: now.monotonicMs + waitMs };
+  const waitMs = backOffMs(turn);
+  session.phase = { at: "waiting", untilMs: now.monotonicMs + (retryMs ?? waitMs) };
   notify(turn, { event: "disconnected" });
+}
+
+/** How long to wait after one failure more, with full jitter (spec LIV-1). */
+export function backOffMs({ session, now }: Turn): number {
+  const bound = Math.min(BACKOFF_MIN_MS * 2 ** session.attempts, BACKOFF_MAX_MS);
+  session.attempts += 1;
+  return Math.floor(fraction(now.random) * (bound + 1));
 }
 
 export function stop(turn: Turn, code: string): void {

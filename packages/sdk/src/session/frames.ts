@@ -3,11 +3,10 @@
 import { unreachable } from "../json.ts";
 import type { Problem } from "../protocol/codes.ts";
 import type { Batch, Outcome, ServerFrame, VerifyReply, Welcome } from "../protocol/frames.ts";
-import { BACKOFF_MIN_MS } from "../protocol/limits.ts";
 import { applyCatchUp, applyLive, liveScopes } from "../replica/batches.ts";
 import { applyOutcomes, rewind } from "../replica/outcomes.ts";
 import { applyFetched, applyWelcome, compare, dropScope, purgeBase } from "../replica/scopes.ts";
-import { finishPurge, greet, reconnectLater, rekey, stop } from "./connection.ts";
+import { backOffMs, finishPurge, greet, reconnectLater, rekey, stop } from "./connection.ts";
 import { forgetScope, loadNext, onWalkProblem, repair, walkOn } from "./loading.ts";
 import { hold } from "./outbox.ts";
 import { dropConnection, notify, type Turn } from "./state.ts";
@@ -224,7 +223,7 @@ async function onVerifyReply(turn: Turn, reply: VerifyReply): Promise<void> {
 }
 
 async function onProblem(turn: Turn, problem: Problem): Promise<void> {
-  const { session, now, effects } = turn;
+  const { now, effects } = turn;
   if (problem.scope !== undefined) {
     return onWalkProblem(turn, problem.scope, problem);
   }
@@ -249,9 +248,8 @@ async function onProblem(turn: Turn, problem: Problem): Promise<void> {
       return;
     default: {
       // `transient`, and every class of a later server.
-      const fallback = BACKOFF_MIN_MS * 2 ** Math.min(session.attempts, 7);
-      session.attempts += 1;
-      hold(turn, now.monotonicMs + (problem.retry_ms ?? fallback));
+      const waitMs = backOffMs(turn);
+      hold(turn, now.monotonicMs + (problem.retry_ms ?? waitMs));
     }
   }
 }

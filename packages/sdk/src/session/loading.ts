@@ -40,8 +40,10 @@ export async function loadNext(turn: Turn): Promise<void> {
   if ([...scopes.values()].some((state) => state.seq !== replica.meta.cursor)) {
     return greet(turn);
   }
-  // Everything is there: whatever went wrong before is over.
-  session.attempts = 0;
+  // Everything is there, and no push waits to be taken: whatever went wrong before is over.
+  if (session.inFlight.length === 0 && session.upload.how === "streaming") {
+    session.attempts = 0;
+  }
 }
 
 /** Repairs that had to wait, and loads the server had no time for. */

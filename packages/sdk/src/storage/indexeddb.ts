@@ -208,7 +208,8 @@ export class IndexedDbStore implements ReplicaStore {
 
   /** Names, when it is worth reading them for so many records. */
   async #namesFor({ length }: ArrayLike<unknown>, base: IDBObjectStore): Promise<Set<string> | undefined> {
-    return (this.#names ??= length < BLOCK_MIN ? undefined : await namesOf(base, this.#heads));
+    this.#names ??= length < BLOCK_MIN ? undefined : await namesOf(base, this.#heads);
+    return this.#names;
   }
 
   async #checkFence(table: Table): Promise<void> {

@@ -141,17 +141,17 @@ export class TabClient<Types> implements AnyClient<Types> {
     return this.#call("signIn", args) as ReturnType<Methods["signIn"]>;
   }
   signOut() {
-    return this.#call("signOut", []) as ReturnType<Methods["signOut"]>;
+    return this.#call("signOut") as ReturnType<Methods["signOut"]>;
   }
   token(...args: Parameters<Methods["token"]>) {
     return this.#call("token", args) as ReturnType<Methods["token"]>;
   }
   /** Syncs again after {@link pause}, or after the local store failed; in whichever tab. Otherwise it begins by itself. */
   start() {
-    return this.#call("start", []) as ReturnType<Methods["start"]>;
+    return this.#call("start") as ReturnType<Methods["start"]>;
   }
   pause() {
-    return this.#call("pause", []) as ReturnType<Methods["pause"]>;
+    return this.#call("pause") as ReturnType<Methods["pause"]>;
   }
   mutate(edits: readonly Edit[], mutationId = this.mintId()) {
     return this.#call("mutate", [edits, mutationId]) as ReturnType<Methods["mutate"]>;
@@ -172,7 +172,7 @@ export class TabClient<Types> implements AnyClient<Types> {
     return undo(await this.get(CONFLICTS, conflict), (resolution) => this.resolve(conflict, resolution));
   }
   rejected() {
-    return this.#call("rejected", []) as ReturnType<Methods["rejected"]>;
+    return this.#call("rejected") as ReturnType<Methods["rejected"]>;
   }
   discardRejected(...args: Parameters<Methods["discardRejected"]>) {
     return this.#call("discardRejected", args) as ReturnType<Methods["discardRejected"]>;
@@ -181,7 +181,7 @@ export class TabClient<Types> implements AnyClient<Types> {
     return this.#call("resendRejected", [clientSeq, changes, mutationId]) as ReturnType<Methods["resendRejected"]>;
   }
   status(): Promise<Status> {
-    return this.#call("status", []) as Promise<Status>;
+    return this.#call("status") as Promise<Status>;
   }
 
   /** A query that stays true while somebody listens, whichever tab leads. */
@@ -490,7 +490,7 @@ export class TabClient<Types> implements AnyClient<Types> {
     return this.#channels.get(tab);
   }
 
-  async #call(method: Method | keyof Works, given: unknown[]): Promise<unknown> {
+  async #call(method: Method | keyof Works, given: unknown[] = []): Promise<unknown> {
     for (let attempt = 1; attempt <= ATTEMPTS_MAX; attempt++) {
       const named = NAMED_BY[method];
       // Only what was asked before can have been taken.

@@ -234,9 +234,8 @@ impl ClientSession {
         }
         match problem.class {
             Class::Transient => {
-                let fallback = limits::BACKOFF_MIN_MS.saturating_mul(1 << self.attempts.min(7));
-                self.attempts = self.attempts.saturating_add(1);
-                self.hold(now.monotonic_ms + problem.retry_ms.unwrap_or(fallback));
+                let jitter = self.back_off_ms(now);
+                self.hold(now.monotonic_ms + problem.retry_ms.unwrap_or(jitter));
             }
             Class::Session => {
                 effects.push(Effect::RenewToken);

@@ -37,8 +37,10 @@ impl ClientSession {
         if scopes.values().any(|state| state.seq != cursor) {
             return self.greet(replica, now, effects);
         }
-        // Everything is there: whatever went wrong before is over.
-        self.attempts = 0;
+        // Everything is there, and no push waits to be taken: whatever went wrong before is over.
+        if self.in_flight.is_empty() && self.upload == Upload::Streaming {
+            self.attempts = 0;
+        }
         Ok(())
     }
 

@@ -443,14 +443,18 @@ impl ClientSession {
     /// Full-jitter back-off (spec LIV-1); the server's wish wins.
     fn reconnect_later(&mut self, now: Now, retry_ms: Option<u64>, effects: &mut Effects) {
         self.drop_connection();
+        let jitter = self.back_off_ms(now);
+        self.state = State::Waiting { until_ms: now.monotonic_ms + retry_ms.unwrap_or(jitter) };
+        effects.push(Effect::Disconnect);
+        effects.push(Effect::Notify(Event::Disconnected));
+    }
+
+    /// How long to wait after one failure more, with full jitter (spec LIV-1).
+    fn back_off_ms(&mut self, now: Now) -> u64 {
         let bound = limits::BACKOFF_MIN_MS.saturating_mul(1 << self.attempts.min(16)).min(limits::BACKOFF_MAX_MS);
         self.attempts = self.attempts.saturating_add(1);
         let bits = (now.random >> 80).swap_bytes() >> 80;
-        let jitter = u64::try_from((bits * u128::from(bound + 1)) >> 48).unwrap_or(bound);
-        let wait_ms = retry_ms.unwrap_or(jitter);
-        self.state = State::Waiting { until_ms: now.monotonic_ms + wait_ms };
-        effects.push(Effect::Disconnect);
-        effects.push(Effect::Notify(Event::Disconnected));
+        u64::try_from((bits * u128::from(bound + 1)) >> 48).unwrap_or(bound)
     }
 
     fn stop(&mut self, code: Code, effects: &mut Effects) {
