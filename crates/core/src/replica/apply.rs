@@ -123,9 +123,10 @@ impl<S: ReplicaStore> Replica<S> {
         lost.extend(waiting.into_iter().filter(|pending| pending.outcome.is_some() || pending.is_in_base));
         lost.sort_by_key(|pending| pending.mutation.client_seq);
         lost.dedup_by_key(|pending| pending.mutation.client_seq);
-        let missing =
-            (applied + 1..=self.meta.decided_upto).zip(&lost).any(|(seq, pending)| seq != pending.mutation.client_seq);
-        if missing || lost.len() as u64 != self.meta.decided_upto - applied {
+        // Numbers ascend: when the last of the decided is in its place, none before it is missing. What is in the base without a
+        // known outcome comes after them.
+        let last = usize::try_from(self.meta.decided_upto - applied - 1).unwrap_or(usize::MAX);
+        if lost.get(last).is_none_or(|pending| pending.mutation.client_seq != self.meta.decided_upto) {
             return Err(WelcomeError::NeedsNewClientId);
         }
         let forget = |pending: Pending| Pending { outcome: None, is_in_base: false, ..pending };

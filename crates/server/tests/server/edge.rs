@@ -1,7 +1,10 @@
 //! Who may speak to the server at all: pages by origin, clients by address, requests by size and time.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
@@ -170,4 +173,38 @@ async fn auth_7_every_answer_carries_the_headers_that_close_doors() {
             assert_eq!(answer.header(name), value, "{name} of {:?}", answer.status);
         }
     }
+}
+
+#[tokio::test]
+async fn api_5_a_request_that_takes_too_long_is_answered_as_every_other() {
+    const LIMIT_MS: u64 = 1_000;
+    let world = World::start_with(|config| {
+        config.edge.allowed_origins = [PAGE.parse().unwrap()].into();
+        config.http.request_timeout_ms = LIMIT_MS;
+    })
+    .await;
+    let ann = world.user("ann").await;
+    let head = format!(
+        "POST /api/contacts HTTP/1.1\r\nhost: localhost\r\norigin: {PAGE}\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: 1000\r\n\r\n{{\"fields\":",
+        ann.access_token,
+    );
+    let mut stream = tokio::net::TcpStream::connect(world.server.address()).await.unwrap();
+    // The rest of the body never comes.
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let patience = Duration::from_millis(20 * LIMIT_MS);
+    tokio::time::timeout(patience, stream.read_to_end(&mut answer)).await.expect("no answer").unwrap();
+    let answer = String::from_utf8(answer).unwrap().to_lowercase();
+    for part in [
+        "http/1.1 504",
+        "\"code\":\"timeout\"",
+        "content-type: application/problem+json",
+        &format!("access-control-allow-origin: {PAGE}"),
+        "x-content-type-options: nosniff",
+        "x-request-id: ",
+    ] {
+        assert!(answer.contains(part), "{part} is missing in: {answer}");
+    }
+    assert_eq!(ann.get("/api/contacts").await.expect(200)["items"].as_array().unwrap().len(), 0);
 }

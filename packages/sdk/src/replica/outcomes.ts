@@ -106,9 +106,9 @@ export async function offerAgain(replica: Replica, applied: number): Promise<Pen
     lost.set(pending.mutation.client_seq, pending);
   }
   const ordered = [...lost.values()].sort(bySeq);
-  const isWhole =
-    ordered.length === decidedUpto - applied &&
-    ordered.every((pending, index) => pending.mutation.client_seq === applied + 1 + index);
+  // Numbers ascend: when the last of the decided is in its place, none before it is missing. What is in the base without a known
+  // outcome comes after them.
+  const isWhole = ordered[decidedUpto - applied - 1]?.mutation.client_seq === decidedUpto;
   return isWhole ? ordered.map(undecided) : undefined;
 }
 
