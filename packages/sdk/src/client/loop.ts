@@ -55,7 +55,7 @@ export class SyncLoop {
   constructor(options: LoopOptions) {
     this.#options = options;
     this.#session = new ClientSession(options.mode);
-    // Where the platform tells that the network is back nobody waits for the end of a back-off (spec LIV-1).
+    // Where the platform tells that the network is back nobody waits (spec LIV-1).
     globalThis.addEventListener?.("online", this.#onOnline);
   }
 
@@ -73,9 +73,11 @@ export class SyncLoop {
     this.#socket?.send(frame);
   }
 
-  readonly #onOnline = (): void => {
+  readonly #onOnline = async (): Promise<void> => {
+    // A connection from before has mostly died without a word: a hello costs less than the minute until that shows.
+    await this.feed({ input: "disconnected" });
     if (this.#session.phase === "waiting") {
-      void this.feed({ input: "online" });
+      await this.feed({ input: "online" });
     }
   };
 
