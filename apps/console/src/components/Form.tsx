@@ -8,34 +8,44 @@ import { useBusy } from "./useBusy.ts";
 
 interface FormProps {
   /** What the button says: the deed. */
-  readonly deed: string;
-  /** Does it, and returns why it could not; empty: it is done. */
-  readonly onSubmit: () => Promise<string>;
+  readonly deed: ReactNode;
+  readonly icon?: ReactNode;
+  /** Does it, and returns why it could not; nothing: it is done, or what is wrong stands at the fields. */
+  readonly onSubmit: () => Promise<string | undefined>;
   readonly onClose: () => void;
+  /** What is wrong that no field is shown for, beside what `onSubmit` returned. */
+  readonly errors?: readonly string[];
+  /** There is nothing to do yet. */
+  readonly isDisabled?: boolean;
+  /** `onSubmit` says itself what is wrong with which field: the browser does not. */
+  readonly isChecked?: boolean;
   readonly children: ReactNode;
 }
 
-/** A form in a dialog. Sent twice it is done once. */
-export function Form({ deed, onSubmit, onClose, children }: FormProps) {
-  const [error, setError] = useState("");
+/** A form with what went wrong and the two buttons at its end. Sent twice it is done once. */
+export function Form(props: FormProps) {
+  const { deed, icon, onSubmit, onClose, errors = [], isDisabled = false, isChecked = false, children } = props;
+  const [failure, setFailure] = useState<string>();
   const [isBusy, once] = useBusy();
+  const alerts = [...errors, ...(failure === undefined ? [] : [failure])];
   return (
     <form
+      noValidate={isChecked}
       onSubmit={(event: FormEvent) => {
         event.preventDefault();
-        once(async () => setError(await onSubmit()));
+        once(async () => setFailure(await onSubmit()));
       }}
       className="flex flex-col gap-4"
     >
       {children}
-      {error !== "" && (
-        <p role="alert" className="text-bad">
-          {error}
+      {alerts.map((text) => (
+        <p key={text} role="alert" className="text-bad">
+          {text}
         </p>
-      )}
+      ))}
       <div className="flex justify-end gap-2">
         <Button onClick={onClose}>Cancel</Button>
-        <Button type="submit" tone="primary" disabled={isBusy}>
+        <Button type="submit" tone="primary" icon={icon} disabled={isBusy || isDisabled}>
           {deed}
         </Button>
       </div>

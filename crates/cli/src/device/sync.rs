@@ -101,18 +101,7 @@ async fn watch(client: &Client, is_json: bool) -> anyhow::Result<SyncEnd> {
 }
 
 fn say(event: &Event, is_json: bool) -> anyhow::Result<()> {
-    let value = match event {
-        Event::Connected => json!({"event": "connected"}),
-        Event::Disconnected => json!({"event": "disconnected"}),
-        Event::Changed { cursor } => json!({"event": "changed", "cursor": cursor}),
-        Event::Decided { upto } => json!({"event": "decided", "upto": upto}),
-        Event::Rejected { client_seqs } => json!({"event": "rejected", "client_seqs": client_seqs}),
-        Event::Repairing { scope } => json!({"event": "repairing", "scope": scope}),
-        Event::Stuck => json!({"event": "stuck"}),
-        Event::Purged { code } => json!({"event": "purged", "code": code}),
-        Event::Stopped { code } => json!({"event": "stopped", "code": code}),
-        Event::SignInNeeded => json!({"event": "sign_in_needed"}),
-    };
+    let value = serde_json::to_value(event)?;
     if is_json {
         return show::json(&value);
     }

@@ -292,20 +292,6 @@ fn effect(effect: Effect) -> Value {
             json!({"effect": "fetch_snapshot", "scope": scope, "url": url, "resume": resume})
         }
         Effect::RenewToken => json!({"effect": "renew_token"}),
-        Effect::Notify(event) => {
-            let event = match event {
-                Event::Connected => json!({"event": "connected"}),
-                Event::Disconnected => json!({"event": "disconnected"}),
-                Event::Changed { cursor } => json!({"event": "changed", "cursor": cursor}),
-                Event::Decided { upto } => json!({"event": "decided", "upto": upto}),
-                Event::Rejected { client_seqs } => json!({"event": "rejected", "client_seqs": client_seqs}),
-                Event::Repairing { scope } => json!({"event": "repairing", "scope": scope}),
-                Event::Stuck => json!({"event": "stuck"}),
-                Event::Purged { code } => json!({"event": "purged", "code": code}),
-                Event::Stopped { code } => json!({"event": "stopped", "code": code}),
-                Event::SignInNeeded => json!({"event": "sign_in_needed"}),
-            };
-            json!({"effect": "notify", "event": event})
-        }
+        Effect::Notify(event) => json!({"effect": "notify", "event": event}),
     }
 }

@@ -1,10 +1,9 @@
 import type { Fields } from "@syncline/sdk";
 import { useEffect, useMemo, useState } from "react";
-import { Button } from "../../components/Button.tsx";
 import { cx } from "../../components/cx.ts";
+import { Form } from "../../components/Form.tsx";
 import { Loading } from "../../components/States.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
-import { useBusy } from "../../components/useBusy.ts";
 import { type EntityName, type Row, useClient } from "../../data/live.ts";
 import { labelOf, nounOf } from "../../data/schema.ts";
 import { counted, number } from "../../format/text.ts";
@@ -28,8 +27,6 @@ export function MergeForm({ group, onMerged, onClose }: MergeFormProps) {
   const [stays, setStays] = useState<string>();
   const [left, setLeft] = useState<ReadonlySet<string>>(new Set());
   const [picks, setPicks] = useState<Readonly<Record<string, string>>>({});
-  const [error, setError] = useState("");
-  const [isBusy, once] = useBusy();
   useEffect(() => {
     let isOpen = true;
     attempt(readRelated(client, group.contacts).then((read) => isOpen && setRelated(read)));
@@ -59,17 +56,22 @@ export function MergeForm({ group, onMerged, onClose }: MergeFormProps) {
   if (related === undefined) {
     return <Loading what="what is about them" />;
   }
-  const submit = async (): Promise<void> => {
+  const submit = async (): Promise<string | undefined> => {
     const merged = await merge(client, contacts, plan);
-    if (merged.ok) {
-      toast(`${counted(contacts.length, "contact")} merged`, { detail: "It can be taken back under “Merged here”." });
-      onMerged();
-    } else {
-      setError(merged.message);
+    if (!merged.ok) {
+      return merged.message;
     }
+    toast(`${counted(contacts.length, "contact")} merged`, { detail: "It can be taken back under “Merged here”." });
+    onMerged();
+    return undefined;
   };
   return (
-    <div className="flex flex-col gap-5">
+    <Form
+      deed={`Merge ${counted(contacts.length, "contact")}`}
+      isDisabled={contacts.length < 2}
+      onSubmit={submit}
+      onClose={onClose}
+    >
       <Members
         group={group}
         related={related}
@@ -86,18 +88,7 @@ export function MergeForm({ group, onMerged, onClose }: MergeFormProps) {
         onPick={(key, id) => setPicks((held) => ({ ...held, [key]: id }))}
       />
       <Consequences plan={plan} />
-      {error !== "" && (
-        <p role="alert" className="text-bad">
-          {error}
-        </p>
-      )}
-      <div className="flex justify-end gap-2">
-        <Button onClick={onClose}>Cancel</Button>
-        <Button tone="primary" disabled={isBusy || contacts.length < 2} onClick={() => once(submit)}>
-          Merge {counted(contacts.length, "contact")}
-        </Button>
-      </div>
-    </div>
+    </Form>
   );
 }
 

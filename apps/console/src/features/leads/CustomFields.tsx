@@ -176,7 +176,7 @@ function NewDefinition({ onClose }: { onClose: () => void }) {
   const [label, setLabel] = useState("");
   const [type, setType] = useState<FieldType>("text");
   const [choices, setChoices] = useState("");
-  const add = async (): Promise<string> => {
+  const add = async (): Promise<string | undefined> => {
     const name = label
       .trim()
       .toLowerCase()

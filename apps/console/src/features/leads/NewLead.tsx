@@ -1,9 +1,9 @@
 import { useNavigate } from "@tanstack/react-router";
-import { type FormEvent, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 import { Button } from "../../components/Button.tsx";
 import { Dialog } from "../../components/Dialog.tsx";
+import { Form } from "../../components/Form.tsx";
 import { toast } from "../../components/toast.tsx";
-import { useBusy } from "../../components/useBusy.ts";
 import { useClient, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
 import { FormField } from "../record/FormField.tsx";
@@ -52,7 +52,6 @@ function NewLeadForm({ onClose }: { onClose: () => void }) {
   const currency = useLive("workspaces").rows[0]?.fields.default_currency ?? "EUR";
   const index = useMemo(() => new ContactIndex(contacts), [contacts]);
   const [texts, setTexts, forget] = useDraft<Texts>("new lead", {});
-  const [isBusy, once] = useBusy();
   const contactId = texts[KNOWN] ?? "";
   const setContactId = (id: string): void => setTexts((held) => ({ ...held, [KNOWN]: id }));
   const [errors, setErrors] = useState<Texts>({});
@@ -63,7 +62,7 @@ function NewLeadForm({ onClose }: { onClose: () => void }) {
     (typed: string): void =>
       setTexts((held) => ({ ...held, [name]: typed }));
   const match = contactId === "" ? index.find(texts.email, texts.phone_number) : undefined;
-  const submit = async (): Promise<void> => {
+  const submit = async (): Promise<string | undefined> => {
     const valuesOf = (entity: string, names: readonly string[]) =>
       Object.fromEntries(
         names.map((name) => [name, typedValue(entity, name, text(name))]).filter(([, value]) => value !== null),
@@ -83,7 +82,7 @@ function NewLeadForm({ onClose }: { onClose: () => void }) {
     };
     setErrors(wrong);
     if (Object.keys(wrong).length > 0) {
-      return;
+      return undefined;
     }
     const saved = await client.mutate([
       ...(contactId === ""
@@ -99,24 +98,23 @@ function NewLeadForm({ onClose }: { onClose: () => void }) {
       { edit: "create", entity: "leads", id: newLead, fields: leadFields },
     ]);
     if (!saved.ok) {
-      setErrors({ [saved.error.field ?? "form"]: saved.error.message });
-      return;
+      const { field, message } = saved.error;
+      setErrors(field === undefined ? {} : { [field]: message });
+      return field === undefined ? message : undefined;
     }
     forget();
     onClose();
     toast("Lead added", {
       action: { label: "Open", run: () => void navigate({ to: "/leads/$id", params: { id: newLead } }) },
     });
+    return undefined;
+  };
+  const cancel = (): void => {
+    forget();
+    onClose();
   };
   return (
-    <form
-      noValidate
-      onSubmit={(event: FormEvent) => {
-        event.preventDefault();
-        once(submit);
-      }}
-      className="flex flex-col gap-5"
-    >
+    <Form deed="Add lead" isChecked onSubmit={submit} onClose={cancel}>
       <fieldset className="grid grid-cols-1 gap-3 sm:grid-cols-2">
         <legend className="mb-2 text-xs font-semibold text-ink-3 uppercase tracking-wide">Who</legend>
         <div className="sm:col-span-2">
@@ -155,25 +153,7 @@ function NewLeadForm({ onClose }: { onClose: () => void }) {
           />
         ))}
       </fieldset>
-      {errors.form !== undefined && (
-        <p role="alert" className="text-bad">
-          {errors.form}
-        </p>
-      )}
-      <div className="flex justify-end gap-2">
-        <Button
-          onClick={() => {
-            forget();
-            onClose();
-          }}
-        >
-          Cancel
-        </Button>
-        <Button type="submit" tone="primary" disabled={isBusy}>
-          Add lead
-        </Button>
-      </div>
-    </form>
+    </Form>
   );
 }
 

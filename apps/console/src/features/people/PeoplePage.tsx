@@ -164,7 +164,7 @@ function NewPerson({ rank, onAdded, onClose }: { rank: number; onAdded: () => vo
   const [role, setRole] = useState("agent");
   const [scope, setScope] = useState("team");
   const [added, setAdded] = useState<Person>();
-  const add = async (): Promise<string> => {
+  const add = async (): Promise<string | undefined> => {
     const answer = await ask<Person>(client, "/api/admin/users", {
       method: "POST",
       body: { name: name.trim(), email: email.trim(), role, read_scope: scope },
@@ -174,7 +174,7 @@ function NewPerson({ rank, onAdded, onClose }: { rank: number; onAdded: () => vo
     }
     setAdded(answer.value);
     onAdded();
-    return "";
+    return undefined;
   };
   return added !== undefined ? (
     <ShownOnce what="the password" text={added.initial_password ?? ""} onClose={onClose}>

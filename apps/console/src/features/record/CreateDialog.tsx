@@ -1,9 +1,8 @@
 import type { Json } from "@syncline/sdk";
-import { type FormEvent, type ReactNode, useState } from "react";
-import { Button } from "../../components/Button.tsx";
+import { type ReactNode, useState } from "react";
 import { Dialog } from "../../components/Dialog.tsx";
+import { Form } from "../../components/Form.tsx";
 import { toast } from "../../components/toast.tsx";
-import { useBusy } from "../../components/useBusy.ts";
 import { type EntityName, useClient } from "../../data/live.ts";
 import { nounOf } from "../../data/schema.ts";
 import { FormField } from "./FormField.tsx";
@@ -54,46 +53,50 @@ function CreateForm({
 }: CreateProps) {
   const client = useClient();
   const [texts, setTexts, forget] = useDraft<Texts>(`new ${entity}`, {});
-  const [isBusy, once] = useBusy();
   const [errors, setErrors] = useState<Texts>({});
   const [warnings, setWarnings] = useState<Texts>({});
   const text = (name: string): string => texts[name] ?? defaults[name] ?? "";
-  const submit = async (): Promise<void> => {
+  const submit = async (): Promise<string | undefined> => {
     const typed = names.map((name) => [name, typedValue(entity, name, text(name))] as const);
     const isEmpty = (value: Json): boolean => value === null || (Array.isArray(value) && value.length === 0);
     const values = complete(Object.fromEntries(typed.filter(([, value]) => !isEmpty(value))));
     const wrong = createErrors(entity, values);
     setErrors(wrong);
     if (Object.keys(wrong).length > 0) {
-      return;
+      return undefined;
     }
     const warned = await foreseen(client, entity, values);
     // Said once: the copy of this device may be behind, and the person knows better.
     if (Object.keys(warned).some((name) => warnings[name] !== warned[name])) {
       setWarnings(warned);
-      return;
+      return undefined;
     }
     const id = client.mintId();
     const saved = await client.mutate([{ edit: "create", entity, id, fields: values }]);
     if (!saved.ok) {
-      setErrors({ [saved.error.field ?? "form"]: saved.error.message });
-      return;
+      const { field, message } = saved.error;
+      setErrors(field === undefined ? {} : { [field]: message });
+      return field === undefined ? message : undefined;
     }
     forget();
     onClose();
     toast(`${nounOf(entity).charAt(0).toUpperCase()}${nounOf(entity).slice(1)} added`, {
       ...(onCreated !== undefined && { action: { label: "Open", run: () => onCreated(id) } }),
     });
+    return undefined;
   };
-  const others = Object.entries(errors).filter(([name]) => !names.includes(name));
+  const cancel = (): void => {
+    forget();
+    onClose();
+  };
+  const others = Object.keys(errors).flatMap((name) => (names.includes(name) ? [] : (errors[name] ?? [])));
   return (
-    <form
-      noValidate
-      onSubmit={(event: FormEvent) => {
-        event.preventDefault();
-        once(submit);
-      }}
-      className="flex flex-col gap-4"
+    <Form
+      deed={Object.keys(warnings).length > 0 ? "Add it all the same" : `Add ${nounOf(entity)}`}
+      isChecked
+      onSubmit={submit}
+      onClose={cancel}
+      errors={others}
     >
       <div className={names.length > 5 ? "grid grid-cols-1 gap-3 sm:grid-cols-2" : "flex flex-col gap-3"}>
         {names.map((name, place) => (
@@ -109,24 +112,6 @@ function CreateForm({
         ))}
       </div>
       {hint?.(texts)}
-      {others.map(([name, message]) => (
-        <p key={name} role="alert" className="text-bad">
-          {message}
-        </p>
-      ))}
-      <div className="flex justify-end gap-2">
-        <Button
-          onClick={() => {
-            forget();
-            onClose();
-          }}
-        >
-          Cancel
-        </Button>
-        <Button type="submit" tone="primary" disabled={isBusy}>
-          {Object.keys(warnings).length > 0 ? "Add it all the same" : `Add ${nounOf(entity)}`}
-        </Button>
-      </div>
-    </form>
+    </Form>
   );
 }

@@ -1,9 +1,10 @@
 import type { Json, Rejected } from "@syncline/sdk";
 import { FileWarning, Send, Trash2 } from "lucide-react";
-import { type FormEvent, useEffect, useState } from "react";
+import { useEffect, useState } from "react";
 import { Badge } from "../../components/Badge.tsx";
 import { Button } from "../../components/Button.tsx";
 import { Confirm } from "../../components/Dialog.tsx";
+import { Form } from "../../components/Form.tsx";
 import { Page } from "../../components/Page.tsx";
 import { Loading, Notice } from "../../components/States.tsx";
 import { Switch } from "../../components/Switch.tsx";
@@ -176,8 +177,7 @@ function EditAndSend({ entity, values, isNew, clientSeq, onDone }: EditProps) {
   const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
   const [errors, setErrors] = useState<Readonly<Record<string, string>>>({});
   const names = Object.keys(values).filter((name) => isEditable(entity, name, isNew ? "create" : "update"));
-  const [isBusy, once] = useBusy();
-  const submit = async (): Promise<void> => {
+  const submit = async (): Promise<string | undefined> => {
     const changes = Object.fromEntries(
       Object.entries(texts).map(([name, text]) => [name, typedValue(entity, name, text)]),
     );
@@ -187,48 +187,34 @@ function EditAndSend({ entity, values, isNew, clientSeq, onDone }: EditProps) {
     });
     setErrors(Object.fromEntries(wrong));
     if (wrong.length > 0) {
-      return;
+      return undefined;
     }
     const sent = await client.resendRejected(clientSeq, changes);
-    if (sent.ok) {
-      onDone();
-      toast("Sent again");
-    } else {
-      setErrors({ [sent.error.field ?? "form"]: sent.error.message });
+    if (!sent.ok) {
+      const { field, message } = sent.error;
+      setErrors(field === undefined ? {} : { [field]: message });
+      return field === undefined ? message : undefined;
     }
+    onDone();
+    toast("Sent again");
+    return undefined;
   };
   return (
-    <form
-      noValidate
-      onSubmit={(event: FormEvent) => {
-        event.preventDefault();
-        once(submit);
-      }}
-      className="mt-3 flex flex-col gap-3"
-    >
-      <div className="grid grid-cols-1 gap-3 sm:grid-cols-2">
-        {names.map((name) => (
-          <FormField
-            key={name}
-            entity={entity}
-            name={name}
-            text={texts[name] ?? inputText(entity, name, values[name])}
-            onText={(text) => setTexts((held) => ({ ...held, [name]: text }))}
-            error={errors[name]}
-          />
-        ))}
-      </div>
-      {errors.form !== undefined && (
-        <p role="alert" className="text-bad">
-          {errors.form}
-        </p>
-      )}
-      <div className="flex gap-2">
-        <Button type="submit" tone="primary" disabled={isBusy} icon={<Send className="size-4" />}>
-          Send
-        </Button>
-        <Button onClick={onDone}>Cancel</Button>
-      </div>
-    </form>
+    <div className="mt-3">
+      <Form deed="Send" icon={<Send className="size-4" />} isChecked onSubmit={submit} onClose={onDone}>
+        <div className="grid grid-cols-1 gap-3 sm:grid-cols-2">
+          {names.map((name) => (
+            <FormField
+              key={name}
+              entity={entity}
+              name={name}
+              text={texts[name] ?? inputText(entity, name, values[name])}
+              onText={(text) => setTexts((held) => ({ ...held, [name]: text }))}
+              error={errors[name]}
+            />
+          ))}
+        </div>
+      </Form>
+    </div>
   );
 }

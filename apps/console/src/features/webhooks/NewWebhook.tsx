@@ -11,7 +11,7 @@ export function NewWebhook({ onAdded, onClose }: { onAdded: () => void; onClose:
   const [url, setUrl] = useState("");
   const [events, setEvents] = useState("*");
   const [added, setAdded] = useState<Webhook>();
-  const add = async (): Promise<string> => {
+  const add = async (): Promise<string | undefined> => {
     const patterns = events.split(/[\s,]+/).filter((pattern) => pattern !== "");
     const answer = await ask<Webhook>(client, "/api/admin/webhooks", {
       method: "POST",
@@ -22,7 +22,7 @@ export function NewWebhook({ onAdded, onClose }: { onAdded: () => void; onClose:
     }
     setAdded(answer.value);
     onAdded();
-    return "";
+    return undefined;
   };
   return added !== undefined ? (
     <ShownOnce what="the secret" text={added.secret ?? ""} onClose={onClose}>

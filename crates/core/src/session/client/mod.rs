@@ -9,6 +9,8 @@ mod outbox;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use serde::Serialize;
+
 use crate::TimestampMs;
 use crate::change::Outcome;
 use crate::id::{ClientId, RecordId, ScopeId};
@@ -81,8 +83,9 @@ pub enum Effect {
     Notify(Event),
 }
 
-/// What a person or an operator may want to know.
-#[derive(Clone, PartialEq, Debug)]
+/// What a person or an operator may want to know. As JSON its name is the member `event`.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     Connected,
     Disconnected,
