@@ -12,7 +12,7 @@ use syncline_core::replica::{
     Edit, Loading, LocalError, MemoryReplica, Query, Replica, ReplicaIdentity, ReplicaStore, Viewed,
 };
 use syncline_core::schema::Schema;
-use syncline_core::session::client::{ClientSession, Effect, Event, Input, Now};
+use syncline_core::session::client::{ClientSession, Effect, Input, Now};
 use syncline_core::{Fields, Name, Seq};
 
 type Object = Map<String, Value>;
