@@ -1,7 +1,7 @@
 /** What a sales person does in a day. */
 
 import { expect, it } from "vitest";
-import { beRefused, go, openFirst, untilSync } from "../support/console.ts";
+import { beRefused, editField, go, openFirst, untilSync } from "../support/console.ts";
 import { ownerForEach, serverForFile } from "../support/people.ts";
 
 const dana = ownerForEach(serverForFile());
@@ -103,4 +103,16 @@ it("[WEB-1] a contact that is put away is out of the lists until it is taken out
   await page.getByText("Archived", { exact: true }).waitFor({ state: "detached" });
   await go(page, "/contacts?filter=archived");
   await page.getByText("No contact matches").waitFor();
+});
+
+it("[WEB-1] what is told of lies on no button of a window", async () => {
+  const { page } = dana;
+  await openFirst(page);
+  await editField(page, "Estimated value", "77");
+  await go(page, "/leads");
+  await page.getByRole("button", { name: "New lead" }).click();
+  const add = page.getByRole("button", { name: "Add lead" });
+  await add.scrollIntoViewIfNeeded();
+  await add.click({ trial: true, timeout: 2_000 });
+  expect(await page.getByText("Estimated value saved").first().isVisible(), "it is still told").toBe(true);
 });

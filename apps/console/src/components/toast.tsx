@@ -53,7 +53,7 @@ export function ToastProvider({ children }: { children: ReactNode }) {
     <Toast.Provider toastManager={manager} limit={TOASTS_MAX}>
       {children}
       <Toast.Portal>
-        <Toast.Viewport className="fixed inset-x-3 bottom-20 z-60 mx-auto flex w-auto max-w-sm flex-col gap-2 sm:right-5 sm:bottom-5 sm:left-auto sm:mx-0 sm:w-sm">
+        <Toast.Viewport className="fixed inset-x-3 bottom-20 z-60 mx-auto flex w-auto max-w-sm flex-col gap-2 modal:top-3 modal:bottom-auto sm:right-5 sm:bottom-5 sm:left-auto sm:mx-0 sm:w-sm sm:modal:top-auto sm:modal:right-auto sm:modal:bottom-5 sm:modal:left-5">
           <ToastList />
         </Toast.Viewport>
       </Toast.Portal>

@@ -216,7 +216,7 @@ function Values({ contacts, units, onPick }: ValuesProps) {
           <div className="px-3 py-2 text-ink-3">
             <dt className="sr-only">Others</dt>
             <dd>
-              {counted(agreed, "value")} more {agreed === 1 ? "stays" : "stay"} as they are.
+              {counted(agreed, "value")} more {agreed === 1 ? "stays as it is" : "stay as they are"}.
             </dd>
           </div>
         )}

@@ -122,6 +122,7 @@ function NewLeadForm({ onClose }: { onClose: () => void }) {
             entity="leads"
             name="contact_id"
             label="Somebody you have"
+            isOptional
             text={contactId}
             onText={setContactId}
           />

@@ -17,6 +17,8 @@ export interface FieldInputProps {
   readonly isInvalid?: boolean;
   readonly describedBy?: string;
   readonly isFocused?: boolean;
+  /** The record needs it, and the form has another way to get it. */
+  readonly isOptional?: boolean;
 }
 
 const INPUT_TYPES: Readonly<Record<string, string>> = { email: "email", phone: "tel", url: "url", https_url: "url" };
@@ -26,23 +28,24 @@ const LINE_MAX = 600;
 export function FieldInput(props: FieldInputProps) {
   const { id, entity, name, text, onText, isInvalid = false, describedBy, isFocused = false } = props;
   const field = fieldOf(entity, name);
+  const isRequired = field.isRequired && props.isOptional !== true;
   const common = {
     id,
     "aria-invalid": isInvalid,
     "aria-describedby": describedBy,
-    "aria-required": field.isRequired,
+    "aria-required": isRequired,
     autoFocus: isFocused,
     className: "control",
   };
   if (field.references !== undefined && entityOf(field.references) !== undefined) {
-    return <ReferenceInput {...props} of={field.references as EntityName} isRequired={field.isRequired} />;
+    return <ReferenceInput {...props} of={field.references as EntityName} isRequired={isRequired} />;
   }
   switch (field.kind.type) {
     case "choice": {
       const allowed = (props.stored !== undefined && transitionsFrom(entity, name, props.stored)) || field.kind.choices;
       return (
         <select {...common} value={text} onChange={(event) => onText(event.target.value)}>
-          {(!field.isRequired || text === "") && <option value="">None</option>}
+          {(!isRequired || text === "") && <option value="">None</option>}
           {allowed.map((choice) => (
             <option key={choice} value={choice}>
               {sentence(choice)}

@@ -9,6 +9,8 @@ interface FormFieldProps {
   readonly onText: (text: string) => void;
   readonly error?: string | undefined;
   readonly label?: string;
+  /** The record needs it, and the form has another way to get it. */
+  readonly isOptional?: boolean;
   readonly isFocused?: boolean;
 }
 
@@ -20,6 +22,7 @@ export function FormField({
   onText,
   error,
   label = labelOf(name),
+  isOptional = false,
   isFocused = false,
 }: FormFieldProps) {
   const id = useId();
@@ -28,7 +31,7 @@ export function FormField({
     <div className="flex min-w-0 flex-col gap-1">
       <label htmlFor={id} className="font-medium">
         {label}
-        {fieldOf(entity, name).isRequired && (
+        {fieldOf(entity, name).isRequired && !isOptional && (
           <span aria-hidden="true" className="text-bad">
             {" "}
             *
@@ -44,6 +47,7 @@ export function FormField({
         isInvalid={error !== undefined}
         {...(error !== undefined && { describedBy: errorId })}
         isFocused={isFocused}
+        isOptional={isOptional}
       />
       {error !== undefined && (
         <p id={errorId} role="alert" className="text-xs text-bad">
