@@ -109,6 +109,7 @@ it("[WEB-1] what is told of lies on no button of a window", async () => {
   const { page } = dana;
   await openFirst(page);
   await editField(page, "Estimated value", "77");
+  await editField(page, "Estimated value", "78");
   await go(page, "/leads");
   await page.getByRole("button", { name: "New lead" }).click();
   const add = page.getByRole("button", { name: "Add lead" });
