@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Row } from "../src/data/live.ts";
+import { type Row, stateOf } from "../src/data/live.ts";
 import { Ordered, sorted } from "../src/data/ordered.ts";
 import { ContactIndex, phoneKey } from "../src/features/leads/duplicates.ts";
 import { LEAD_KEYS, LeadJoin, type LeadSort, matchLeads } from "../src/features/leads/rows.ts";
@@ -53,6 +53,11 @@ describe("[WEB-1] the list of leads", () => {
     expect(names({ q: "berg ek" }, "name")).toEqual([]);
     expect(names({ owner: "none" }, "name")).toEqual(["Bo Ek", "Training"]);
     expect(names({ owner: id(7) }, "name")).toEqual(["Åsa Berg"]);
+  });
+  it("stays in sight when the store cannot be read any more", () => {
+    const parts = (...states: readonly ("loading" | "ready" | "failed")[]) => states.map((state) => ({ state }));
+    expect(stateOf(parts("ready", "loading"))).toBe("loading");
+    expect(stateOf(parts("ready", "failed"))).toBe("ready");
   });
   it("keeps a row while nothing it shows has changed", () => {
     const join = new LeadJoin();

@@ -68,6 +68,11 @@ export function useLive<Name extends EntityName>(entity: Name, query: Omit<Query
   return useSyncExternalStore(live.subscribe, live.snapshot) as unknown as Rows<Name>;
 }
 
+/** Of answers that a screen needs together. When the store cannot be read any more, what was read last stays in sight. */
+export function stateOf(parts: readonly { readonly state: LiveState["state"] }[]): "loading" | "ready" {
+  return parts.some(({ state }) => state === "loading") ? "loading" : "ready";
+}
+
 /** One record: `undefined` while loading, `null` when there is none. */
 export function useRecord<Name extends EntityName>(entity: Name, id: string): Row<Name> | null | undefined {
   const { state, rows } = useLive(entity, { id });

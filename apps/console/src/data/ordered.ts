@@ -1,6 +1,6 @@
-/** Long lists in order, kept so at the cost of what changed. Pure but for the hooks at the end. */
+/** Long lists in order, kept so at the cost of what changed. */
 
-import { useEffect, useMemo, useState } from "react";
+import { useMemo, useState } from "react";
 
 interface Identified {
   readonly id: string;
@@ -12,12 +12,6 @@ export type KeyOf<R> = (row: R) => SortKey;
 
 /** When more than this share of the rows has changed, all of them are sorted anew. */
 const CHANGED_SHARE_MAX = 1 / 8;
-/** Rows read ahead before the clock is looked at. */
-const AHEAD_ROWS = 200;
-/** One turn of reading ahead; well below a frame. */
-const AHEAD_MS = 4;
-/** Between two turns where the platform does not tell when it is idle. */
-const AHEAD_PAUSE_MS = 50;
 
 /** A list that stays in order from one state of its rows to the next. */
 export class Ordered<R extends Identified> {
@@ -109,14 +103,6 @@ function woven<R>(list: readonly R[], rows: readonly R[], order: (a: R, b: R) =>
   return [...parts, list.slice(from)].flat();
 }
 
-/** The words a search wants, as rows are looked through for them. */
-export function wordsOf(search: string): readonly string[] {
-  return search
-    .toLowerCase()
-    .split(/\s+/)
-    .filter((word) => word !== "");
-}
-
 /** Rows in order. `keyOf` is one function as long as the order is the same. */
 export function useOrdered<R extends Identified>(
   rows: readonly R[],
@@ -125,40 +111,4 @@ export function useOrdered<R extends Identified>(
 ): readonly R[] {
   const [list] = useState(() => new Ordered<R>());
   return useMemo(() => list.take(rows, keyOf, isDescending), [list, rows, keyOf, isDescending]);
-}
-
-/** Makes what a search looks in while nobody does anything, so that the first letter is as quick as those after it. */
-export function useReadAhead(rows: readonly { readonly haystack: string }[]): void {
-  useEffect(() => {
-    let next = 0;
-    const stop = whenIdle((again) => {
-      const endMs = performance.now() + AHEAD_MS;
-      while (next < rows.length && performance.now() < endMs) {
-        for (const row of rows.slice(next, next + AHEAD_ROWS)) {
-          void row.haystack;
-        }
-        next += AHEAD_ROWS;
-      }
-      if (next < rows.length) {
-        again();
-      }
-    });
-    return stop;
-  }, [rows]);
-}
-
-/** Runs `turn` when the browser has time, and again whenever it asks for that; until the function it returns is called. */
-function whenIdle(turn: (again: () => void) => void): () => void {
-  let cancel = (): void => undefined;
-  const again = (): void => {
-    if (typeof requestIdleCallback === "function") {
-      const handle = requestIdleCallback(() => turn(again));
-      cancel = () => cancelIdleCallback(handle);
-    } else {
-      const timer = setTimeout(() => turn(again), AHEAD_PAUSE_MS);
-      cancel = () => clearTimeout(timer);
-    }
-  };
-  again();
-  return () => cancel();
 }

@@ -9,7 +9,7 @@ import { useMe } from "../../data/me.ts";
 import { FormField } from "../record/FormField.tsx";
 import { contactName } from "../record/titles.ts";
 import { useDraft } from "../record/useDraft.ts";
-import { createErrors, typedValue } from "../record/value.ts";
+import { createErrors, placedError, typedValue } from "../record/value.ts";
 import { ContactIndex, type Match } from "./duplicates.ts";
 
 const CONTACT_FIELDS = ["firstname", "lastname", "email", "phone_number"] as const;
@@ -98,9 +98,9 @@ function NewLeadForm({ onClose }: { onClose: () => void }) {
       { edit: "create", entity: "leads", id: newLead, fields: leadFields },
     ]);
     if (!saved.ok) {
-      const { field, message } = saved.error;
-      setErrors(field === undefined ? {} : { [field]: message });
-      return field === undefined ? message : undefined;
+      const { atFields, ofForm } = placedError(saved.error);
+      setErrors(atFields);
+      return ofForm;
     }
     forget();
     onClose();

@@ -1,7 +1,8 @@
 /** Leads as lists show them: joined with their contact, company, status and owner, filtered and sorted. Pure. */
 
 import type { Row } from "../../data/live.ts";
-import { type KeyOf, wordsOf } from "../../data/ordered.ts";
+import type { KeyOf } from "../../data/ordered.ts";
+import { wordsOf } from "../../data/searching.ts";
 import { createdMs } from "../../format/value.ts";
 import { contactName } from "../record/titles.ts";
 

@@ -1,5 +1,5 @@
 import { useMemo, useState } from "react";
-import { byId, useLive } from "../../data/live.ts";
+import { byId, stateOf, useLive } from "../../data/live.ts";
 import { LeadJoin, type LeadRow } from "./rows.ts";
 
 /** All leads of this device, joined with what they refer to; ready when all of it has been read. */
@@ -10,9 +10,7 @@ export function useLeadRows(): { readonly state: "loading" | "ready"; readonly r
   const statuses = useLive("status_options");
   const users = useLive("users");
   const [join] = useState(() => new LeadJoin());
-  const state = [leads, contacts, companies, statuses, users].every((part) => part.state === "ready")
-    ? "ready"
-    : "loading";
+  const state = stateOf([leads, contacts, companies, statuses, users]);
   const rows = useMemo(
     () =>
       state === "loading"

@@ -8,7 +8,7 @@ import { nounOf } from "../../data/schema.ts";
 import { FormField } from "./FormField.tsx";
 import { foreseen } from "./foreseen.ts";
 import { useDraft } from "./useDraft.ts";
-import { createErrors, typedValue } from "./value.ts";
+import { createErrors, placedError, typedValue } from "./value.ts";
 
 type Texts = Readonly<Record<string, string>>;
 
@@ -74,9 +74,9 @@ function CreateForm({
     const id = client.mintId();
     const saved = await client.mutate([{ edit: "create", entity, id, fields: values }]);
     if (!saved.ok) {
-      const { field, message } = saved.error;
-      setErrors(field === undefined ? {} : { [field]: message });
-      return field === undefined ? message : undefined;
+      const { atFields, ofForm } = placedError(saved.error);
+      setErrors(atFields);
+      return ofForm;
     }
     forget();
     onClose();

@@ -153,3 +153,13 @@ function localMinute(date: Date): string {
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   return `${day}T${two(date.getHours())}:${two(date.getMinutes())}`;
 }
+
+/** What a refused change says at a field of the form, and what for the whole of it. */
+export function placedError({ field, message }: { readonly field?: string; readonly message: string }): {
+  readonly atFields: Readonly<Record<string, string>>;
+  readonly ofForm: string | undefined;
+} {
+  return field === undefined
+    ? { atFields: {}, ofForm: message }
+    : { atFields: { [field]: message }, ofForm: undefined };
+}

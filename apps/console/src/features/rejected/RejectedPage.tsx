@@ -18,7 +18,7 @@ import { counted, number, sentence } from "../../format/text.ts";
 import { ago } from "../../format/value.ts";
 import { FormField } from "../record/FormField.tsx";
 import { useTitleOf } from "../record/useTitleOf.ts";
-import { inputText, shownValue, typedValue, valueError } from "../record/value.ts";
+import { inputText, placedError, shownValue, typedValue, valueError } from "../record/value.ts";
 import { EverybodysRejected } from "./EverybodysRejected.tsx";
 import { DEEDS } from "./words.ts";
 
@@ -191,9 +191,9 @@ function EditAndSend({ entity, values, isNew, clientSeq, onDone }: EditProps) {
     }
     const sent = await client.resendRejected(clientSeq, changes);
     if (!sent.ok) {
-      const { field, message } = sent.error;
-      setErrors(field === undefined ? {} : { [field]: message });
-      return field === undefined ? message : undefined;
+      const { atFields, ofForm } = placedError(sent.error);
+      setErrors(atFields);
+      return ofForm;
     }
     onDone();
     toast("Sent again");
