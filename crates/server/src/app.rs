@@ -7,7 +7,7 @@ use syncline_core::id::WorkspaceId;
 use syncline_core::schema::Schema;
 use syncline_core::storage::StoreResult;
 use syncline_storage::Database;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::analytics::Analytics;
 use crate::audit::Audit;
@@ -49,8 +49,6 @@ pub struct App {
     pub health: LastHealth,
     pub analytics: Analytics,
     pub rest_clients: RestClients,
-    /// Changes of who owns a workspace, one after the other, so that two do not take the last owners at once.
-    pub owners: Mutex<()>,
     /// Pages of snapshots being read and encoded.
     pub snapshots: Arc<Semaphore>,
     /// Snapshots being downloaded.

@@ -3,6 +3,7 @@
 //! Word comes over the bus. Since the bus may lose it, a node that shares its database looks there too: now and then while
 //! the bus works, often while it does not.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use syncline_core::id::WorkspaceId;
 use syncline_core::storage::StoreResult;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::bus::{BusEvent, Revocation, Subscription};
@@ -188,18 +190,12 @@ fn revoke(app: &App, workspace_id: Option<&WorkspaceId>, revocation: &Revocation
             known.add_device(workspace_id.clone(), *device_id);
             hub.revoke_device(workspace_id, *device_id);
         }
-        (Revocation::SignIn { sid, until_ms }, _) => {
-            known.add_sign_in(*sid, *until_ms);
-            hub.end_sign_in_anywhere(|session| session.sid == *sid);
-        }
-        (Revocation::User { user_id, cut_ms }, Some(workspace_id)) => {
-            known.add_user(workspace_id.clone(), *user_id, *cut_ms);
-            hub.end_sign_in(workspace_id, |session| session.user_id == *user_id && session.issued_ms <= *cut_ms);
+        (Revocation::SignIns { sids, until_ms }, _) => {
+            known.add_sign_ins(sids, *until_ms);
+            let ended: HashSet<&Uuid> = sids.iter().collect();
+            hub.end_sign_in_anywhere(|session| ended.contains(&session.sid));
         }
         // Access is data: the log entry that changes it says so to every session. The others have no users yet.
-        (
-            Revocation::Device { .. } | Revocation::User { .. } | Revocation::ApiKey { .. } | Revocation::Access { .. },
-            _,
-        ) => {}
+        (Revocation::Device { .. } | Revocation::ApiKey { .. } | Revocation::Access { .. }, _) => {}
     }
 }

@@ -150,7 +150,6 @@ impl Server {
             health: LastHealth::default(),
             analytics: Analytics::new(metrics.analytics_dropped.clone()),
             rest_clients: RestClients::default(),
-            owners: tokio::sync::Mutex::default(),
             channels: Channels::default(),
             forwarding: outbound::node_client(siblings).map_err(client_error("requests between nodes"))?,
             presence: Arc::new(Presence::new(bus.clone())),

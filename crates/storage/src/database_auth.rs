@@ -168,8 +168,10 @@ hand_on! {
     fn rotate_refresh(rotate: &Rotate) -> Rotation;
     /// Revokes everything that descends from one sign-in; returns how many tokens that ended.
     fn revoke_family(family_id: Uuid, now: TimestampMs) -> usize;
-    /// Signs a user out everywhere in a workspace; returns how many tokens that ended.
-    fn revoke_user_tokens(workspace: &WorkspaceId, user_id: UserId, now: TimestampMs) -> usize;
+    /// Signs a user out everywhere in a workspace; returns the sign-ins that ended.
+    fn revoke_user_tokens(workspace: &WorkspaceId, user_id: UserId, now: TimestampMs) -> Vec<Uuid>;
+    /// Sign-ins that were ended at or after `since`, each with the moment when the last of its tokens expires.
+    fn ended_sign_ins(since: TimestampMs) -> Vec<(Uuid, TimestampMs)>;
     /// Deletes tokens that expired before `before`; returns how many.
     fn purge_expired_refresh(before: TimestampMs) -> usize;
 }

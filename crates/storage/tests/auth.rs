@@ -250,7 +250,7 @@ fn auth_3_expiry_and_every_revocation_end_a_token(place: NewPlace) {
     type Revoke = fn(&DatabaseAuth);
     let revocations: [(&str, Revoke); 3] = [
         ("family", |auth| assert_eq!(auth.revoke_family(FAMILY, 50).unwrap(), 1)),
-        ("user", |auth| assert_eq!(auth.revoke_user_tokens(&acme(), USER, 50).unwrap(), 1)),
+        ("user", |auth| assert_eq!(auth.revoke_user_tokens(&acme(), USER, 50).unwrap(), [FAMILY])),
         ("device", |auth| assert!(auth.revoke_device(&acme(), DEVICE, 50).unwrap())),
     ];
     for (what, revoke) in revocations {
@@ -261,6 +261,14 @@ fn auth_3_expiry_and_every_revocation_end_a_token(place: NewPlace) {
         revoke(&auth);
         assert_eq!(rotate(&auth, 1, 2, 60), Rotation::Revoked(owner()), "{what}");
     }
+    let Fixture { auth, _place } = fixture(place);
+    sign_in(&auth);
+    rotate(&auth, 1, 2, 20);
+    assert_eq!(auth.ended_sign_ins(0).unwrap(), []);
+    assert_eq!(auth.revoke_user_tokens(&acme(), USER, 50).unwrap(), [FAMILY]);
+    assert!(auth.revoke_user_tokens(&acme(), USER, 60).unwrap().is_empty(), "what has ended stays as it is");
+    assert_eq!(auth.ended_sign_ins(50).unwrap(), [(FAMILY, 1_020)], "until its last token expires");
+    assert_eq!(auth.ended_sign_ins(51).unwrap(), []);
     let Fixture { auth, _place } = fixture(place);
     sign_in(&auth);
     auth.revoke_device(&acme(), DEVICE, 50).unwrap();

@@ -15,6 +15,7 @@ mod live;
 mod messages;
 mod network;
 mod outage;
+mod people;
 mod proxied;
 mod revocation;
 mod rolling;

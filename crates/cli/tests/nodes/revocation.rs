@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
+use serde_json::{Value, json};
 use syncline_client::SyncEnd;
 use syncline_core::session::client::Event;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::support::crew::{Crew, device, follow};
+use crate::support::node::{Node, access};
 use crate::support::proxy::Proxy;
-use crate::support::{Deployment, MANAGER, SOON};
+use crate::support::{Deployment, MANAGER, SOON, until};
 
 const BOUND: Duration = Duration::from_secs(5);
 
@@ -24,6 +27,45 @@ async fn rev_1_auth_3_a_device_revoked_at_one_node_is_cut_at_the_other_with_redi
     }
     cut_at_the_other_node(&deployment, "after losing Redis").await;
     crew.settle(&deployment).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn auth_6_signing_out_everywhere_ends_what_other_nodes_issued_and_nothing_that_comes_after() {
+    let mut deployment = Deployment::start_without_redis(2).await;
+    let [one, two] = &deployment.nodes[..] else { panic!("two nodes") };
+    let before = [one.sign_in(MANAGER).await, two.sign_in(MANAGER).await];
+    for tokens in &before {
+        assert_eq!(validate(one, tokens).await, 200);
+        assert_eq!(validate(two, tokens).await, 200);
+    }
+    let everywhere = json!({"everywhere": true});
+    assert_eq!(one.ask(Method::POST, "/api/auth/logout", access(&before[0]), &everywhere).await.0, 204);
+    let started = Instant::now();
+    let after = [one.sign_in(MANAGER).await, two.sign_in(MANAGER).await];
+    until("what was issued before is refused at both nodes", async || {
+        let mut refused = 0;
+        for tokens in &before {
+            refused +=
+                usize::from(validate(one, tokens).await == 401) + usize::from(validate(two, tokens).await == 401);
+        }
+        (refused == 4).then_some(())
+    })
+    .await;
+    assert!(started.elapsed() < BOUND, "not within {BOUND:?}");
+    deployment.nodes[1].stop().await;
+    deployment.nodes[1].start().await;
+    for node in &deployment.nodes {
+        for tokens in &before {
+            assert_eq!(validate(node, tokens).await, 401, "also after a restart");
+        }
+        for tokens in &after {
+            assert_eq!(validate(node, tokens).await, 200, "a sign-in that came after goes on");
+        }
+    }
+}
+
+async fn validate(node: &Node, tokens: &Value) -> u16 {
+    node.ask(Method::GET, "/api/auth/validate", access(tokens), &Value::Null).await.0
 }
 
 /// Node 0 revokes what is connected to node 1.

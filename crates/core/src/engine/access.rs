@@ -83,6 +83,28 @@ pub(super) fn access_from(
     Ok(Some(Access { role, rank, read_scope, grants }))
 }
 
+/// Whether the workspace has an active owner without `member`, who may be none either. O(members) for an owner, else O(1).
+pub fn has_owner_without(read: &dyn Read, member: RecordId) -> StoreResult<bool> {
+    const PAGE: usize = 1_000;
+    let is_owner = |member: &Record| {
+        !member.is_deleted && text(&member.fields, "role") == "owner" && text(&member.fields, "status") == "active"
+    };
+    if !read.record(MEMBERS, member)?.is_some_and(|member| is_owner(&member)) {
+        return Ok(true);
+    }
+    let mut after = None;
+    loop {
+        let page = read.scan(MEMBERS, after, PAGE)?;
+        if page.iter().any(|other| other.id != member && is_owner(other)) {
+            return Ok(true);
+        }
+        after = page.last().map(|member| member.id);
+        if page.len() < PAGE {
+            return Ok(false);
+        }
+    }
+}
+
 /// Whether an entry may change somebody's access, so that sessions must look again (spec GRT-1).
 pub fn touches_access(entry: &LogEntry) -> bool {
     entry.changes.iter().any(|change| change.entity == MEMBERS || change.entity == TEAMS)

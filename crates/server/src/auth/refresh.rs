@@ -63,7 +63,7 @@ impl Auth {
                 }
             }
             Rotation::Reused(owner) => {
-                self.end_sign_in(&owner.workspace_id, owner.family_id, now).await?;
+                self.end_sign_ins(&owner.workspace_id, &[owner.family_id], now).await;
                 let RefreshOwner { workspace_id, user_id, device_id, .. } = owner;
                 tracing::warn!(event = "refresh_reused", %workspace_id, %user_id, %device_id, "a spent refresh token was used again; the sign-in was revoked");
                 let record = AuditRecord::new(&workspace_id, AuditEvent::RefreshReused);

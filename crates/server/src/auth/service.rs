@@ -80,6 +80,8 @@ impl Verified {
 const TURNS: usize = 64;
 /// Time such work waits for its turn.
 const TURN_WAIT: Duration = Duration::from_secs(10);
+/// Sign-ins in one message to other nodes.
+const SIGN_INS_MAX: usize = 1_000;
 /// Key of the generated signing key in the store.
 const SIGNING_KEY: &str = "access-token-key";
 
@@ -147,11 +149,6 @@ impl Auth {
         self.signer.sign(subject, self.config.access_ttl_s)
     }
 
-    /// When the last access token issued up to `now` expires; milliseconds.
-    pub(super) fn access_tokens_end_ms(&self, now: TimestampMs) -> TimestampMs {
-        now.saturating_add(self.config.access_ttl_s.saturating_mul(1_000))
-    }
-
     /// Runs work on the credential store off the async threads. Err: so much of it waits that its turn did not come.
     pub async fn with_store<T: Send + 'static>(
         &self,
@@ -176,7 +173,7 @@ impl Auth {
     pub async fn sign_out(&self, claims: &Claims) -> Result<(), AuthError> {
         let (now, sid) = (clock::now_ms(), claims.sid);
         self.with_store(move |store| store.revoke_family(sid, now)).await?;
-        self.end_sign_in(&claims.workspace_id, sid, now).await?;
+        self.end_sign_ins(&claims.workspace_id, &[sid], now).await;
         let record = AuditRecord::new(&claims.workspace_id, AuditEvent::SignOut);
         self.audit.record(record.by(claims.sub).on_device(claims.device_id)).await;
         Ok(())
@@ -184,28 +181,20 @@ impl Auth {
 
     /// Ends every sign-in of a user in a workspace.
     pub async fn sign_out_everywhere(&self, workspace_id: &WorkspaceId, user: UserId) -> Result<(), AuthError> {
-        let now = clock::now_ms();
-        let (workspace, revocations) = (workspace_id.clone(), Arc::clone(&self.revocations));
-        let done = self.with_store(move |store| {
-            store.revoke_user_tokens(&workspace, user, now)?;
-            revocations.end_user(store, &workspace, user, now)
-        });
-        done.await?;
-        self.bus.revoke(workspace_id, Revocation::User { user_id: user, cut_ms: now }).await;
+        let (now, workspace) = (clock::now_ms(), workspace_id.clone());
+        let sids = self.with_store(move |store| store.revoke_user_tokens(&workspace, user, now)).await?;
+        self.end_sign_ins(workspace_id, &sids, now).await;
         self.audit.record(AuditRecord::new(workspace_id, AuditEvent::SignOutEverywhere).about(user)).await;
         Ok(())
     }
 
-    pub(super) async fn end_sign_in(
-        &self,
-        workspace_id: &WorkspaceId,
-        sid: uuid::Uuid,
-        now: TimestampMs,
-    ) -> Result<(), AuthError> {
-        let (until, revocations) = (self.access_tokens_end_ms(now), Arc::clone(&self.revocations));
-        self.with_store(move |store| revocations.end_sign_in(store, sid, until)).await?;
-        self.bus.revoke(workspace_id, Revocation::SignIn { sid, until_ms: until }).await;
-        Ok(())
+    /// Tells this node and all others of sign-ins that have ended in the store.
+    pub(super) async fn end_sign_ins(&self, workspace_id: &WorkspaceId, sids: &[uuid::Uuid], now: TimestampMs) {
+        let until_ms = now.saturating_add(self.config.refresh_ttl_s.saturating_mul(1_000));
+        self.revocations.add_sign_ins(sids, until_ms);
+        for sids in sids.chunks(SIGN_INS_MAX) {
+            self.bus.revoke(workspace_id, Revocation::SignIns { sids: sids.to_vec(), until_ms }).await;
+        }
     }
 
     /// Whether a device may be used by a user: unknown, or theirs and not revoked.

@@ -49,14 +49,6 @@ pub struct Claims {
     pub deployment_mode: Option<DeploymentMode>,
 }
 
-impl Claims {
-    /// When the token was issued, in milliseconds since the Unix epoch: finer than `iat`.
-    pub fn issued_ms(&self) -> u64 {
-        let (seconds, nanos) = self.jti.get_timestamp().map_or((self.iat, 0), |timestamp| timestamp.to_unix());
-        seconds * 1_000 + u64::from(nanos) / 1_000_000
-    }
-}
-
 /// Whom and what a token is to be made for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenSubject {

@@ -45,10 +45,8 @@ pub struct NodeInfo {
 pub enum Revocation {
     /// A device is cut off for good: `Revocations::add_device`, then `Hub::revoke_device`.
     Device { device_id: DeviceId },
-    /// A sign-in has ended; `until_ms`: when its last access token expires. `Revocations::end_sign_in` without the store.
-    SignIn { sid: Uuid, until_ms: TimestampMs },
-    /// A user is signed out everywhere: tokens issued at or before `cut_ms` are refused.
-    User { user_id: UserId, cut_ms: TimestampMs },
+    /// Sign-ins have ended; `until_ms`: when the last of their tokens expires.
+    SignIns { sids: Vec<Uuid>, until_ms: TimestampMs },
     /// An API key is refused from now on.
     ApiKey { key_id: Uuid },
     /// What a member may do has changed: sessions read their grants again. Without a user: everybody's.

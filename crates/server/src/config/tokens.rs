@@ -23,7 +23,7 @@ pub struct TokensConfig {
     pub secret_key_other: Option<SecretString>,
     /// Life of an access token; seconds, default 3,600, 10..=2,592,000. `JWT_EXPIRATION_HOURS` is in hours.
     pub access_ttl_s: u64,
-    /// Life of a refresh token since it was issued; seconds, default 30 days, 60..=31,536,000.
+    /// Life of a refresh token since it was issued; seconds, default 30 days, `access_ttl_s` (at least 60)..=31,536,000.
     pub refresh_ttl_s: u64,
     /// Failed sign-ins of one account before it is locked; default 5, 1..=100. Each further one doubles the lock.
     pub failures_max: u32,
@@ -79,7 +79,9 @@ impl TokensConfig {
         self.check_keys()?;
         let section = "tokens";
         bound((10..=2_592_000).contains(&self.access_ttl_s), section, "access_ttl_s", "10 to 2592000")?;
-        bound((60..=31_536_000).contains(&self.refresh_ttl_s), section, "refresh_ttl_s", "60 to 31536000")?;
+        // An ended sign-in is remembered as long as its refresh token would have lived.
+        let is_longer = (self.access_ttl_s.max(60)..=31_536_000).contains(&self.refresh_ttl_s);
+        bound(is_longer, section, "refresh_ttl_s", "access_ttl_s (at least 60) to 31536000")?;
         bound((1..=100).contains(&self.failures_max), section, "failures_max", "1 to 100")?;
         bound((100..=3_600_000).contains(&self.lock_ms), section, "lock_ms", "100 to 3600000")?;
         let is_ordered = (self.lock_ms..=86_400_000).contains(&self.lock_ms_max);

@@ -112,10 +112,7 @@ fn plan(
     let is_first_refused = match &group.precondition {
         // A replay gets its stored outcome, whatever the record is now.
         Some(_) if is_replay(read, &group.requests)? => false,
-        Some(precondition) => {
-            let record = read.record(&precondition.entity, precondition.id)?;
-            record.is_none_or(|record| record.is_deleted || record.rv != precondition.rv)
-        }
+        Some(precondition) => !precondition.holds(read)?,
         None => false,
     };
     let requests = &group.requests[usize::from(is_first_refused)..];

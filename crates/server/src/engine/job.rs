@@ -5,8 +5,9 @@ use std::sync::Arc;
 use syncline_core::Seq;
 use syncline_core::change::LogEntry;
 use syncline_core::digest::Digest;
+use syncline_core::engine::access::has_owner_without;
 use syncline_core::id::{ClientId, RecordId, ScopeId, WorkspaceId};
-use syncline_core::storage::{Store, StoreResult};
+use syncline_core::storage::{Read, Store, StoreResult};
 use tokio::sync::oneshot;
 
 use syncline_core::engine::{PushReply, PushRequest};
@@ -18,12 +19,24 @@ pub struct PushJob {
     pub reply: oneshot::Sender<Decision>,
 }
 
-/// `If-Match`: the push is planned only while the record still has this rv, checked under the write lock.
+/// What must be so for a push to be planned, checked under the write lock.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Precondition {
-    pub entity: String,
-    pub id: RecordId,
-    pub rv: Seq,
+pub enum Precondition {
+    /// `If-Match`: the record still has this rv.
+    Unchanged { entity: String, id: RecordId, rv: Seq },
+    /// The workspace does not lose its last active owner with this member.
+    OwnerWithout(RecordId),
+}
+
+impl Precondition {
+    pub(super) fn holds(&self, read: &dyn Read) -> StoreResult<bool> {
+        match self {
+            Precondition::Unchanged { entity, id, rv } => {
+                Ok(read.record(entity, *id)?.is_some_and(|record| !record.is_deleted && record.rv == *rv))
+            }
+            Precondition::OwnerWithout(member) => has_owner_without(read, *member),
+        }
+    }
 }
 
 /// What became of a push. Everything but `Reply` means: nothing happened.
@@ -31,7 +44,7 @@ pub struct Precondition {
 pub enum Decision {
     /// Decided and durable.
     Reply(PushReply),
-    /// The record has another rv than the precondition said, or is not there.
+    /// The precondition does not hold.
     PreconditionFailed,
     /// The database could not be written; the same push may be sent again.
     Unavailable,

@@ -207,7 +207,7 @@ async fn psh_2_a_push_that_cannot_be_decided_harms_nobody_else() {
 async fn api_1_a_failed_precondition_refuses_its_own_push_only() {
     let bench = bench(100);
     let go = bench.hold();
-    let precondition = Precondition { entity: "users".to_owned(), id: RecordId::from_u128(5), rv: 1 };
+    let precondition = Precondition::Unchanged { entity: "users".to_owned(), id: RecordId::from_u128(5), rv: 1 };
     let before = bench.submit(push(1, "x")).unwrap();
     let conditional = bench.submit_if(push(2, "x"), Some(precondition)).unwrap();
     let after = bench.submit(push(3, "x")).unwrap();

@@ -63,8 +63,6 @@ pub struct SessionInfo {
     pub deployment_mode: DeploymentMode,
     /// The sign-in its token came from.
     pub sid: Uuid,
-    /// When its token was issued; milliseconds since the Unix epoch.
-    pub issued_ms: u64,
     /// When it was authenticated; milliseconds since the Unix epoch.
     pub since_ms: u64,
 }
@@ -382,9 +380,9 @@ impl Registered {
     }
 
     /// The session goes on with a token of another sign-in, or a later one of the same.
-    pub fn renew(&self, sid: Uuid, issued_ms: u64) {
+    pub fn renew(&self, sid: Uuid) {
         if let Some(member) = self.hub.lock().sessions.get_mut(&self.id) {
-            (member.info.sid, member.info.issued_ms) = (sid, issued_ms);
+            member.info.sid = sid;
         }
     }
 

@@ -356,7 +356,7 @@ impl Session {
                 return Err(End::Close(CloseCode::Unauthenticated, "another identity"));
             }
             identity.expires_ms = expires_ms;
-            identity.registered.renew(claims.sid, claims.issued_ms());
+            identity.registered.renew(claims.sid);
             if verified.is_deposit {
                 return self.begin_deposit(Code::DeviceRevoked, "This device has been revoked.").await;
             }
@@ -372,7 +372,6 @@ impl Session {
             client_id: self.client_id,
             deployment_mode: self.mode,
             sid: claims.sid,
-            issued_ms: claims.issued_ms(),
             since_ms: clock::now_ms(),
         };
         let user_max = self.app.config.sockets.user_connections_max;

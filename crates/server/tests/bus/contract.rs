@@ -130,8 +130,7 @@ async fn auth_3_every_kind_of_revocation_travels_unchanged(world: World) {
     let id = Uuid::from_u128(5);
     let kinds = [
         device(1),
-        Revocation::SignIn { sid: id, until_ms: 9 },
-        Revocation::User { user_id: UserId(id), cut_ms: 8 },
+        Revocation::SignIns { sids: vec![id, Uuid::from_u128(6)], until_ms: 9 },
         Revocation::ApiKey { key_id: id },
         Revocation::Access { user_id: Some(UserId(id)) },
         Revocation::Access { user_id: None },

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::postgres::signal;
@@ -127,20 +128,37 @@ impl Node {
         until(&format!("the bus is {status}"), async || (self.bus().await == status).then_some(())).await;
     }
 
+    /// Signs in by way of this node; the answer's tokens and ids. Each time it is the same device.
+    pub async fn sign_in(&self, email: &str) -> Value {
+        let device_id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, format!("{}/{email}", self.url()).as_bytes());
+        let device = json!({"device_id": device_id, "name": "test", "deployment_mode": "web_app"});
+        let sign_in = json!({"email": email, "password": PASSWORD, "device": device});
+        let (status, answer) = self.ask(Method::POST, "/api/auth/login", "", &sign_in).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
+    /// Status and body of a request of somebody signed in; `Null` sends no body.
+    pub async fn ask(&self, method: Method, path: &str, token: &str, body: &Value) -> (u16, Value) {
+        let request = reqwest::Client::new().request(method, format!("{}{path}", self.url()));
+        let request = if token.is_empty() { request } else { request.bearer_auth(token) };
+        let request = if body.is_null() { request } else { request.json(body) };
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+    }
+
     /// Takes a device away, as the owner, by way of this node.
     pub async fn revoke_device(&self, device_id: &str) {
-        let url = self.url();
-        let device = json!({"device_id": uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, url.as_bytes()), "name": "test",
-            "deployment_mode": "web_app"});
-        let sign_in = json!({"email": OWNER, "password": PASSWORD, "device": device});
-        let client = reqwest::Client::new();
-        let answer = client.post(format!("{url}/api/auth/login")).json(&sign_in).send().await.unwrap();
-        let answer: Value = answer.json().await.unwrap();
-        let token = answer["access_token"].as_str().unwrap_or_else(|| panic!("{answer}"));
-        let answer = client.delete(format!("{url}/api/auth/devices/{device_id}")).bearer_auth(token).send().await;
-        let status = answer.unwrap().status();
-        assert!(status.is_success(), "revoking: {status}");
+        let tokens = self.sign_in(OWNER).await;
+        let path = format!("/api/auth/devices/{device_id}");
+        let (status, answer) = self.ask(Method::DELETE, &path, access(&tokens), &Value::Null).await;
+        assert_eq!(status, 204, "revoking: {answer}");
     }
+}
+
+/// The access token in the answer to a sign-in.
+pub fn access(tokens: &Value) -> &str {
+    tokens["access_token"].as_str().unwrap_or_else(|| panic!("{tokens}"))
 }
 
 /// The binary under test, with nothing of the caller's databases.

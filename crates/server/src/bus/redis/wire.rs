@@ -106,8 +106,6 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
-    use syncline_core::id::UserId;
-
     use super::*;
     use crate::bus::Revocation;
 
@@ -115,13 +113,13 @@ mod tests {
     fn hub_8_messages_keep_their_form() {
         let from = NodeId(Uuid::from_u128(7));
         let workspace_id = WorkspaceId::new("acme").unwrap();
-        let revocation = Revocation::User { user_id: UserId::from_u128(2), cut_ms: 9 };
+        let revocation = Revocation::SignIns { sids: vec![Uuid::from_u128(2)], until_ms: 9 };
         let revoked = Revoked { id: Uuid::from_u128(1), workspace_id: workspace_id.clone(), at_ms: 5, revocation };
         let table = [
             (Body::Hints(vec![(workspace_id, 3)]), r#"{"hints":[["acme",3]]}"#),
             (
                 Body::Revoked(revoked),
-                r#"{"revoked":{"id":"00000000-0000-0000-0000-000000000001","workspace_id":"acme","at_ms":5,"kind":"user","user_id":"00000000-0000-0000-0000-000000000002","cut_ms":9}}"#,
+                r#"{"revoked":{"id":"00000000-0000-0000-0000-000000000001","workspace_id":"acme","at_ms":5,"kind":"sign_ins","sids":["00000000-0000-0000-0000-000000000002"],"until_ms":9}}"#,
             ),
             (Body::Bye, r#""bye""#),
         ];

@@ -17,7 +17,7 @@ use syncline_core::record::Record;
 use syncline_core::storage::{Read, StoreResult};
 
 use super::users::{PersonView, view};
-use super::write::{Person, check_not_last_owner, check_rank, fields, person, write_as_server};
+use super::write::{Person, check_rank, fields, person, write_as_server, write_without_owner};
 use crate::app::App;
 use crate::audit::{AuditEvent, AuditRecord};
 use crate::clock;
@@ -62,7 +62,6 @@ pub async fn update_member(
     Json(request): Json<Request>,
 ) -> ApiResult<Answer<PersonView>> {
     caller.require_admin()?;
-    let _turn = app.owners.lock().await;
     let target = person(&app, &caller, &user).await?;
     let schema = app.schema();
     check_rank(&schema, &caller, target.role())?;
@@ -71,15 +70,15 @@ pub async fn update_member(
     }
     let loses_ownership =
         request.role.as_ref().is_some_and(|role| role != "owner") || request.status == Some(MemberStatus::Revoked);
-    if loses_ownership {
-        check_not_last_owner(&app, &caller, &target).await?;
-    }
     let noted = noted(&caller, &target, &request);
     let mut ops: Vec<Op> = member_op(&target, &request)?.into_iter().collect();
     if let Some(team_ids) = request.team_ids {
         ops.extend(team_ops(&app, &caller, UserId(target.user.id.0), team_ids).await?);
     }
-    write_as_server(&app, &caller, ops).await?;
+    match &target.member {
+        Some(member) if loses_ownership => write_without_owner(&app, &caller, ops, member.id).await?,
+        _ => write_as_server(&app, &caller, ops).await?,
+    }
     app.audit.record(noted).await;
     Ok(Answer(view(&person(&app, &caller, &user).await?)))
 }

@@ -6,15 +6,16 @@ use syncline_core::id::{RecordId, UserId};
 use syncline_core::protocol::Code;
 use syncline_core::record::Record;
 use syncline_core::schema::Schema;
-use syncline_core::storage::{Read, StoreResult};
+use syncline_core::storage::Read;
 use syncline_core::{Fields, Name, Value};
 
 use crate::app::App;
+use crate::engine::Precondition;
 use crate::http::caller::Caller;
 use crate::http::entities::single;
 use crate::http::outcome::accepted;
 use crate::http::problem::{ApiError, ApiResult};
-use crate::push::{Author, Write};
+use crate::push::{Author, Write, WriteError};
 
 pub const USERS: &str = "users";
 
@@ -61,43 +62,30 @@ pub fn check_rank(schema: &Schema, caller: &Caller, role: &str) -> ApiResult<()>
     Err(ApiError::new(Code::Forbidden, "This role is above your own.").with_field("role"))
 }
 
-/// Refuses to leave a workspace without an active owner.
-pub async fn check_not_last_owner(app: &App, caller: &Caller, person: &Person) -> ApiResult<()> {
-    if person.role() != "owner" {
-        return Ok(());
-    }
-    let own = person.member.as_ref().map(|member| member.id);
-    let others = app.db.read(caller.workspace_id(), move |read| has_other_owner(read, own)).await?;
-    if others {
-        return Ok(());
-    }
-    Err(ApiError::new(Code::Rule, "This is the only owner of the workspace. Make somebody else an owner first."))
-}
-
-fn has_other_owner(read: &dyn Read, own: Option<RecordId>) -> StoreResult<bool> {
-    const PAGE: usize = 1_000;
-    let mut after = None;
-    loop {
-        let members = read.scan(MEMBERS, after, PAGE)?;
-        let is_owner = |member: &Record| text(member, "role") == "owner" && text(member, "status") == "active";
-        if members.iter().any(|member| Some(member.id) != own && is_owner(member)) {
-            return Ok(true);
-        }
-        after = members.last().map(|member| member.id);
-        if members.len() < PAGE {
-            return Ok(false);
-        }
-    }
-}
-
 /// Writes ops as the server, all or nothing.
 pub async fn write_as_server(app: &App, caller: &Caller, ops: Vec<Op>) -> ApiResult<()> {
+    write_if(app, caller, ops, None).await
+}
+
+/// As [`write_as_server`], and not at all if the workspace had no active owner any more without `member`.
+pub async fn write_without_owner(app: &App, caller: &Caller, ops: Vec<Op>, member: RecordId) -> ApiResult<()> {
+    write_if(app, caller, ops, Some(Precondition::OwnerWithout(member))).await
+}
+
+async fn write_if(app: &App, caller: &Caller, ops: Vec<Op>, precondition: Option<Precondition>) -> ApiResult<()> {
     if ops.is_empty() {
         return Ok(());
     }
     let author = Author::server(caller.workspace_id().clone());
-    let write = Write { author, mutations: vec![ops], precondition: None, idempotency: None };
-    accepted(single(app.write(write).await?)?, USERS).map(drop)
+    let write = Write { author, mutations: vec![ops], precondition, idempotency: None };
+    let outcomes = app.write(write).await.map_err(|error| match error {
+        WriteError::PreconditionFailed => {
+            let message = "This is the only owner of the workspace. Make somebody else an owner first.";
+            ApiError::new(Code::Rule, message)
+        }
+        other => other.into(),
+    })?;
+    accepted(single(outcomes)?, USERS).map(drop)
 }
 
 pub fn fields<const N: usize>(pairs: [(&'static str, Option<Value>); N]) -> Fields {

@@ -44,7 +44,7 @@ pub async fn delete(
         return Err(precondition_failed());
     }
     let op = Op::Delete { entity: entity.name.clone(), id, base_rv };
-    let precondition = expected.map(|rv| Precondition { entity: name.clone(), id, rv });
+    let precondition = expected.map(|rv| Precondition::Unchanged { entity: name.clone(), id, rv });
     let write = Write { author: author(&caller), mutations: vec![vec![op]], precondition, idempotency };
     let outcome = single(app.write(write).await?)?;
     if found.is_none() && outcome.outcome == OutcomeKind::Rejected {

@@ -76,7 +76,7 @@ pub async fn update(
         return Err(precondition_failed());
     }
     let op = Op::Update { entity: entity.name.clone(), id, base_rv: expected.unwrap_or(record.rv), fields };
-    let precondition = expected.map(|rv| Precondition { entity: name.clone(), id, rv });
+    let precondition = expected.map(|rv| Precondition::Unchanged { entity: name.clone(), id, rv });
     let write = Write { author: author(&caller), mutations: vec![vec![op]], precondition, idempotency };
     let outcome = accepted(single(app.write(write).await?)?, &entity.name)?;
     let record = find(&app, &caller, entity, id).await?;

@@ -22,7 +22,6 @@ async fn session(hub: &Arc<WorkspaceHub>, number: u128, cursor: Seq) -> (Registe
         client_id: ClientId::from_u128(number),
         deployment_mode: DeploymentMode::WebApp,
         sid: Uuid::from_u128(number),
-        issued_ms: 0,
         since_ms: 0,
     };
     let mut registered = hub.register(info, Arc::new(Outlet::new(Wire::Tcp(tcp), Packing::Plain)), usize::MAX).unwrap();

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use syncline_core::TimestampMs;
 use syncline_core::id::{DeviceId, UserId, WorkspaceId};
 use syncline_core::storage::StoreResult;
@@ -31,13 +33,33 @@ impl PostgresAuth {
         self.write_in(&workspace, |wire| revoke(wire, family_id, now))
     }
 
-    /// Ends every sign-in of a user in a workspace; returns how many tokens that ended.
-    pub fn revoke_user_tokens(&self, workspace: &WorkspaceId, user_id: UserId, now: TimestampMs) -> StoreResult<usize> {
-        self.write_in(workspace, |wire| {
+    /// Ends every sign-in of a user in a workspace; returns the families that ended, in order.
+    pub fn revoke_user_tokens(
+        &self,
+        workspace: &WorkspaceId,
+        user_id: UserId,
+        now: TimestampMs,
+    ) -> StoreResult<Vec<Uuid>> {
+        let families: BTreeSet<Uuid> = self.write_in(workspace, |wire| {
             let sql = "UPDATE auth_refresh_tokens SET revoked_ms = $3
                 WHERE workspace_id = $1 AND user_id = $2 AND revoked_ms IS NULL";
-            touched(wire.execute(sql, vec![text(workspace.as_str()), uuid(user_id.0), ms(now)])?)
-        })
+            let params = || vec![text(workspace.as_str()), uuid(user_id.0), ms(now)];
+            wire.execute(sql, params())?;
+            // Not what this try has changed: after a lost answer to COMMIT, the first try did it.
+            let sql = "SELECT DISTINCT family_id FROM auth_refresh_tokens
+                WHERE workspace_id = $1 AND user_id = $2 AND revoked_ms = $3";
+            let rows = wire.query(sql, params())?;
+            Ok(rows.iter().map(|row| get(row, "family_id")).collect::<StoreResult<_>>()?)
+        })?;
+        Ok(families.into_iter().collect())
+    }
+
+    /// Families that were revoked at or after `since`, by the clock of who did it, each with the moment when its last
+    /// token expires. O(their tokens).
+    pub fn ended_sign_ins(&self, since: TimestampMs) -> StoreResult<Vec<(Uuid, TimestampMs)>> {
+        let sql = "SELECT family_id, max(expires_ms) AS expires_ms FROM auth_refresh_tokens
+            WHERE revoked_ms >= $1 GROUP BY family_id";
+        self.all(sql, vec![ms(since)], |row| Ok((get(row, "family_id")?, ms_at(row, "expires_ms")?)))
     }
 
     /// Deletes tokens that expired before `before`; returns how many.

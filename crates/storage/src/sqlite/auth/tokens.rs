@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use syncline_core::TimestampMs;
 use syncline_core::id::{DeviceId, UserId, WorkspaceId};
@@ -96,11 +98,35 @@ impl AuthStore {
         self.write(|conn| execute(conn, sql, params![family_id.to_string(), ms(now)]))
     }
 
-    /// Signs a user out everywhere in a workspace; returns how many tokens that ended.
-    pub fn revoke_user_tokens(&self, workspace: &WorkspaceId, user_id: UserId, now: TimestampMs) -> StoreResult<usize> {
+    /// Signs a user out everywhere in a workspace; returns the families that ended, in order.
+    pub fn revoke_user_tokens(
+        &self,
+        workspace: &WorkspaceId,
+        user_id: UserId,
+        now: TimestampMs,
+    ) -> StoreResult<Vec<Uuid>> {
         let sql = "UPDATE auth_refresh_tokens SET revoked_ms = ?3
-                   WHERE workspace_id = ?1 AND user_id = ?2 AND revoked_ms IS NULL";
-        self.write(|conn| execute(conn, sql, params![workspace.as_str(), user_id.to_string(), ms(now)]))
+                   WHERE workspace_id = ?1 AND user_id = ?2 AND revoked_ms IS NULL RETURNING family_id";
+        let params = params![workspace.as_str(), user_id.to_string(), ms(now)];
+        let families: BTreeSet<Uuid> = self.write(|conn| {
+            let mut statement = conn.prepare_cached(sql).or_failed()?;
+            let rows = statement.query_map(params, |row| Ok(id_at(row, "family_id"))).or_failed()?;
+            rows.map(|row| row.or_failed()?).collect()
+        })?;
+        Ok(families.into_iter().collect())
+    }
+
+    /// Families that were revoked at or after `since`, by the clock of who did it, each with the moment when its last
+    /// token expires. O(their tokens).
+    pub fn ended_sign_ins(&self, since: TimestampMs) -> StoreResult<Vec<(Uuid, TimestampMs)>> {
+        let sql = "SELECT family_id, max(expires_ms) AS expires_ms FROM auth_refresh_tokens
+                   WHERE revoked_ms >= ?1 GROUP BY family_id";
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached(sql).or_failed()?;
+            let pair = |row: &Row<'_>| Ok((id_at(row, "family_id")?, ms_at(row, "expires_ms")?));
+            let rows = statement.query_map([ms(since)], |row| Ok(pair(row))).or_failed()?;
+            rows.map(|row| row.or_failed()?).collect()
+        })
     }
 
     /// Deletes tokens that expired before `before`; returns how many.
