@@ -37,7 +37,7 @@ it("[IMP-1] the same person twice is found, merged with everything about them, a
   const window = dialog(page);
   // The one that has a lead is proposed; a person may want the other.
   await window.getByRole("radio", { name: /^Wendla Brandt wendla@/ }).check();
-  await window.getByText("1 lead move to the contact that stays.").waitFor();
+  await window.getByText("1 lead moves to the contact that stays.").waitFor();
   await window.getByText("1 contact is deleted.").waitFor();
   await window.getByRole("radio", { name: "Last name: Brandt-Moe" }).check();
   await window.getByRole("button", { name: "Merge 2 contacts" }).click();

@@ -241,8 +241,9 @@ function distinct({ holders, from }: MergeUnit, textOf: (place: number) => strin
 function Consequences({ plan: { moved, staying, deleted, archived } }: { plan: MergePlan }) {
   const list = (counts: ReadonlyMap<EntityName, number>): string =>
     [...counts].map(([entity, count]) => `${number(count)} ${nounOf(entity, count)}`).join(", ");
+  const isOne = (counts: ReadonlyMap<EntityName, number>): boolean => [...counts.values()].join() === "1";
   const said = [
-    ...(moved.size > 0 ? [`${list(moved)} move to the contact that stays.`] : []),
+    ...(moved.size > 0 ? [`${list(moved)} ${isOne(moved) ? "moves" : "move"} to the contact that stays.`] : []),
     ...(deleted.length > 0
       ? [`${counted(deleted.length, "contact")} ${deleted.length === 1 ? "is" : "are"} deleted.`]
       : []),
