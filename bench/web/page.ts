@@ -17,6 +17,7 @@ const UPLOAD_TIMEOUT_MS = 600_000;
 const LOOK_MS = 100;
 
 let device: Device | undefined;
+let seen: Record<string, number> = {};
 
 /** Milliseconds of each of `count` runs. */
 async function timed(count: number, run: (index: number) => Promise<unknown>): Promise<number[]> {
@@ -149,21 +150,29 @@ const bench = {
     return asked;
   },
 
-  /** Notes when a live list shows each text of these; ends when it has seen `count` of them. */
-  watch(mark: string, count: number): Promise<Record<string, number>> {
-    const seen: Record<string, number> = {};
+  /** Opens a live list of the records whose text begins with `mark`; resolves once it is there. */
+  watch(mark: string): Promise<void> {
     const live = opened().db.leads.live({ filter: ({ fields }) => fields.market?.startsWith(mark) === true });
+    seen = {};
     return new Promise((resolve) => {
-      const stop = live.subscribe(() => {
-        for (const { fields } of live.snapshot().rows) {
+      live.subscribe(() => {
+        const { state, rows } = live.snapshot();
+        for (const { fields } of rows) {
           seen[fields.market ?? ""] ??= performance.timeOrigin + performance.now();
         }
-        if (Object.keys(seen).length >= count) {
-          stop();
-          resolve(seen);
+        if (state === "ready") {
+          resolve();
         }
       });
     });
+  },
+
+  /** When the list of `watch` showed each text first, in milliseconds since the epoch; waits until it has shown `count`. */
+  async seen(count: number): Promise<Record<string, number>> {
+    while (Object.keys(seen).length < count) {
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    }
+    return seen;
   },
 };
 

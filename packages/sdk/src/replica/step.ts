@@ -101,6 +101,7 @@ export class Step {
   intoWrites(): DraftWrites {
     const changed = [...this.#changed.values()];
     return {
+      isRepeatable: true,
       scopes: [...this.scopes].map(([scope, state]) => [scope, { ...state, digest: this.digest(scope) }] as const),
       basePut: changed.flatMap(([, record]) => (record === undefined ? [] : [record])),
       baseDelete: changed.flatMap(([key, record]) => (record === undefined ? [key] : [])),

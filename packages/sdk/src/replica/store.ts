@@ -125,7 +125,7 @@ export interface ReplicaStore {
   acknowledged(first: number): Promise<Pending[]>;
   /** A value of this device alone: credentials, drafts, settings. */
   local(key: string): Promise<Json | undefined>;
-  /** Applies all of it durably, or nothing. Throws {@link StoreError}. */
+  /** Applies all of it, durably but for what is repeatable, or nothing. Throws {@link StoreError}. */
   write(writes: ReplicaWrites): Promise<void>;
   /** Lets go of files and connections. The store is not used afterwards. */
   close(): Promise<void>;
@@ -133,6 +133,11 @@ export interface ReplicaStore {
 
 /** One atomic step of a replica. Applied in the order of these members. */
 export interface ReplicaWrites {
+  /**
+   * The server gives all of it again to whoever lacks it: a power cut may take the last of such steps, until the next that is
+   * none. All others are on disk when `write` resolves.
+   */
+  readonly isRepeatable?: boolean;
   /** Delete everything but meta first (a purge). */
   readonly wipe?: boolean;
   /** Delete the base records of these scopes and forget the scopes. */

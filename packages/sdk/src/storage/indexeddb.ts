@@ -174,10 +174,9 @@ export class IndexedDbStore implements ReplicaStore {
   async write(writes: ReplicaWrites): Promise<void> {
     checkNumbers(writes);
     await this.#run(async (db) => {
-      // Rows of a download the server can give again: a power cut may take the last of them, whole steps from the end. What
-      // moves the cursor or holds an edit is on disk when it is written.
-      const isLoaded = writes.basePut && !(writes.meta ?? writes.outboxPut ?? writes.localPut);
-      const transaction = db.transaction(NAMES, "readwrite", { durability: isLoaded ? "relaxed" : "strict" });
+      // Browsers write in order: what is strict brings all that was relaxed before it to the disk too.
+      const durability = writes.isRepeatable ? "relaxed" : "strict";
+      const transaction = db.transaction(NAMES, "readwrite", { durability });
       const end = endOf(transaction);
       const table: Table = (name) => transaction.objectStore(name);
       let heads: readonly Head[];
