@@ -168,6 +168,24 @@ describe("batches", () => {
     expect(step).toMatchObject({ meta: { cursor: 11 }, basePut: [{ rv: 11 }], outboxDelete: [1] });
   });
 
+  it("[SES-6] an edit and its outcome wait for the disk, what the server gives again does not", async () => {
+    const bed = await Bed.live10();
+    const waits: boolean[] = [];
+    const { store } = bed.replica;
+    const write = store.write.bind(store);
+    store.write = (writes) => {
+      waits.push(writes.isRepeatable !== true);
+      return write(writes);
+    };
+    await bed.edit(create(1));
+    await bed.outcomes(outcome(1, "applied", 11));
+    expect(waits).toEqual([true, true]);
+    await bed.frame(batch(10, 11, [put(1, 11)]));
+    expect(waits).toEqual([true, true, false]);
+    await bed.frame({ type: "grant", scope: team(1), action: "remove", reason: "" });
+    expect(waits.slice(3)).not.toContain(false);
+  });
+
   it("[BAT-4] frames of a catch-up are applied together, at the last", async () => {
     const bed = await Bed.make();
     await bed.live(20, [[WORKSPACE, { how: "catch_up", from: 0, to: 20 }]]);

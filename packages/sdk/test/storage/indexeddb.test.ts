@@ -1,5 +1,5 @@
 import "fake-indexeddb/auto";
-import { IDBFactory, IDBObjectStore } from "fake-indexeddb";
+import { IDBDatabase, IDBFactory, IDBObjectStore } from "fake-indexeddb";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { EMPTY_DIGEST } from "../../src/digest.ts";
 import type { BaseRecord } from "../../src/replica/store.ts";
@@ -60,6 +60,16 @@ it("[RPL-2] whichever request of a step fails, nothing of the step is there", as
     await store.write(step);
     expect((await store.baseAll("leads")).length, "the store is usable afterwards").toBe(2);
   }
+});
+
+it("[SES-6] only what the server gives again is written without waiting for the disk", async () => {
+  const store = await open();
+  const transaction = vi.spyOn(IDBDatabase.prototype, "transaction");
+  await store.write({ localPut: [["k", 1]] });
+  await store.write({ basePut: [LEAD] });
+  await store.write({ basePut: [{ ...LEAD, rv: 6 }], isRepeatable: true });
+  const asked = transaction.mock.calls.filter(([, mode]) => mode === "readwrite").map(([, , options]) => options);
+  expect(asked.map((options) => options?.durability)).toEqual(["strict", "strict", "relaxed"]);
 });
 
 it("[INV-5] the last to open the database owns it, and nobody before can write any more", async () => {
