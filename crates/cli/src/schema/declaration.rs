@@ -8,9 +8,9 @@ use toml_edit::{Document, Item, TableLike, Value};
 use super::{Naming, entities};
 
 /// Members of an entity that only the server reads.
-const SERVER_ENTITY: &[&str] = &["tier", "scope", "create", "update", "delete", "rules", "derived"];
+const SERVER_ENTITY: &[&str] = &["tier", "scope", "rules", "derived"];
 /// Members of a field that only the server reads.
-const SERVER_FIELD: &[&str] = &["on_delete", "min_role", "stamp"];
+const SERVER_FIELD: &[&str] = &["on_delete", "stamp"];
 
 pub fn render<S>(document: &Document<S>, schema: &Schema, naming: &Naming<'_>) -> String {
     let (head, prefix, module) = (naming.head(), naming.prefix, naming.module);

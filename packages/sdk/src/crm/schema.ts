@@ -17,6 +17,9 @@ export const crmSchema: SchemaDeclaration = {
   "entities": {
     "workspaces": {
       "title": "name",
+      "create": "server",
+      "update": "admin",
+      "delete": "server",
       "id": ["slug"],
       "fields": {
         "name": {"type":"text","max_len":120,"format":"not_blank","required":true,"strategy":"manual-review"},
@@ -34,6 +37,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "users": {
       "title": "name",
+      "create": "server",
+      "update": "agent",
+      "delete": "server",
       "fields": {
         "email": {"type":"text","format":"email","indexed":true,"sensitive":true,"server_only":true},
         "name": {"type":"text","max_len":255,"required":true,"sensitive":true,"strategy":"last-write-wins"},
@@ -47,6 +53,9 @@ export const crmSchema: SchemaDeclaration = {
       "unique": [{"name":"email","fields":["email"],"case_folded":true}]
     },
     "workspace_members": {
+      "create": "server",
+      "update": "server",
+      "delete": "server",
       "id": ["user_id"],
       "fields": {
         "user_id": {"type":"uuid","references":"users","required":true,"immutable":true,"server_only":true},
@@ -60,9 +69,12 @@ export const crmSchema: SchemaDeclaration = {
     },
     "teams": {
       "title": "name",
+      "create": "admin",
+      "update": "manager",
+      "delete": "admin",
       "fields": {
         "name": {"type":"text","max_len":120,"format":"not_blank","required":true},
-        "member_ids": {"type":"set","items":"uuid","max_items":1000,"indexed":true},
+        "member_ids": {"type":"set","items":"uuid","max_items":1000,"min_role":"admin","indexed":true},
         "assignment_mode": {"type":"choice","choices":["manual","round_robin","least_busy"],"default":"manual"},
         "assignment_max_30d": {"type":"integer","min":0,"default":30},
         "assignment_filter": {"type":"json","max_bytes":16384}
@@ -71,6 +83,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "status_options": {
       "title": "name",
+      "create": "admin",
+      "update": "admin",
+      "delete": "admin",
       "fields": {
         "category": {"type":"choice","choices":["lead","opportunity","appointment","appointment_result","conversation"],"required":true,"immutable":true},
         "name": {"type":"text","max_len":120,"format":"not_blank","required":true},
@@ -84,6 +99,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "settings": {
       "title": "key",
+      "create": "agent",
+      "update": "agent",
+      "delete": "agent",
       "id": ["scope","user_id","key"],
       "fields": {
         "scope": {"type":"choice","choices":["workspace","user"],"required":true,"immutable":true},
@@ -95,6 +113,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "companies": {
       "title": "name",
+      "create": "integration",
+      "update": "integration",
+      "delete": "agent",
       "fields": {
         "name": {"type":"text","max_len":255,"format":"not_blank","required":true,"indexed":true},
         "domain": {"type":"text","format":"hostname","indexed":true},
@@ -120,6 +141,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "contacts": {
       "title": "name",
+      "create": "integration",
+      "update": "integration",
+      "delete": "agent",
       "fields": {
         "firstname": {"type":"text","max_len":255,"sensitive":true},
         "lastname": {"type":"text","max_len":255,"sensitive":true},
@@ -184,6 +208,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "leads": {
       "title": "product_interest",
+      "create": "integration",
+      "update": "integration",
+      "delete": "agent",
       "fields": {
         "contact_id": {"type":"uuid","references":"contacts","required":true,"strategy":"manual-review"},
         "is_primary": {"type":"boolean","default":false,"server_only":true},
@@ -220,6 +247,8 @@ export const crmSchema: SchemaDeclaration = {
       }
     },
     "lead_activities": {
+      "create": "integration",
+      "delete": "admin",
       "insert_only": true,
       "fields": {
         "lead_id": {"type":"uuid","references":"leads","required":true},
@@ -235,6 +264,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "custom_field_definitions": {
       "title": "label",
+      "create": "admin",
+      "update": "admin",
+      "delete": "admin",
       "fields": {
         "context": {"type":"choice","choices":["contact","lead","company","opportunity"],"required":true,"immutable":true,"strategy":"manual-review"},
         "name": {"type":"text","max_len":255,"format":"not_blank","required":true,"immutable":true},
@@ -250,6 +282,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "lead_custom_fields": {
       "title": "field_name",
+      "create": "integration",
+      "update": "integration",
+      "delete": "agent",
       "id": ["lead_id","field_name"],
       "fields": {
         "lead_id": {"type":"uuid","references":"leads","required":true,"immutable":true},
@@ -264,6 +299,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "pipelines": {
       "title": "name",
+      "create": "admin",
+      "update": "admin",
+      "delete": "admin",
       "fields": {
         "name": {"type":"text","max_len":120,"format":"not_blank","required":true},
         "entity": {"type":"choice","choices":["lead","opportunity"],"default":"opportunity","immutable":true},
@@ -275,6 +313,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "pipeline_stages": {
       "title": "name",
+      "create": "admin",
+      "update": "admin",
+      "delete": "admin",
       "fields": {
         "pipeline_id": {"type":"uuid","references":"pipelines","required":true,"immutable":true},
         "name": {"type":"text","max_len":120,"format":"not_blank","required":true},
@@ -286,6 +327,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "opportunities": {
       "title": "name",
+      "create": "agent",
+      "update": "agent",
+      "delete": "manager",
       "fields": {
         "name": {"type":"text","max_len":255,"format":"not_blank","required":true},
         "contact_id": {"type":"uuid","references":"contacts","strategy":"manual-review"},
@@ -314,6 +358,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "appointments": {
       "title": "title",
+      "create": "integration",
+      "update": "integration",
+      "delete": "agent",
       "fields": {
         "contact_id": {"type":"uuid","references":"contacts","strategy":"manual-review"},
         "lead_id": {"type":"uuid","references":"leads","strategy":"manual-review"},
@@ -338,6 +385,9 @@ export const crmSchema: SchemaDeclaration = {
       "unique": [{"name":"ical_uid","fields":["ical_uid"]}]
     },
     "conversations": {
+      "create": "integration",
+      "update": "integration",
+      "delete": "manager",
       "id": ["contact_id","channel"],
       "fields": {
         "contact_id": {"type":"uuid","references":"contacts","required":true,"immutable":true,"strategy":"manual-review"},
@@ -352,6 +402,9 @@ export const crmSchema: SchemaDeclaration = {
       "unique": [{"name":"channel","fields":["contact_id","channel"]}]
     },
     "messages": {
+      "create": "integration",
+      "update": "integration",
+      "delete": "admin",
       "fields": {
         "contact_id": {"type":"uuid","references":"contacts","strategy":"manual-review"},
         "conversation_id": {"type":"uuid","references":"conversations","immutable":true},
@@ -371,6 +424,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "tasks": {
       "title": "title",
+      "create": "integration",
+      "update": "integration",
+      "delete": "agent",
       "fields": {
         "title": {"type":"text","max_len":255,"format":"not_blank","required":true},
         "type": {"type":"choice","choices":["follow_up","call","email","todo","review"],"default":"todo","strategy":"last-write-wins"},
@@ -390,6 +446,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "notes": {
       "title": "title",
+      "create": "integration",
+      "update": "agent",
+      "delete": "agent",
       "fields": {
         "subject_type": {"type":"choice","choices":["contact","lead","opportunity","company","appointment"],"immutable":true},
         "subject_id": {"type":"uuid","indexed":true,"immutable":true},
@@ -401,6 +460,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "products": {
       "title": "name",
+      "create": "manager",
+      "update": "manager",
+      "delete": "manager",
       "fields": {
         "sku": {"type":"text","max_len":64,"indexed":true,"strategy":"manual-review"},
         "name": {"type":"text","max_len":255,"format":"not_blank","required":true},
@@ -417,6 +479,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "proposals": {
       "title": "title",
+      "create": "agent",
+      "update": "agent",
+      "delete": "manager",
       "fields": {
         "number": {"type":"text","max_len":40,"server_only":true},
         "opportunity_id": {"type":"uuid","references":"opportunities","strategy":"manual-review"},
@@ -435,6 +500,9 @@ export const crmSchema: SchemaDeclaration = {
     },
     "content": {
       "title": "title",
+      "create": "agent",
+      "update": "agent",
+      "delete": "manager",
       "fields": {
         "kind": {"type":"choice","choices":["template","snippet","document","legal"],"required":true,"immutable":true},
         "title": {"type":"text","max_len":255,"strategy":"last-write-wins"},
@@ -446,6 +514,9 @@ export const crmSchema: SchemaDeclaration = {
       }
     },
     "approvals": {
+      "create": "server",
+      "update": "manager",
+      "delete": "server",
       "fields": {
         "subject_type": {"type":"choice","choices":["proposal","content","opportunity","migration_stage"],"required":true,"server_only":true},
         "subject_id": {"type":"uuid","required":true,"indexed":true,"server_only":true},
@@ -459,6 +530,9 @@ export const crmSchema: SchemaDeclaration = {
       }
     },
     "imports": {
+      "create": "server",
+      "update": "server",
+      "delete": "server",
       "fields": {
         "entity": {"type":"text","max_len":63,"required":true,"server_only":true},
         "file_sha256": {"type":"text","max_len":64,"indexed":true,"server_only":true},
@@ -472,6 +546,9 @@ export const crmSchema: SchemaDeclaration = {
       }
     },
     "merges": {
+      "create": "server",
+      "update": "server",
+      "delete": "server",
       "fields": {
         "entity": {"type":"text","max_len":63,"required":true,"server_only":true},
         "winner_id": {"type":"uuid","required":true,"indexed":true,"server_only":true},
@@ -482,6 +559,9 @@ export const crmSchema: SchemaDeclaration = {
       "unique": [{"name":"loser","fields":["loser_id"]}]
     },
     "conflicts": {
+      "create": "server",
+      "update": "agent",
+      "delete": "server",
       "fields": {
         "entity": {"type":"text","max_len":63,"required":true,"server_only":true},
         "record_id": {"type":"uuid","required":true,"indexed":true,"server_only":true},

@@ -12,6 +12,10 @@ export interface SchemaDeclaration {
 }
 
 export interface EntityDeclaration {
+  /** The least role that may do it; `server`: nobody may. Absent: see the server's declaration. */
+  readonly create?: string;
+  readonly update?: string;
+  readonly delete?: string;
   /** Field shown as the record's title. */
   readonly title?: string;
   readonly insert_only?: boolean;
@@ -51,6 +55,8 @@ export interface FieldDeclaration extends StrategyDeclaration {
   readonly sensitive?: boolean;
   readonly immutable?: boolean;
   readonly server_only?: boolean;
+  /** The least role that may write it. */
+  readonly min_role?: string;
   readonly max_len?: number;
   readonly format?: string;
   readonly pattern?: string;
