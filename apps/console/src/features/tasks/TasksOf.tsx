@@ -5,6 +5,8 @@ import { useBusy } from "../../components/useBusy.ts";
 import { type Row, useClient, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
 import { useDraft } from "../record/useDraft.ts";
+import { isClosed } from "./groups.ts";
+import { TaskDialog } from "./TaskDialog.tsx";
 import { TaskItem } from "./TaskItem.tsx";
 
 type Subject = NonNullable<Row<"tasks">["fields"]["subject_type"]>;
@@ -17,6 +19,7 @@ export function TasksOf({ subject, id }: { subject: Subject; id: string }) {
   const [{ title, due }, setTyped, forget] = useDraft(`task ${id}`, { title: "", due: "" });
   const [isBusy, once] = useBusy();
   const [error, setError] = useState("");
+  const [opened, setOpened] = useState<string>();
   const add = async (): Promise<void> => {
     const saved = await client.db.tasks.create({
       title: title.trim(),
@@ -30,8 +33,8 @@ export function TasksOf({ subject, id }: { subject: Subject; id: string }) {
       forget();
     }
   };
-  const open = rows.filter(({ fields }) => fields.status !== "done" && fields.status !== "canceled");
-  const closed = rows.filter((task) => !open.includes(task));
+  const open = rows.filter((task) => !isClosed(task));
+  const closed = rows.filter(isClosed);
   return (
     <div>
       <form
@@ -69,9 +72,10 @@ export function TasksOf({ subject, id }: { subject: Subject; id: string }) {
       {rows.length === 0 && <p className="px-4 py-6 text-center text-ink-3">No task yet.</p>}
       <div className="divide-y">
         {[...open, ...closed].map((task) => (
-          <TaskItem key={task.id} task={task} />
+          <TaskItem key={task.id} task={task} onOpen={setOpened} />
         ))}
       </div>
+      {opened !== undefined && <TaskDialog key={opened} id={opened} onClose={() => setOpened(undefined)} />}
     </div>
   );
 }

@@ -13,16 +13,13 @@ import { CreateDialog } from "../record/CreateDialog.tsx";
 import { useTitleOf } from "../record/useTitleOf.ts";
 import { FirstCopy, useIsFirst } from "../sync/FirstCopy.tsx";
 import { groupTasks, type TaskGroup } from "./groups.ts";
+import { SubjectLink } from "./SubjectLink.tsx";
+import { subjectOf } from "./subject.ts";
+import { TaskDialog } from "./TaskDialog.tsx";
 import { TaskItem } from "./TaskItem.tsx";
 
 /** Height of a task that was not measured yet. */
 const TASK_PX = 60;
-const ENTITIES: Readonly<Record<string, string>> = {
-  contact: "contacts",
-  lead: "leads",
-  opportunity: "opportunities",
-  company: "companies",
-};
 
 /** `whose`: a user, or empty for everybody's. */
 export function TasksPage({ whose, onWhose }: { whose: string; onWhose: (user: string) => void }) {
@@ -31,6 +28,7 @@ export function TasksPage({ whose, onWhose }: { whose: string; onWhose: (user: s
   const users = useLive("users", { sort: "name" }).rows;
   const isFirst = useIsFirst();
   const [isCreating, setIsCreating] = useState(false);
+  const [opened, setOpened] = useState<string>();
   const [nowMs] = useState(() => Date.now());
   const groups = useMemo(
     () => groupTasks(whose === "" ? rows : rows.filter(({ fields }) => fields.assigned_to === whose), nowMs),
@@ -79,7 +77,9 @@ export function TasksPage({ whose, onWhose }: { whose: string; onWhose: (user: s
           label="Tasks"
           items={lines}
           keyOf={({ key }) => key}
-          render={(line) => (line.kind === "title" ? <GroupTitle {...line} /> : <TaskLine {...line} />)}
+          render={(line) =>
+            line.kind === "title" ? <GroupTitle {...line} /> : <TaskLine {...line} onOpen={setOpened} />
+          }
           estimatePx={TASK_PX}
           className="min-h-0 flex-1 overflow-y-auto px-4 pb-8 sm:px-6"
         />
@@ -91,6 +91,7 @@ export function TasksPage({ whose, onWhose }: { whose: string; onWhose: (user: s
         onClose={() => setIsCreating(false)}
         defaults={{ assigned_to: userId, type: "todo", priority: "medium" }}
       />
+      {opened !== undefined && <TaskDialog key={opened} id={opened} onClose={() => setOpened(undefined)} />}
     </Page>
   );
 }
@@ -118,14 +119,25 @@ function GroupTitle({ title, count }: Line & { readonly kind: "title" }) {
   );
 }
 
-function TaskLine({ task, isLast }: Line & { readonly kind: "task" }) {
+interface TaskLineProps {
+  readonly task: Row<"tasks">;
+  readonly isLast: boolean;
+  readonly onOpen: (id: string) => void;
+}
+
+function TaskLine({ task, isLast, onOpen }: TaskLineProps) {
   const titleOf = useTitleOf();
-  const { subject_type = "", subject_id } = task.fields;
-  const about = subject_id === undefined ? undefined : titleOf(ENTITIES[subject_type] ?? "", subject_id);
+  const subject = subjectOf(task.fields);
+  const title = subject && titleOf(subject.entity, subject.id);
   return (
     <div className={cx("max-w-3xl", isLast && "pb-4")}>
-      <div className={cx("border-x border-b bg-surface", isLast && "rounded-b-xl")}>
-        <TaskItem task={task} about={about} />
+      <div className={cx("overflow-hidden border-x border-b bg-surface", isLast && "rounded-b-xl")}>
+        <TaskItem
+          task={task}
+          onOpen={onOpen}
+          {...(subject !== undefined &&
+            title !== undefined && { about: <SubjectLink subject={subject} title={title} /> })}
+        />
       </div>
     </div>
   );

@@ -18,6 +18,11 @@ const TITLES = {
   done: "Done",
 } as const;
 
+/** Nothing is to be done about it any more. */
+export function isClosed({ fields: { status } }: Pick<Row<"tasks">, "fields">): boolean {
+  return status === "done" || status === "canceled";
+}
+
 /** Groups in the order of their urgency, each by due time; empty ones are left out. `nowMs`: in the person's time zone. */
 export function groupTasks(tasks: readonly Row<"tasks">[], nowMs: number): readonly TaskGroup[] {
   const endOfDay = new Date(nowMs).setHours(24, 0, 0, 0);
@@ -31,9 +36,9 @@ export function groupTasks(tasks: readonly Row<"tasks">[], nowMs: number): reado
     done: [],
   };
   for (const task of tasks) {
-    const { status, due_at } = task.fields;
+    const { due_at } = task.fields;
     const dueMs = due_at === undefined ? undefined : Date.parse(due_at);
-    if (status === "done" || status === "canceled") {
+    if (isClosed(task)) {
       groups.done.push(task);
     } else if (dueMs === undefined) {
       groups.someday.push(task);

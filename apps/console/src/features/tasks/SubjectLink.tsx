@@ -1,0 +1,28 @@
+import { Link } from "@tanstack/react-router";
+import type { Subject } from "./subject.ts";
+
+/** Entities whose records have a page. */
+const PAGES = {
+  contacts: "/contacts/$id",
+  leads: "/leads/$id",
+  opportunities: "/opportunities/$id",
+} as const;
+
+interface SubjectLinkProps {
+  readonly subject: Subject;
+  /** What the record is called. */
+  readonly title: string;
+  readonly onFollow?: () => void;
+}
+
+/** Leads to the record that a task is about; one without a page is only named. */
+export function SubjectLink({ subject: { entity, id }, title, onFollow }: SubjectLinkProps) {
+  const page = (PAGES as Readonly<Record<string, (typeof PAGES)[keyof typeof PAGES] | undefined>>)[entity];
+  return page === undefined ? (
+    title
+  ) : (
+    <Link to={page} params={{ id }} onClick={onFollow} className="text-accent hover:underline">
+      {title}
+    </Link>
+  );
+}
