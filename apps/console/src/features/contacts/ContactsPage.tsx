@@ -13,6 +13,7 @@ import { CreateDialog } from "../record/CreateDialog.tsx";
 import { ListPage, type ListRow } from "../record/ListPage.tsx";
 import type { ListDefaults, ListSearch } from "../record/listSearch.ts";
 import { contactName } from "../record/titles.ts";
+import { WHO_FIELDS, whoErrors } from "./who.ts";
 
 interface ContactRow extends ListRow {
   readonly contact: Row<"contacts">;
@@ -177,18 +178,7 @@ export function ContactsPage({
   );
 }
 
-const FIELDS = [
-  "firstname",
-  "lastname",
-  "email",
-  "phone_number",
-  "company_name",
-  "job_title",
-  "city",
-  "country",
-  "assigned_to",
-  "tags",
-];
+const FIELDS = [...WHO_FIELDS, "company_name", "job_title", "city", "country", "assigned_to", "tags"];
 
 function NewContact({
   isOpen,
@@ -210,6 +200,7 @@ function NewContact({
       onClose={onClose}
       onCreated={onCreated}
       defaults={{ assigned_to: userId }}
+      check={whoErrors}
       hint={(texts) => {
         const match = index.find(texts.email, texts.phone_number);
         return match === undefined ? null : (

@@ -6,13 +6,13 @@ import { Form } from "../../components/Form.tsx";
 import { toast } from "../../components/toast.tsx";
 import { useClient, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
+import { WHO_FIELDS, whoErrors } from "../contacts/who.ts";
 import { FormField } from "../record/FormField.tsx";
 import { contactName } from "../record/titles.ts";
 import { useDraft } from "../record/useDraft.ts";
 import { createErrors, placedError, typedValue } from "../record/value.ts";
 import { ContactIndex, type Match } from "./duplicates.ts";
 
-const CONTACT_FIELDS = ["firstname", "lastname", "email", "phone_number"] as const;
 const LEAD_FIELDS = [
   "product_interest",
   "status_option_id",
@@ -67,18 +67,16 @@ function NewLeadForm({ onClose }: { onClose: () => void }) {
       Object.fromEntries(
         names.map((name) => [name, typedValue(entity, name, text(name))]).filter(([, value]) => value !== null),
       );
-    const person = valuesOf("contacts", CONTACT_FIELDS);
+    const person = valuesOf("contacts", WHO_FIELDS);
     const lead = valuesOf("leads", LEAD_FIELDS);
     if (lead.estimated_value === undefined) {
       delete lead.currency;
     }
     const [newContact, newLead] = [client.mintId(), client.mintId()];
     const leadFields = { ...lead, contact_id: contactId === "" ? newContact : contactId };
-    const isEmpty = contactId === "" && Object.keys(person).length === 0;
     const wrong = {
-      ...(contactId === "" && createErrors("contacts", person)),
+      ...(contactId === "" && { ...createErrors("contacts", person), ...whoErrors(person) }),
       ...createErrors("leads", leadFields),
-      ...(isEmpty && { firstname: "Say who it is: a name, an e-mail or a phone." }),
     };
     setErrors(wrong);
     if (Object.keys(wrong).length > 0) {
@@ -128,7 +126,7 @@ function NewLeadForm({ onClose }: { onClose: () => void }) {
           />
         </div>
         {contactId === "" &&
-          CONTACT_FIELDS.map((name, place) => (
+          WHO_FIELDS.map((name, place) => (
             <FormField
               key={name}
               entity="contacts"

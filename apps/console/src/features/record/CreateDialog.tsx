@@ -21,6 +21,8 @@ interface CreateProps {
   readonly defaults?: Texts;
   /** Values that are not asked for, and corrections of those that are. */
   readonly complete?: (values: Readonly<Record<string, Json>>) => Readonly<Record<string, Json>>;
+  /** What is wrong with the values although the schema takes them, by field. */
+  readonly check?: (values: Readonly<Record<string, Json>>) => Texts;
   /** What to say about what was typed so far. */
   readonly hint?: (texts: Texts) => ReactNode;
   readonly onCreated?: (id: string) => void;
@@ -48,6 +50,7 @@ function CreateForm({
   onClose,
   defaults = {},
   complete = (values) => values,
+  check = () => ({}),
   hint,
   onCreated,
 }: CreateProps) {
@@ -60,7 +63,7 @@ function CreateForm({
     const typed = names.map((name) => [name, typedValue(entity, name, text(name))] as const);
     const isEmpty = (value: Json): boolean => value === null || (Array.isArray(value) && value.length === 0);
     const values = complete(Object.fromEntries(typed.filter(([, value]) => !isEmpty(value))));
-    const wrong = createErrors(entity, values);
+    const wrong = { ...createErrors(entity, values), ...check(values) };
     setErrors(wrong);
     if (Object.keys(wrong).length > 0) {
       return undefined;
