@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Row } from "../src/data/live.ts";
+import { readSheet, type Sheet, type SheetRow, writeCsv } from "../src/features/transfer/files.ts";
 import { markOf } from "../src/features/transfer/kept.ts";
 import { guessMapping } from "../src/features/transfer/mapping.ts";
 import {
@@ -21,11 +22,15 @@ const ANNA: Row<"contacts"> = {
   fields: { firstname: "Anna", email: "anna@example.com" },
 };
 
-function plan(
-  rows: readonly (readonly string[])[],
-  change: Partial<ImportChoices> = {},
-  known: readonly Row<"contacts">[] = [ANNA],
-) {
+function plan(rows: readonly (readonly string[])[], change: Partial<ImportChoices> = {}, known = [ANNA]) {
+  return planRows(
+    rows.map((cells, place) => ({ line: place + 2, cells })),
+    change,
+    known,
+  );
+}
+
+function planRows(rows: readonly SheetRow[], change: Partial<ImportChoices> = {}, known = [ANNA]) {
   const ids = Array.from(
     { length: 100 },
     (_, place) => `0198c0de-0000-7000-8000-${String(place + 1).padStart(12, "0")}`,
@@ -115,6 +120,7 @@ it("[IMP-1] a file that is imported twice makes nobody twice, with or without an
   const rows = [
     ["Bo", "Ek", "bo@example.com", "", "", "", ""],
     ["Cy", "Ono", "", "", "", "", ""],
+    ["Di", "Ito", "", "113", "", "", ""],
   ];
   const once = plan(rows);
   const made = once.flatMap(({ plan: { does, ...rest } }) =>
@@ -129,9 +135,13 @@ it("[IMP-1] a file that is imported twice makes nobody twice, with or without an
         fields: "fields" in edit ? edit.fields : {},
       }) as Row<"contacts">,
   );
-  expect(once.map(({ plan: { does } }) => does)).toEqual(["create", "create"]);
-  expect(plan(rows, {}, known).map(({ plan: { does } }) => does)).toEqual(["skip", "skip"]);
-  expect(plan(rows, { onMatch: "create" }, known).map(({ plan: { does } }) => does)).toEqual(["create", "create"]);
+  expect(once.map(({ plan: { does } }) => does)).toEqual(["create", "create", "create"]);
+  expect(plan(rows, {}, known).map(({ plan: { does } }) => does)).toEqual(["skip", "skip", "skip"]);
+  expect(plan(rows, { onMatch: "create" }, known).map(({ plan: { does } }) => does)).toEqual([
+    "create",
+    "create",
+    "create",
+  ]);
 });
 
 it.each([
@@ -173,4 +183,80 @@ it.each([
   const created = { firstname: "Bo", email: "bo@example.com", tags: ["b", "a"] };
   const now = { ...created, tags: ["a", "b"], ...change } as unknown as Record<string, string>;
   expect(markOf("contacts", now) !== markOfNew("contacts", created)).toBe(touched);
+});
+
+const fileOf = (content: string | readonly number[]): File =>
+  new File([typeof content === "string" ? content : Uint8Array.from(content)], "people.csv");
+
+async function sheetOf(content: string | readonly number[]): Promise<Sheet> {
+  const sheet = await readSheet(fileOf(content));
+  if (typeof sheet === "string") {
+    throw new Error(sheet);
+  }
+  return sheet;
+}
+
+const NAMES = "Name\nJürgen";
+const UTF_8 = [...new TextEncoder().encode(NAMES)];
+/** Every letter is one of Latin-1, whose codes are those of Windows-1252 and of UTF-16. */
+const WINDOWS_1252 = [...NAMES].map((letter) => letter.charCodeAt(0));
+
+it.each([
+  ["UTF-8", UTF_8, "utf-8"],
+  ["UTF-8 with a mark", [0xef, 0xbb, 0xbf, ...UTF_8], "utf-8"],
+  ["UTF-16 little endian", [0xff, 0xfe, ...WINDOWS_1252.flatMap((code) => [code, 0])], "utf-16le"],
+  ["UTF-16 big endian", [0xfe, 0xff, ...WINDOWS_1252.flatMap((code) => [0, code])], "utf-16be"],
+  ["Windows-1252", WINDOWS_1252, "windows-1252"],
+] as const)("[IMP-1] names keep their letters in %s", async (_, bytes, encoding) => {
+  expect(await sheetOf(bytes)).toMatchObject({
+    encoding,
+    headers: ["Name"],
+    rows: [{ line: 2, cells: ["Jürgen"] }],
+  });
+});
+
+it("[IMP-1] what was exported comes back as it was", async () => {
+  const texts = ["+1 555 0100", "-5", "=1+1", "@home", "\t=1", "'=x", "''=x", "'quoted'", "'", "O'Hara", "=a\nb"];
+  const csv = writeCsv(["-", "reason"], [texts]);
+  expect(csv).toContain(`"'+1 555 0100"`);
+  expect(csv).toContain(`"'=a\nb"`);
+  const { headers, rows } = await sheetOf(csv);
+  expect(headers).toEqual(["-", "reason"]);
+  expect(rows.map(({ cells }) => cells)).toEqual([texts]);
+});
+
+it("[IMP-1] rows that are left out keep the cells for which the header has no name", async () => {
+  const csv = writeCsv(["line", "reason", "Name"], [["2", "no room", "Bo", "Oslo"]]);
+  expect((await sheetOf(csv)).rows).toEqual([{ line: 2, cells: ["2", "no room", "Bo", "Oslo"] }]);
+});
+
+it.each([
+  ["empty lines", "Name,City\n\nBo,Oslo\n,\n\nCy,Rome\n", [3, 6]],
+  ["an empty line in front", "\r\nName,City\r\nBo,Oslo\r\n", [3]],
+  ["cells of several lines", 'Name,"City\nor town"\nBo,"Oslo\n\nNorway"\nCy,Rome', [3, 6]],
+  ["the line of Excel", "sep=;\r\nName;City\r\nBo;Oslo\r\nCy;Rome\r\n", [3, 4]],
+] as const)("[IMP-1] a row is said to be where it is in the file: %s", async (_, csv, lines) => {
+  const { headers, rows } = await sheetOf(csv);
+  expect(headers).toHaveLength(2);
+  expect(rows.map(({ line }) => line)).toEqual(lines);
+  expect(rows.map(({ cells }) => cells[0])).toEqual(["Bo", "Cy"].slice(0, lines.length));
+});
+
+it("[IMP-1] the separator that Excel's line names is taken, whatever else is frequent", async () => {
+  const { headers, rows } = await sheetOf("sep=|\nName|Amount;in;euros\nBo|1;2;3");
+  expect([headers, rows]).toEqual([["Name", "Amount;in;euros"], [{ line: 3, cells: ["Bo", "1;2;3"] }]]);
+});
+
+it("[IMP-1] a plan names the lines of its rows", () => {
+  const rows = [
+    { line: 4, cells: ["Bo", "", "bo@example.com"] },
+    { line: 9, cells: ["Bo", "", "bo@example.com"] },
+  ];
+  const planned = planRows(rows);
+  expect(planned.map(({ line }) => line)).toEqual([4, 9]);
+  expect(planned[1]?.plan).toEqual({ does: "skip", reason: "Line 4 has the same e-mail or phone." });
+});
+
+it.each(["", "\n\n", "Name,City\n", "sep=;\nName;City"])("a file without rows is refused: %o", async (csv) => {
+  expect(await readSheet(fileOf(csv))).toBe("The file has no rows below its header.");
 });

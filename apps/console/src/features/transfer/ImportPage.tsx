@@ -5,7 +5,7 @@ import { Choose } from "../../components/Choose.tsx";
 import { cx } from "../../components/cx.ts";
 import { Card, Page } from "../../components/Page.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
-import { useClient, useLive } from "../../data/live.ts";
+import { type Row, useClient, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
 import { fieldOf } from "../../data/schema.ts";
 import { counted, number } from "../../format/text.ts";
@@ -19,22 +19,28 @@ import { type DateOrder, guessNumberStyle, type NumberStyle, type OnMatch, planI
 import { Recent } from "./Recent.tsx";
 import type { Undone } from "./run.ts";
 
+/** A file, and the people who were here when it was read: those that the import itself brings are no duplicates of it. */
+interface Taken {
+  readonly sheet: Sheet;
+  readonly known: readonly Row<"contacts">[];
+}
+
 /** A CSV file becomes leads or contacts: mapped, previewed, imported and, now or later, taken back. Needs no network. */
 export function ImportPage() {
   const client = useClient();
   const work = useWork();
-  const [sheet, setSheet] = useState<Sheet>();
+  const [taken, setTaken] = useState<Taken>();
   const [error, setError] = useState("");
-  const about = work === undefined ? sheet : work.phase === "undoing" ? undefined : work.sheet;
+  const about = work === undefined ? taken?.sheet : work.phase === "undoing" ? undefined : work.sheet;
   const take = async (file: File | undefined): Promise<void> => {
     if (file !== undefined) {
       const read = await readSheet(file);
       setError(typeof read === "string" ? read : "");
-      setSheet(typeof read === "string" ? undefined : read);
+      setTaken(typeof read === "string" ? undefined : { sheet: read, known: await client.select("contacts", {}) });
     }
   };
   const undo = async (kept: KeptImport): Promise<void> => {
-    setSheet(undefined);
+    setTaken(undefined);
     const undone = await takeBack(client, kept);
     if (undone !== undefined) {
       sayUndone(undone);
@@ -45,9 +51,9 @@ export function ImportPage() {
       {work?.phase === "undoing" ? (
         <Undoing work={work} />
       ) : work !== undefined ? (
-        <UnderWay current={work} onUndo={(kept) => attempt(undo(kept))} onClose={() => setSheet(undefined)} />
-      ) : sheet !== undefined ? (
-        <Planning key={sheet.name} sheet={sheet} onClose={() => setSheet(undefined)} />
+        <UnderWay current={work} onUndo={(kept) => attempt(undo(kept))} onClose={() => setTaken(undefined)} />
+      ) : taken !== undefined ? (
+        <Planning key={taken.sheet.name} {...taken} onClose={() => setTaken(undefined)} />
       ) : (
         <div className="flex max-w-4xl flex-col gap-4">
           <DropZone error={error} onFile={(file) => attempt(take(file))} />
@@ -181,13 +187,10 @@ const STYLES = [
   { value: "comma", label: "1.234,50" },
 ];
 
-function Planning({ sheet, onClose }: { sheet: Sheet; onClose: () => void }) {
+function Planning({ sheet, known, onClose }: Taken & { onClose: () => void }) {
   const client = useClient();
   const { userId } = useMe();
-  const contacts = useLive("contacts").rows;
   const currency = useLive("workspaces").rows[0]?.fields.default_currency ?? "EUR";
-  // People that the import itself brings must not count as duplicates of it.
-  const [known] = useState(contacts);
   const [kind, setKind] = useState<ImportKind>("leads");
   const [mapping, setMapping] = useState<readonly Target[]>(() => guessMapping(sheet.headers, "leads"));
   const [onMatch, setOnMatch] = useState<OnMatch>("skip");
@@ -200,7 +203,7 @@ function Planning({ sheet, onClose }: { sheet: Sheet; onClose: () => void }) {
     [mapping],
   );
   const guessed = useMemo(
-    () => guessNumberStyle(sheet.rows.flatMap((row) => amounts.map((column) => row[column] ?? ""))),
+    () => guessNumberStyle(sheet.rows.flatMap(({ cells }) => amounts.map((column) => cells[column] ?? ""))),
     [sheet, amounts],
   );
   const [styled, setStyled] = useState<NumberStyle>();

@@ -37,7 +37,7 @@ export function MappingCard({ sheet, kind, mapping, onMapping }: MappingProps) {
           const target = mapping[column];
           const samples = sheet.rows
             .slice(0, SAMPLES)
-            .map((row) => row[column] ?? "")
+            .map(({ cells }) => cells[column] ?? "")
             .filter((cell) => cell !== "");
           return (
             // biome-ignore lint/suspicious/noArrayIndexKey: columns may have the same header

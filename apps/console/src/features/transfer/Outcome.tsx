@@ -62,6 +62,11 @@ export function Outcome({ planned, sheet, current, onStart, onPause, onStop, onU
           </div>
         ))}
       </dl>
+      {progress === undefined && sheet.encoding === "windows-1252" && (
+        <p className="px-4 pb-4 text-ink-2">
+          The file is not written in UTF-8 and was read as Windows-1252: check above that names with accents are right.
+        </p>
+      )}
       {progress !== undefined && phase === "running" && (
         <>
           <Bar label="Progress" done={progress.done} total={progress.total} />

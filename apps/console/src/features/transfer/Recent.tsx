@@ -65,6 +65,12 @@ function RecentImport({ kept, isRunning, onUndo }: { kept: KeptImport; isRunning
           {undone !== undefined &&
             ` · ${counted(undone.deleted, "record")} deleted again${undone.kept > 0 ? `, ${number(undone.kept)} kept` : ""}`}
         </div>
+        {state === "running" && !isRunning && (
+          <p className="text-sm text-ink-2">
+            To go on, import the file again with “Leave the row out”: rows whose e-mail, phone or name is here already
+            are left out.
+          </p>
+        )}
       </div>
       {isOfUse && (
         <Button

@@ -6,6 +6,7 @@ import { fieldOf } from "../../data/schema.ts";
 import { ContactIndex, emailKey, phoneKey } from "../leads/duplicates.ts";
 import { contactName } from "../record/titles.ts";
 import { createErrors, typedValue } from "../record/value.ts";
+import type { SheetRow } from "./files.ts";
 import type { ImportKind, Target } from "./mapping.ts";
 
 /** What a row does whose person is there already. */
@@ -31,10 +32,7 @@ export type RowPlan =
   | { readonly does: "create"; readonly edits: readonly Edit[] }
   | { readonly does: "skip" | "fail"; readonly reason: string };
 
-export interface Planned {
-  /** Line in the file, the header being line 1. */
-  readonly line: number;
-  readonly cells: readonly string[];
+export interface Planned extends SheetRow {
   readonly plan: RowPlan;
 }
 
@@ -53,17 +51,14 @@ export function countersOf(planned: readonly Planned[]): Counters {
 
 /** Plans every row. `mintId`: ids of new records. A person that an earlier row of the file brings is known to the later ones. */
 export function planImport(
-  rows: readonly (readonly string[])[],
+  rows: readonly SheetRow[],
   contacts: readonly Row<"contacts">[],
   choices: ImportChoices,
   mintId: () => string,
 ): readonly Planned[] {
   const index = new ContactIndex(contacts);
   const inFile = new Map<string, number>();
-  return rows.map((cells, place): Planned => {
-    const line = place + 2;
-    return { line, cells, plan: planRow(cells, line, { index, inFile, choices, mintId }) };
-  });
+  return rows.map((row): Planned => ({ ...row, plan: planRow(row, { index, inFile, choices, mintId }) }));
 }
 
 interface Around {
@@ -74,7 +69,7 @@ interface Around {
   readonly mintId: () => string;
 }
 
-function planRow(cells: readonly string[], line: number, { index, inFile, choices, mintId }: Around): RowPlan {
+function planRow({ line, cells }: SheetRow, { index, inFile, choices, mintId }: Around): RowPlan {
   const values: { readonly contacts: Record<string, Json>; readonly leads: Record<string, Json> } = {
     contacts: {},
     leads: {},
@@ -98,13 +93,12 @@ function planRow(cells: readonly string[], line: number, { index, inFile, choice
     typeof value === "string" ? value : undefined,
   );
   const errors = Object.values(createErrors("contacts", person));
+  const keys = [emailKey(email), phoneKey(phone)].filter((key) => key !== undefined);
   // Without an e-mail or a phone the name is all there is to know somebody by: a file that is imported twice makes nobody twice.
-  const match =
-    index.find(email, phone) ?? (email === undefined && phone === undefined ? index.named(person) : undefined);
+  const match = index.find(email, phone) ?? (keys.length === 0 ? index.named(person) : undefined);
   if (errors[0] === undefined && match !== undefined && choices.onMatch === "skip") {
     return { does: "skip", reason: `${contactName(match.contact)} has the same ${match.by} already.` };
   }
-  const keys = [emailKey(email), phoneKey(phone)].filter((key) => key !== undefined);
   const earlier = keys.map((key) => inFile.get(key)).find((found) => found !== undefined);
   if (errors[0] === undefined && earlier !== undefined && choices.onMatch !== "create") {
     return { does: "skip", reason: `Line ${earlier} has the same e-mail or phone.` };

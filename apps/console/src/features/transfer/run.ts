@@ -7,6 +7,7 @@ import type { Crm } from "../../data/client.ts";
 import type { EntityName } from "../../data/live.ts";
 import { relationsTo } from "../../data/relations.ts";
 import { entityOf } from "../../data/schema.ts";
+import type { SheetRow } from "./files.ts";
 import {
   forgetParts,
   type KeptImport,
@@ -30,9 +31,7 @@ export interface Progress {
   readonly isWaiting: boolean;
 }
 
-export interface Failure {
-  readonly line: number;
-  readonly cells: readonly string[];
+export interface Failure extends SheetRow {
   readonly reason: string;
 }
 
