@@ -146,3 +146,29 @@ it("[WEB-1] a task is opened, changed, deleted and brought back, and leads to wh
   await changed.getByRole("link").click();
   await page.getByRole("heading", { name: subject ?? "", level: 1 }).waitFor();
 });
+
+it("[SYNC-3] a deal is lost with its reason, and a refused change is completed and sent again", async () => {
+  const { page } = dana;
+  await go(page, "/opportunities");
+  await page.getByLabel("Stage").selectOption({ label: "Discovery" });
+  await openFirst(page);
+  const stage = page.getByRole("combobox", { name: "Stage" });
+  await stage.selectOption({ label: "Lost" });
+  const why = page.getByRole("dialog", { name: "Why was it lost?" });
+  await why.getByRole("button", { name: "Move to Lost" }).click();
+  await why.getByRole("alert").waitFor();
+  await why.getByLabel("Lost notes").fill("They build it themselves");
+  await why.getByRole("button", { name: "Move to Lost" }).click();
+  await page.getByRole("button", { name: "Lost notes: They build it themselves. Edit" }).waitFor();
+  await untilSync(page, "saved");
+  expect(await stage.locator("option:checked").textContent()).toBe("Lost");
+  await go(page, "/leads");
+  await beRefused(page);
+  await go(page, "/rejected");
+  await page.getByRole("button", { name: "Edit and send" }).click();
+  // The rule asks for what the change did not touch.
+  await page.getByLabel("Notes", { exact: true }).fill("No budget before next year");
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+  await page.getByText("Nothing was rejected").waitFor();
+  await untilSync(page, "saved");
+});

@@ -11,6 +11,7 @@ import { FieldsCard } from "../record/FieldsCard.tsx";
 import { NoRecord, RecordPage } from "../record/RecordPage.tsx";
 import { contactName } from "../record/titles.ts";
 import { TasksOf } from "../tasks/TasksOf.tsx";
+import { LostDialog } from "./LostDialog.tsx";
 
 const FIELDS = [
   "name",
@@ -42,14 +43,20 @@ function OpportunityDetail({ deal }: { deal: Row<"opportunities"> }) {
   const client = useClient();
   const { id, fields } = deal;
   const [tab, setTab] = useState("tasks");
+  const [losing, setLosing] = useState<Row<"pipeline_stages">>();
   const contact = useById("contacts").get(fields.contact_id ?? "");
   const company = useById("companies").get(fields.company_id ?? "");
   const stages = useLive("pipeline_stages", {
     where: { pipeline_id: fields.pipeline_id ?? null },
     sort: "position",
   }).rows;
+  const stageOf = (stageId: string | undefined) => stages.find((known) => known.id === stageId);
   const choose = async (stageId: string): Promise<void> => {
-    const stage = stages.find((known) => known.id === stageId);
+    const stage = stageOf(stageId);
+    if (stage?.fields.type === "lost" && stageOf(fields.stage_id)?.fields.type !== "lost") {
+      setLosing(stage);
+      return;
+    }
     const saved = await client.db.opportunities.update(id, {
       stage_id: stageId,
       probability: stage?.fields.probability ?? null,
@@ -109,6 +116,7 @@ function OpportunityDetail({ deal }: { deal: Row<"opportunities"> }) {
     >
       <OpenConflicts entity="opportunities" id={id} />
       <TabBar label="About this opportunity" tabs={tabs} value={tab} onChange={setTab} />
+      <LostDialog deal={deal} stage={losing} onClose={() => setLosing(undefined)} />
     </RecordPage>
   );
 }

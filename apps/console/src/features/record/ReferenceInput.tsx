@@ -4,6 +4,7 @@ import { Combobox } from "@base-ui/react/combobox";
 import { Check, ChevronsUpDown } from "lucide-react";
 import { useMemo, useState } from "react";
 import { type EntityName, useLive } from "../../data/live.ts";
+import { isChoosable } from "./choosable.ts";
 import type { FieldInputProps } from "./FieldInput.tsx";
 import { useTitles } from "./titles.ts";
 
@@ -49,38 +50,19 @@ export function ReferenceInput(props: Props) {
   );
 }
 
-/** Fields that say whether a record can be chosen, whichever entity has them. */
-interface Choosable {
-  readonly category?: string;
-  readonly status?: string;
-  readonly is_archived?: boolean;
-}
-
-/**
- * What can be chosen, by name. Statuses are those of the category that the entity has; what is archived is there only when it is
- * `held` already.
- */
+/** What can be chosen, by name; what does not fit, or not any more, is there only when it is `held` already. */
 function useItems(of: EntityName, entity: string, field: string, held: string): readonly Item[] {
   const { rows } = useLive(of, of === "status_options" || of === "pipeline_stages" ? { sort: "position" } : {});
   const titleOf = useTitles(of);
   return useMemo(() => {
-    const category = field === "lost_reason_id" ? undefined : CATEGORIES[entity];
-    const isFitting = ({ id, fields }: { readonly id: string; readonly fields: object }): boolean => {
-      const { category: own, status, is_archived } = fields as Choosable;
-      return (
-        (category === undefined || own === undefined || own === category) &&
-        status !== "deleted" &&
-        (is_archived !== true || id === held)
-      );
-    };
-    const items = rows.filter(isFitting).map(({ id }) => ({ value: id, label: titleOf(id) ?? "Untitled" }));
+    const items = rows
+      .filter(({ id, fields }) => id === held || isChoosable(entity, field, fields))
+      .map(({ id }) => ({ value: id, label: titleOf(id) ?? "Untitled" }));
     return of === "status_options" || of === "pipeline_stages"
       ? items
       : items.sort((a, b) => (a.label < b.label ? -1 : a.label > b.label ? 1 : 0));
   }, [rows, titleOf, of, entity, field, held]);
 }
-
-const CATEGORIES: Readonly<Record<string, string>> = { leads: "lead", contacts: "lead", opportunities: "opportunity" };
 
 function SearchInput({
   id,

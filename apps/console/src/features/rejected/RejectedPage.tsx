@@ -1,24 +1,23 @@
-import type { Json, Rejected } from "@syncline/sdk";
+import type { Rejected } from "@syncline/sdk";
 import { FileWarning, Send, Trash2 } from "lucide-react";
 import { useEffect, useState } from "react";
 import { Badge } from "../../components/Badge.tsx";
 import { Button } from "../../components/Button.tsx";
 import { Confirm } from "../../components/Dialog.tsx";
-import { Form } from "../../components/Form.tsx";
 import { Page } from "../../components/Page.tsx";
 import { Loading, Notice } from "../../components/States.tsx";
 import { Switch } from "../../components/Switch.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
 import { useBusy } from "../../components/useBusy.ts";
-import { useClient } from "../../data/live.ts";
+import { type EntityName, useClient } from "../../data/live.ts";
 import { RANK_ADMIN, useMe } from "../../data/me.ts";
 import { isEditable, labelOf, nounOf } from "../../data/schema.ts";
 import { rereadStatus, useStatus } from "../../data/sync.ts";
 import { counted, number, sentence } from "../../format/text.ts";
 import { ago } from "../../format/value.ts";
-import { FormField } from "../record/FormField.tsx";
 import { useTitleOf } from "../record/useTitleOf.ts";
-import { inputText, placedError, shownValue, typedValue, valueError } from "../record/value.ts";
+import { shownValue } from "../record/value.ts";
+import { EditAndSend } from "./EditAndSend.tsx";
 import { EverybodysRejected } from "./EverybodysRejected.tsx";
 import { DEEDS } from "./words.ts";
 
@@ -117,8 +116,10 @@ function RejectedCard({ rejected: { mutation, outcome, authoredMs } }: { rejecte
       <p className="mt-1 text-bad">{outcome.detail ?? "The server gave no reason."}</p>
       {isEditing ? (
         <EditAndSend
-          entity={entity}
+          entity={entity as EntityName}
+          id={op.id}
           values={Object.fromEntries(shown)}
+          reason={outcome.detail ?? ""}
           isNew={op.op === "create"}
           clientSeq={mutation.client_seq}
           onDone={() => setIsEditing(false)}
@@ -161,60 +162,5 @@ function RejectedCard({ rejected: { mutation, outcome, authoredMs } }: { rejecte
         Its values are deleted from this device. An administrator still finds them on the server.
       </Confirm>
     </article>
-  );
-}
-
-interface EditProps {
-  readonly entity: string;
-  readonly values: Readonly<Record<string, Json>>;
-  readonly isNew: boolean;
-  readonly clientSeq: number;
-  readonly onDone: () => void;
-}
-
-function EditAndSend({ entity, values, isNew, clientSeq, onDone }: EditProps) {
-  const client = useClient();
-  const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
-  const [errors, setErrors] = useState<Readonly<Record<string, string>>>({});
-  const names = Object.keys(values).filter((name) => isEditable(entity, name, isNew ? "create" : "update"));
-  const submit = async (): Promise<string | undefined> => {
-    const changes = Object.fromEntries(
-      Object.entries(texts).map(([name, text]) => [name, typedValue(entity, name, text)]),
-    );
-    const wrong = Object.entries(changes).flatMap(([name, value]) => {
-      const error = valueError(entity, name, value);
-      return error === undefined ? [] : [[name, error] as const];
-    });
-    setErrors(Object.fromEntries(wrong));
-    if (wrong.length > 0) {
-      return undefined;
-    }
-    const sent = await client.resendRejected(clientSeq, changes);
-    if (!sent.ok) {
-      const { atFields, ofForm } = placedError(sent.error);
-      setErrors(atFields);
-      return ofForm;
-    }
-    onDone();
-    toast("Sent again");
-    return undefined;
-  };
-  return (
-    <div className="mt-3">
-      <Form deed="Send" icon={<Send className="size-4" />} isChecked onSubmit={submit} onClose={onDone}>
-        <div className="grid grid-cols-1 gap-3 sm:grid-cols-2">
-          {names.map((name) => (
-            <FormField
-              key={name}
-              entity={entity}
-              name={name}
-              text={texts[name] ?? inputText(entity, name, values[name])}
-              onText={(text) => setTexts((held) => ({ ...held, [name]: text }))}
-              error={errors[name]}
-            />
-          ))}
-        </div>
-      </Form>
-    </div>
   );
 }
