@@ -99,6 +99,11 @@ pub enum BusError {
     PresenceFull,
 }
 
+/// Whether what the configuration names as the address of Redis is one, or it names none.
+pub fn is_address(config: &BusConfig) -> bool {
+    Addresses::parse(config).is_ok()
+}
+
 impl Bus {
     /// The bus that `config` asks for. `address`: where this node listens, unless the configuration names another one.
     ///

@@ -80,6 +80,9 @@ impl BusConfig {
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let section = "bus";
+        let expected =
+            "redis://[user:password@]host:port[/db] or the same with rediss://, several with commas between them";
+        bound(crate::bus::is_address(self), section, "redis_url", expected)?;
         let is_visible = |b: u8| b.is_ascii_graphic() && b != b'{' && b != b'}';
         let is_prefix = (1..=64).contains(&self.key_prefix.len()) && self.key_prefix.bytes().all(is_visible);
         bound(is_prefix, section, "key_prefix", "1 to 64 visible characters without braces")?;

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, Environment};
+use super::{ConfigError, Environment, bound};
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -55,5 +57,17 @@ impl LogConfig {
             };
         }
         Ok(())
+    }
+
+    /// Refuses a bare word that is no level: it would count as the name of a module, and nothing else be logged.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let is_directive = |part: &str| part.contains('=') || LEVELS.contains(&part.to_ascii_lowercase().as_str());
+        let is_known = self.level.split(',').all(|part| is_directive(part.trim()));
+        bound(
+            is_known,
+            "log",
+            "level",
+            "error, warn, info, debug, trace or off, or directives such as info,syncline_server=debug",
+        )
     }
 }

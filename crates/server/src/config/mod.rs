@@ -109,6 +109,7 @@ impl Config {
         self.tokens.check()?;
         self.supabase.check()?;
         self.bus.check()?;
+        self.log.check()?;
         self.audit.check()?;
         self.analytics.check()?;
         self.alerts.check()?;
@@ -257,6 +258,16 @@ mod tests {
         };
         let error = check(&[("JWT_SECRET_KEY", "short")]).unwrap_err();
         assert!(!error.contains("short") && error.contains("openssl rand"), "a secret is never repeated: {error}");
+        let wrong =
+            [("LOG_LEVEL", "loud"), ("LOG_LEVEL", "info,inof"), ("REDIS_URL", "http://x"), ("REDIS_URL", "foo")];
+        for variable in wrong {
+            assert!(check(&[variable]).is_err(), "{variable:?}");
+        }
+        let right =
+            [("LOG_LEVEL", "WARNING"), ("LOG_LEVEL", "info,syncline_server=debug"), ("REDIS_URL", "redis://a,b")];
+        for variable in right {
+            assert_eq!(check(&[variable]), Ok(()), "{variable:?}");
+        }
         let error = check(&[("JWT_ALGORITHM", "ES256")]).unwrap_err();
         assert!(error.contains("JWT_SECRET_KEY") && error.contains("private key"), "{error}");
         let error = check(&[("JWT_SECRET_KEY_OTHER", "short")]).unwrap_err();

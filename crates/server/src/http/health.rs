@@ -38,7 +38,7 @@ pub async fn live(State(app): State<Arc<App>>) -> Response {
 
 const BROKEN: &str = "A part of this node has failed: it has to be started again.";
 
-/// `GET /health/ready`: 200 when the database answers and the node is not going away; 503 otherwise.
+/// `GET /health/ready`: 200 when the database answers, there is room on the disk and the node is not going away; 503 otherwise.
 #[utoipa::path(
     get,
     path = "/health/ready",
@@ -51,10 +51,15 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     if !app.vitals.dead().is_empty() {
         return ApiError::from(Problem::new(Code::Unavailable, BROKEN)).into_response();
     }
-    if !is_draining && app.health.get(&app).await.components.database.is_ok {
+    let health = app.health.get(&app).await;
+    if !is_draining && health.status != Verdict::Failing {
         return Json(Brief { status: "ready" }).into_response();
     }
-    let message = if is_draining { "This node is going away." } else { "The store does not answer." };
+    let message = match health.components.database.is_ok {
+        _ if is_draining => "This node is going away.",
+        true => "The disk is full.",
+        false => "The store does not answer.",
+    };
     ApiError::from(Problem::new(Code::Unavailable, message)).into_response()
 }
 

@@ -8,7 +8,7 @@ use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
-use syncline_core::change::{Op, Outcome};
+use syncline_core::change::{Op, Outcome, OutcomeKind};
 use syncline_core::id::{ClientId, DeviceId};
 use syncline_core::messages::Origin;
 use syncline_core::protocol::Code;
@@ -72,12 +72,16 @@ pub async fn receive(
     Ok((StatusCode::OK, Answer(taken)))
 }
 
+/// What was rejected is tried once more: another message may have made the record meanwhile, or the mapping was mended since.
 async fn record(app: &App, hook: &Webhook, mapping: &RecordMapping, told: (&str, Value)) -> ApiResult<Taken> {
     let message_id = told.0;
-    let op = plan(app, hook, mapping, told).await?;
-    let (entity, id) = op.target();
-    let (entity, id) = (entity.to_owned(), id.0);
-    let outcome = accepted(write(app, hook, message_id, op).await?, &entity)?;
+    let mut tried = write(app, hook, message_id, plan(app, hook, mapping, told.clone()).await?).await?;
+    if tried.1.outcome == OutcomeKind::Rejected {
+        let again = format!("{message_id} again with {}", hook.mapping.as_deref().unwrap_or_default());
+        tried = write(app, hook, &again, plan(app, hook, mapping, told).await?).await?;
+    }
+    let ((entity, id), outcome) = tried;
+    let outcome = accepted(outcome, &entity)?;
     Ok(Taken { outcome: kind_text(outcome.outcome), entity: Some(entity), id })
 }
 
@@ -136,9 +140,11 @@ async fn plan(app: &App, hook: &Webhook, mapping: &RecordMapping, (id, message):
     planned.map_err(|error| ApiError::new(Code::Validation, error.to_string()))
 }
 
-/// The message's id is the mutation's: whatever comes under it again gets the stored outcome.
-async fn write(app: &App, hook: &Webhook, message_id: &str, op: Op) -> ApiResult<Outcome> {
-    let client_id = Uuid::new_v5(&hook.id, message_id.as_bytes());
+/// The name is the mutation's: whatever comes under it again gets the stored outcome. With the record it is about.
+async fn write(app: &App, hook: &Webhook, name: &str, op: Op) -> ApiResult<((String, Uuid), Outcome)> {
+    let (entity, id) = op.target();
+    let target = (entity.to_owned(), id.0);
+    let client_id = Uuid::new_v5(&hook.id, name.as_bytes());
     let idempotency = Idempotency { client_id: ClientId(client_id), request_id: Uuid::new_v5(&client_id, b"message") };
     let author = Author {
         workspace_id: hook.workspace_id.clone(),
@@ -147,5 +153,5 @@ async fn write(app: &App, hook: &Webhook, message_id: &str, op: Op) -> ApiResult
         is_server: false,
     };
     let write = Write { author, mutations: vec![vec![op]], precondition: None, idempotency: Some(idempotency) };
-    single(app.write(write).await?)
+    Ok((target, single(app.write(write).await?)?))
 }

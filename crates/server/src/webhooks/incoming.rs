@@ -101,7 +101,8 @@ impl RecordMapping {
         }
     }
 
-    /// The op that a message becomes. `message_id`: the same message makes the same record.
+    /// The op that a message becomes. `message_id`: the same message makes the same record; messages that are to find one
+    /// record make the same one, too, when they come at once and none is there yet.
     pub fn op(
         &self,
         read: &dyn Read,
@@ -122,6 +123,7 @@ impl RecordMapping {
             },
         };
         let entity = Name::from(self.entity.as_str());
+        let id_of = |key: &str| RecordId::natural(&hook.workspace_id, &self.entity, &format!("{}/{key}", hook.id));
         Ok(Ok(match (found, self.action) {
             (Some((id, base_rv)), _) => Op::Update { entity, id, base_rv, fields },
             (None, Action::Update) => {
@@ -129,8 +131,15 @@ impl RecordMapping {
                 return Ok(Err(MappingError::NoRecord(field.unwrap_or_default())));
             }
             (None, Action::Create | Action::Upsert) => {
-                let key = format!("{}/{message_id}", hook.id);
-                Op::Create { id: RecordId::natural(&hook.workspace_id, &self.entity, &key), entity, fields }
+                let wanted = self.matching.as_ref().and_then(|Matching { field, pointer }| {
+                    Some(id_of(&format!("{field}={}", message.pointer(pointer)?)))
+                });
+                // A record that was made for this value once and has another one now keeps its id.
+                let id = match wanted {
+                    Some(id) if read.record(&self.entity, id)?.is_none() => id,
+                    Some(_) | None => id_of(message_id),
+                };
+                Op::Create { id, entity, fields }
             }
         }))
     }

@@ -50,8 +50,11 @@ async fn api_1_if_match_protects_from_changes_one_has_not_seen() {
     let second = changed.header("etag").to_owned();
     changed.expect(200);
     patch_if(&owner, &path, &first, &json!({"firstname": "Evi"})).await.expect_problem(412, "precondition_failed");
-    for nonsense in ["", "1", "\"x\"", "\"-1\"", "W/\"1\""] {
-        patch_if(&owner, &path, nonsense, &json!({"firstname": "x"})).await.expect_problem(412, "precondition_failed");
+    for stranger in ["\"x\"", "\"-1\"", "W/\"1\""] {
+        patch_if(&owner, &path, stranger, &json!({"firstname": "x"})).await.expect_problem(412, "precondition_failed");
+    }
+    for malformed in ["", "1", "\"1\", \"2\"", "zzz"] {
+        patch_if(&owner, &path, malformed, &json!({"firstname": "x"})).await.expect_problem(422, "validation");
     }
     patch_if(&owner, &path, "*", &json!({"firstname": "Eve"})).await.expect(200);
     let stale = owner.request(Method::DELETE, &path).header("if-match", &second);

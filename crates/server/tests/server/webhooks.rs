@@ -268,6 +268,45 @@ async fn api_7_what_others_tell_becomes_a_mutation_once() {
 }
 
 #[tokio::test]
+async fn api_7_messages_about_one_record_that_come_at_once_make_one() {
+    let world = World::start().await;
+    let owner = world.user("owner").await;
+    let mapping = json!({"entity": "contacts", "action": "upsert", "match": {"field": "email", "pointer": "/mail"},
+        "fields": {"email": "/mail", "firstname": "/name"}});
+    let new = json!({"direction": "incoming", "name": "Forms", "mapping": mapping});
+    let hook = owner.post("/api/admin/webhooks", &new).await.expect(201);
+    let secret = text(&hook, "secret");
+    for round in 0..5 {
+        let message = json!({"mail": format!("ada{round}@example.com"), "name": "Ada"});
+        let ids = ["a", "b", "c", "d"].map(|name| format!("{name}{round}"));
+        let [a, b, c, d] = ids.each_ref().map(|id| tell(&world, &hook, (id, secret), &message));
+        let told = tokio::join!(a, b, c, d);
+        let answers = [told.0, told.1, told.2, told.3].map(|answer| answer.expect(200));
+        assert!(answers.iter().all(|answer| answer["id"] == answers[0]["id"]), "{answers:?}");
+        let again = tell(&world, &hook, (&ids[1], secret), &message).await.expect(200);
+        assert_eq!(again, answers[1], "the same message is answered as before");
+    }
+    assert_eq!(owner.get("/api/contacts").await.expect(200)["items"].as_array().unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn api_7_what_was_refused_is_taken_once_the_mapping_is_mended() {
+    let world = World::start().await;
+    let owner = world.user("owner").await;
+    let mapping = |pointer: &str| json!({"entity": "contacts", "action": "create", "fields": {"firstname": pointer}});
+    let new = json!({"direction": "incoming", "name": "Forms", "mapping": mapping("/person")});
+    let hook = owner.post("/api/admin/webhooks", &new).await.expect(201);
+    let (secret, message) = (text(&hook, "secret"), json!({"person": {"name": "Ada"}}));
+    tell(&world, &hook, ("msg_1", secret), &message).await.expect_problem(422, "validation");
+    let mended = json!({"mapping": mapping("/person/name")});
+    owner.patch(&format!("/api/admin/webhooks/{}", text(&hook, "id")), &mended).await.expect(200);
+    let taken = tell(&world, &hook, ("msg_1", secret), &message).await.expect(200);
+    let again = tell(&world, &hook, ("msg_1", secret), &message).await.expect(200);
+    assert_eq!(again["id"], taken["id"]);
+    assert_eq!(owner.get("/api/contacts").await.expect(200)["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn api_7_a_former_secret_is_good_until_its_time_is_over() {
     let world = World::start().await;
     let owner = world.user("owner").await;
@@ -286,6 +325,13 @@ async fn api_7_a_former_secret_is_good_until_its_time_is_over() {
         (answer.status == 401).then_some(())
     })
     .await;
+    // An end that comes sooner, without a new secret.
+    let held = text(&rotated, "secret");
+    let rotated = owner.patch(&path, &json!({"rotate_secret": true})).await.expect(200);
+    tell(&world, &hook, ("msg_5", held), &message).await.expect(200);
+    owner.patch(&path, &json!({"former_secret_s": 0})).await.expect(200);
+    tell(&world, &hook, ("msg_6", held), &message).await.expect_problem(401, "unauthenticated");
+    owner.patch(&path, &json!({"former_secret_s": 604_801})).await.expect_problem(422, "validation");
     // A secret that leaked is good no longer.
     let leaked = text(&rotated, "secret");
     owner.patch(&path, &json!({"rotate_secret": true, "former_secret_s": 0})).await.expect(200);

@@ -216,15 +216,21 @@ pub async fn update_webhook(
         hook.disabled_reason = None;
         hook.failures = 0;
     }
+    if change.former_secret_s.is_some_and(|lasts_s| lasts_s > FORMER_S_MAX) {
+        return Err(invalid("former_secret_s", "0 to 604800 seconds"));
+    }
     let secret = change.rotate_secret.then(signature::new_secret);
     if let Some(secret) = &secret {
-        let lasts_s = change.former_secret_s.unwrap_or(FORMER_S);
-        if lasts_s > FORMER_S_MAX {
-            return Err(invalid("former_secret_s", "0 to 604800 seconds"));
-        }
         let former = std::mem::replace(&mut hook.secret, secret.clone());
-        hook.former_secret =
-            (lasts_s > 0).then(|| FormerSecret { secret: former, until_ms: clock::now_ms() + lasts_s * 1_000 });
+        hook.former_secret = Some(FormerSecret { secret: former, until_ms: clock::now_ms() + FORMER_S * 1_000 });
+    }
+    if let Some(lasts_s) = change.former_secret_s {
+        let until_ms = clock::now_ms() + lasts_s * 1_000;
+        hook.former_secret = hook.former_secret.filter(|_| lasts_s > 0);
+        if let Some(former) = &mut hook.former_secret {
+            // Without a new secret it can only end sooner.
+            former.until_ms = if change.rotate_secret { until_ms } else { former.until_ms.min(until_ms) };
+        }
     }
     let events: Vec<String> = serde_json::from_str(&hook.events).unwrap_or_default();
     let mapping: Option<Mapping> = hook.mapping.as_ref().and_then(|mapping| serde_json::from_str(mapping).ok());

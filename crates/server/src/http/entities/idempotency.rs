@@ -19,11 +19,17 @@ const KEY_BYTES_MAX: usize = 200;
 /// The rv of `If-Match: "<rv>"`; `None` without the header or with `*`.
 pub fn if_match(headers: &HeaderMap) -> ApiResult<Option<Seq>> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().map_err(|_| precondition_failed())?.trim();
+    let text = value.to_str().unwrap_or_default().trim();
     if text == "*" {
         return Ok(None);
     }
-    let rv = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+    let tag = text.trim_start_matches("W/").strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let tag = tag.filter(|tag| !tag.contains('"')).ok_or_else(|| {
+        let message = "If-Match takes one ETag as an answer gave it, such as \"536\", or *.";
+        ApiError::new(Code::Validation, message).with_field("If-Match")
+    })?;
+    // What is weak, or not ours, matches nothing.
+    let rv = tag.parse().ok().filter(|_| !text.starts_with("W/"));
     rv.map(Some).ok_or_else(precondition_failed)
 }
 
