@@ -16,7 +16,7 @@ use syncline_core::merge::{GroupCase, GroupPlan, SeenHistory, plan_group};
 use syncline_core::protocol::{Class, ClientFrame, CloseCode, Code, ServerFrame};
 use syncline_core::record::{Record, Version, Versions};
 use syncline_core::schema::Schema;
-use syncline_core::storage::{CHAIN_START, Store, chain_hash, epoch_base};
+use syncline_core::storage::{CHAIN_START, EPOCH_MAX, EpochError, Store, chain_hash, epoch_after, epoch_base};
 use syncline_core::{Fields, Name, Seq};
 
 // The whole file serves the engine's tests; some of it is not needed here.
@@ -547,12 +547,30 @@ fn id_4_a_scope_is_one_of_three_forms() {
 }
 
 #[test]
+fn epo_2_an_epoch_is_later_than_every_one_that_is_known() {
+    let table = [
+        (0, None, Ok(1)),
+        (7, None, Ok(8)),
+        (7, Some(8), Ok(8)),
+        (7, Some(20), Ok(20)),
+        (7, Some(7), Err(EpochError::Used { epoch: 7, last: 7 })),
+        (7, Some(0), Err(EpochError::Used { epoch: 0, last: 7 })),
+        (7, Some(EPOCH_MAX), Ok(EPOCH_MAX)),
+        (7, Some(EPOCH_MAX + 1), Err(EpochError::BeyondLast(EPOCH_MAX + 1))),
+        (EPOCH_MAX, None, Err(EpochError::BeyondLast(EPOCH_MAX + 1))),
+    ];
+    for (last, wanted, expect) in table {
+        assert_eq!(epoch_after(last, wanted), expect, "{wanted:?} after {last}");
+    }
+}
+
+#[test]
 fn epo_2_no_seq_means_two_things() {
     assert_eq!((epoch_base(0), epoch_base(1), epoch_base(2)), (0, 1 << 40, 2 << 40));
-    assert!(epoch_base(8_191) + (1 << 40) - 1 < 1 << 53, "the last epoch ends below what JSON holds exactly");
+    assert!(epoch_base(EPOCH_MAX) + (1 << 40) - 1 < 1 << 53, "the last epoch ends below what JSON holds exactly");
     let (workspace, mut world) = (WorkspaceId::new("test").unwrap(), World::new());
     let mut author = world.member(7, "agent", "all");
-    world.store.begin_epoch(&workspace).unwrap();
+    world.store.begin_epoch(&workspace, 1).unwrap();
     let outcome =
         world.push(&mut author, vec![world::create("contacts", RecordId::from_u128(9), json!({"firstname": "A"}))]);
     assert_eq!(outcome.seq, epoch_base(1) + 1);

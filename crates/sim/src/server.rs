@@ -434,7 +434,8 @@ impl Server {
     pub fn restore(&mut self, backup: &MemoryStore) {
         self.store = backup.clone().with_schema(self.schema.clone());
         if !self.has_bug(Bug::RestoreWithoutEpoch) {
-            self.store.begin_epoch(&self.workspace).expect("the workspace exists");
+            let head = self.store.read(&self.workspace, |read| read.head()).expect("the workspace exists");
+            self.store.begin_epoch(&self.workspace, head.epoch + 1).expect("a restore is rarer than epochs");
         }
         self.disk.checkpoint(self.store.clone());
         self.at_start = self.store.clone();

@@ -39,7 +39,7 @@ fn write(path: &Path) {
         draft.put("things", id(1), &ScopeId::WORKSPACE, Default::default());
     });
     world.store.compact(&workspace(), 2).expect("compact");
-    world.store.begin_epoch(&workspace()).expect("a new epoch");
+    world.store.begin_epoch(&workspace(), 1).expect("a new epoch");
     world.store.auth().kv_put(None, "secret", b"kept").expect("a secret");
     world.store.checkpoint().expect("a checkpoint");
 }

@@ -162,10 +162,10 @@ impl Store for Database {
         }
     }
 
-    fn begin_epoch(&mut self, workspace: &WorkspaceId) -> StoreResult<u32> {
+    fn begin_epoch(&mut self, workspace: &WorkspaceId, epoch: u32) -> StoreResult<()> {
         match self {
-            Self::Sqlite(store) => store.begin_epoch(workspace),
-            Self::Postgres(store) => store.begin_epoch(workspace),
+            Self::Sqlite(store) => store.begin_epoch(workspace, epoch),
+            Self::Postgres(store) => store.begin_epoch(workspace, epoch),
         }
     }
 }

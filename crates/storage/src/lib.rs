@@ -7,6 +7,7 @@
 pub mod analytics;
 mod database;
 mod database_auth;
+mod epoch;
 mod list_sql;
 pub mod messages;
 pub mod postgres;
@@ -17,6 +18,7 @@ mod url;
 
 pub use database::{Database, DatabaseOptions, DatabaseReader};
 pub use database_auth::DatabaseAuth;
+pub use epoch::{RestoreError, begin_epochs};
 pub use messages::DatabaseMessages;
 pub use postgres::{PostgresOptions, PostgresReader, PostgresStore};
 pub use sqlite::{AuthStore, SqliteOptions, SqliteReader, SqliteReplica, SqliteStore};

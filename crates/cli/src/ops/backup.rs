@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use clap::builder::RangedI64ValueParser;
 use serde_json::json;
-use syncline_storage::sqlite::restore;
+use syncline_core::storage::EPOCH_MAX;
+use syncline_storage::sqlite::{Restore, epoch_of, restore};
 use syncline_storage::{DatabaseReader, SqliteOptions};
 
 use super::data::{self, DataArgs, DataLock};
@@ -65,9 +67,19 @@ pub struct RestoreArgs {
     /// Move a database that is there aside instead of refusing
     #[arg(long)]
     pub force: bool,
+    /// Epoch to begin instead of the first one after those of the backup and of the database it replaces. Needed when a
+    /// backup from before an earlier restore comes back and the database of that restore is not there to be replaced: name
+    /// one above what it printed
+    #[arg(long, value_name = "N", value_parser = epoch_parser())]
+    pub epoch: Option<u32>,
     /// Answer for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// Numbers that an epoch after a restore can have.
+pub fn epoch_parser() -> RangedI64ValueParser<u32> {
+    RangedI64ValueParser::new().range(1..=EPOCH_MAX.into())
 }
 
 /// Brings a backup back after checking it whole. Every workspace starts a new epoch (spec EPO-1): devices then offer again
@@ -83,9 +95,11 @@ pub fn run_restore(args: &RestoreArgs) -> anyhow::Result<u8> {
         bail!("{} is not empty: choose another directory, or --force to move its database aside", dir.display());
     }
     let _lock = DataLock::acquire(dir)?;
+    let epoch_used = epoch_used(&target, args.epoch)?;
     let moved = if target.exists() { Some(move_aside(&target)?) } else { None };
     let options = SqliteOptions { opened_ms: clock::now_ms(), ..SqliteOptions::default() };
-    let restored = restore(&args.file, &target, args.data.schema()?, options);
+    let what = Restore { backup: &args.file, target: &target, epoch_used, epoch: args.epoch };
+    let restored = restore(what, args.data.schema()?, options);
     let epochs = match restored {
         Ok(epochs) => epochs,
         Err(error) => {
@@ -108,6 +122,23 @@ pub fn run_restore(args: &RestoreArgs) -> anyhow::Result<u8> {
         println!("The former database is at {}.", moved.display());
     }
     Ok(0)
+}
+
+/// The epoch of the database that is replaced. One too damaged to tell it leaves the choice to a person.
+fn epoch_used(target: &Path, chosen: Option<u32>) -> anyhow::Result<u32> {
+    if !target.exists() {
+        return Ok(0);
+    }
+    match (epoch_of(target), chosen) {
+        (Ok(epoch), _) => Ok(epoch),
+        (Err(_), Some(_)) => Ok(0),
+        (Err(error), None) => Err(error).with_context(|| {
+            format!(
+                "the epoch of {} cannot be read: name one with --epoch N, above those that earlier restores printed",
+                target.display()
+            )
+        }),
+    }
 }
 
 /// Nothing in it but an unused lock file.

@@ -3,8 +3,9 @@
 use anyhow::bail;
 use clap::Args;
 use serde_json::json;
-use syncline_core::storage::Store as _;
+use syncline_storage::begin_epochs;
 
+use super::backup::epoch_parser;
 use super::data::DataArgs;
 use super::import::print_json;
 
@@ -14,6 +15,11 @@ use super::import::print_json;
 pub struct RestoredArgs {
     #[command(flatten)]
     pub data: DataArgs,
+    /// Epoch to begin instead of the first one after the database's own. Needed whenever a backup from before an earlier
+    /// `restored` was brought back, above all the same one a second time: the database cannot know of that epoch any more.
+    /// Name one above what was printed then
+    #[arg(long, value_name = "N", value_parser = epoch_parser())]
+    pub epoch: Option<u32>,
     /// Answer for programs
     #[arg(long)]
     pub json: bool,
@@ -28,11 +34,7 @@ pub fn run(args: &RestoredArgs) -> anyhow::Result<u8> {
     if let Some(problem) = report.problems.first() {
         bail!("the restored database is not sound, and nothing was changed: {problem}");
     }
-    let mut epochs = Vec::new();
-    for workspace in store.workspaces()? {
-        let epoch = store.begin_epoch(&workspace)?;
-        epochs.push((workspace, epoch));
-    }
+    let epochs = begin_epochs(&mut store, 0, args.epoch)?;
     if args.json {
         let epochs = epochs.iter().map(|(workspace, epoch)| json!({ "workspace": workspace, "epoch": epoch }));
         return print_json(&json!({ "workspaces": epochs.collect::<Vec<_>>() })).map(|()| 0);
@@ -41,5 +43,8 @@ pub fn run(args: &RestoredArgs) -> anyhow::Result<u8> {
     for (workspace, epoch) in &epochs {
         println!("  {workspace}: epoch {epoch}");
     }
+    println!(
+        "Keep the number: after another restore of a backup that is older than this one, `--epoch` must be above it."
+    );
     Ok(0)
 }

@@ -275,6 +275,11 @@ fn epo_1_the_operators_commands_work_on_postgresql() {
     let (code, restored) = run(&["restored", "--json"]);
     assert_eq!((code, &restored["workspaces"]), (0, &json!([{ "workspace": "demo", "epoch": 1 }])), "{restored}");
 
+    let (code, again) = run(&["restored", "--epoch", "5", "--json"]);
+    assert_eq!((code, &again["workspaces"][0]["epoch"]), (0, &json!(5)), "{again}");
+    let (code, refused) = run(&["restored", "--epoch", "5"]);
+    assert!(code == 1 && refused.as_str().unwrap().contains("must be 6 or higher"), "{refused}");
+
     database.run("UPDATE sync_log SET entry = replace(entry, 'First7', 'Forged') WHERE entry LIKE '%First7%'");
     let (code, sick) = run(&["doctor", "--json"]);
     assert!(code == 1 && sick.to_string().contains("altered"), "{sick}");

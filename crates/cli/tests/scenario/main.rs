@@ -8,6 +8,7 @@ mod crash;
 mod database;
 mod hostile;
 mod messages;
+mod restores;
 mod revocation;
 mod stage;
 mod two_devices;

@@ -48,8 +48,17 @@ impl Drop for Server {
 impl Server {
     /// Starts on a port that stays the same over restarts.
     pub fn start(data: &Path) -> Self {
+        Self::start_on(data, TestDatabase::wanted())
+    }
+
+    /// As [`Server::start`], on SQLite whatever the other tests run on.
+    pub fn start_embedded(data: &Path) -> Self {
+        Self::start_on(data, None)
+    }
+
+    fn start_on(data: &Path, database: Option<TestDatabase>) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = Self { data: data.to_owned(), database: TestDatabase::wanted(), port, child: None };
+        let mut server = Self { data: data.to_owned(), database, port, child: None };
         server.restart();
         server
     }

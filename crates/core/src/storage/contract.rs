@@ -16,7 +16,7 @@
 //! | STO-12 | outcomes and clients read back exactly; a stored outcome never changes |
 //! | STO-13 | the inbox gives rejected mutations, newest first |
 //! | STO-14 | `compact` forgets what is old and acknowledged, and nothing else; deleted ids stay known |
-//! | STO-15 | `begin_epoch` moves head and `min_seq` to the epoch's base and leaves everything else |
+//! | STO-15 | `begin_epoch` moves head and `min_seq` to the epoch's base and leaves everything else; none begins twice |
 //! | STO-16 | workspaces never see one another, also with the same ids |
 //! | STO-17 | `scan` pages through live records in id order |
 //! | STO-18 | a workspace exists once, and one that does not exist is an error |

@@ -122,12 +122,12 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn begin_epoch(&mut self, workspace: &WorkspaceId) -> StoreResult<u32> {
+    fn begin_epoch(&mut self, workspace: &WorkspaceId, epoch: u32) -> StoreResult<()> {
         let head = &mut workspace_mut(&mut self.workspaces, workspace)?.head;
-        head.epoch += 1;
-        head.seq = epoch_base(head.epoch);
+        head.epoch = epoch_after(head.epoch, Some(epoch)).map_err(EpochError::into_store_error)?;
+        head.seq = epoch_base(epoch);
         head.min_seq = head.seq;
-        Ok(head.epoch)
+        Ok(())
     }
 }
 

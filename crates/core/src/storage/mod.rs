@@ -58,9 +58,38 @@ pub struct Head {
 }
 
 /// Where the seqs of an epoch start, so that no seq of a former epoch is ever assigned again (spec EPO-2). Epoch 0 starts
-/// at 0; at most 8,191 restores keep seq below 2^53.
+/// at 0.
 pub const fn epoch_base(epoch: u32) -> Seq {
     (epoch as Seq) << 40
+}
+
+/// The last epoch whose seqs stay below 2^53.
+pub const EPOCH_MAX: u32 = (1 << 13) - 1;
+
+/// An epoch that cannot begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EpochError {
+    #[error("epoch {epoch} may have been used already: it must be {} or higher", .last + 1)]
+    Used { epoch: u32, last: u32 },
+    #[error("there is no epoch {0}: the last one is {EPOCH_MAX}")]
+    BeyondLast(u32),
+}
+
+impl EpochError {
+    /// What a store that was asked for the epoch answers.
+    pub fn into_store_error(self) -> StoreError {
+        StoreError::Database(Box::new(self))
+    }
+}
+
+/// The epoch that begins when `last` is the highest known to have been used: the wanted one, or else the next.
+pub fn epoch_after(last: u32, wanted: Option<u32>) -> Result<u32, EpochError> {
+    let epoch = wanted.unwrap_or_else(|| last.saturating_add(1));
+    match epoch {
+        _ if epoch > EPOCH_MAX => Err(EpochError::BeyondLast(epoch)),
+        _ if epoch <= last => Err(EpochError::Used { epoch, last }),
+        _ => Ok(epoch),
+    }
 }
 
 /// What the server knows of one client.
@@ -265,9 +294,9 @@ pub trait Store {
     /// has acknowledged; ids of the tombstones stay known as gone ([`Record::is_forgotten`], with `versions` reduced to
     /// `Version(rv, 0)`). Raises `min_seq`.
     fn compact(&mut self, workspace: &WorkspaceId, upto: Seq) -> StoreResult<()>;
-    /// Starts the next epoch: what a restore does to every workspace it brings back (spec EPO-1). The head moves to
-    /// [`epoch_base`] and so does `min_seq`; records, log, outcomes and the chain stay.
-    fn begin_epoch(&mut self, workspace: &WorkspaceId) -> StoreResult<u32>;
+    /// Starts an epoch later than the present one ([`epoch_after`]): what a restore does to every workspace it brings back
+    /// (spec EPO-1). The head moves to [`epoch_base`] and so does `min_seq`; records, log, outcomes and the chain stay.
+    fn begin_epoch(&mut self, workspace: &WorkspaceId, epoch: u32) -> StoreResult<()>;
 }
 
 /// The error of [`Read::find`] on a field that has no index (or does not exist): a mistake in our code, never in data.

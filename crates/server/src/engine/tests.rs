@@ -62,8 +62,8 @@ impl Store for Moody {
     fn compact(&mut self, workspace: &WorkspaceId, upto: u64) -> StoreResult<()> {
         self.inner.compact(workspace, upto)
     }
-    fn begin_epoch(&mut self, workspace: &WorkspaceId) -> StoreResult<u32> {
-        self.inner.begin_epoch(workspace)
+    fn begin_epoch(&mut self, workspace: &WorkspaceId, epoch: u32) -> StoreResult<()> {
+        self.inner.begin_epoch(workspace, epoch)
     }
 }
 

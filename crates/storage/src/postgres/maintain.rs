@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use syncline_core::Seq;
 use syncline_core::id::{BackendId, ClientId, WorkspaceId};
-use syncline_core::storage::{CHAIN_START, StoreError, StoreResult, epoch_base};
+use syncline_core::storage::{CHAIN_START, EpochError, StoreError, StoreResult, epoch_after, epoch_base};
 
 use super::apply::Trouble;
 use super::lane::Lane;
@@ -59,19 +59,19 @@ pub(super) fn acknowledge(lane: &mut Lane, workspace: &WorkspaceId, upto: &[(Cli
     })
 }
 
-pub(super) fn begin_epoch(lane: &mut Lane, workspace: &WorkspaceId) -> StoreResult<u32> {
-    let mut planned = None;
+pub(super) fn begin_epoch(lane: &mut Lane, workspace: &WorkspaceId, epoch: u32) -> StoreResult<()> {
+    let mut has_tried = false;
     locked(lane, workspace, |wire, Workspace { id, head }| {
         // After a lost answer: this is what the first try did.
-        if planned == Some(head.epoch) {
-            return Ok(head.epoch);
+        if has_tried && head.epoch == epoch {
+            return Ok(());
         }
-        let epoch = head.epoch + 1;
+        let epoch = epoch_after(head.epoch, Some(epoch)).map_err(EpochError::into_store_error)?;
         let sql = "UPDATE sync_workspaces SET epoch = $2, seq = $3, min_seq = $3 WHERE workspace_id = $1";
         let params = vec![text(id.as_str()), integer(epoch.into()), integer(int(epoch_base(epoch)))];
         wire.execute(sql, params)?;
-        planned = Some(epoch);
-        Ok(epoch)
+        has_tried = true;
+        Ok(())
     })
 }
 

@@ -156,8 +156,8 @@ impl Store for PostgresStore {
         maintain::compact(&mut self.lane, workspace, upto)
     }
 
-    fn begin_epoch(&mut self, workspace: &WorkspaceId) -> StoreResult<u32> {
-        maintain::begin_epoch(&mut self.lane, workspace)
+    fn begin_epoch(&mut self, workspace: &WorkspaceId, epoch: u32) -> StoreResult<()> {
+        maintain::begin_epoch(&mut self.lane, workspace, epoch)
     }
 }
 

@@ -8,9 +8,11 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use syncline_core::id::WorkspaceId;
 use syncline_core::schema::Schema;
-use syncline_core::storage::{Store, StoreError, StoreResult};
+use syncline_core::storage::{StoreError, StoreResult};
 
-use super::connect::SqliteOptions;
+use crate::epoch::{RestoreError, begin_epochs};
+
+use super::connect::{Source, SqliteOptions};
 use super::error::{OrFailed, corrupt, refused};
 use super::store::{SqliteReader, SqliteStore};
 
@@ -55,32 +57,47 @@ impl SqliteReader {
     }
 }
 
-/// Brings a backup back as a new database at `target`, which must not exist, and starts a new epoch in every workspace (spec
-/// EPO-1): clients then offer again what the backup does not know. Returns the workspaces with their new epochs.
+/// What is brought back, where, and as which epoch.
+#[derive(Clone, Copy, Debug)]
+pub struct Restore<'a> {
+    /// A file that [`SqliteReader::backup`] wrote.
+    pub backup: &'a Path,
+    /// The new database; it must not exist.
+    pub target: &'a Path,
+    /// Highest epoch used since the backup, as far as it is known ([`epoch_of`] what is replaced); 0: none.
+    pub epoch_used: u32,
+    /// The epoch to begin; `None`: the first that is free.
+    pub epoch: Option<u32>,
+}
+
+/// Brings a backup back as a new database and begins a new epoch in every workspace (spec EPO-1): clients then offer again
+/// what the backup does not know. Returns the workspaces with it.
 pub fn restore(
-    backup: &Path,
-    target: &Path,
+    restore: Restore<'_>,
     schema: Arc<Schema>,
     options: SqliteOptions,
-) -> StoreResult<Vec<(WorkspaceId, u32)>> {
+) -> Result<Vec<(WorkspaceId, u32)>, RestoreError> {
+    let Restore { backup, target, epoch_used, epoch } = restore;
     let partial = begin_file(target)?;
     std::fs::copy(backup, &partial).map_err(|error| io_failed("copying the backup", backup, &error))?;
     let mut store = SqliteStore::open(&partial, schema, options)?;
     let report = store.reader().check()?;
     if let Some(problem) = report.problems.first() {
-        return Err(corrupt(format!("{} is not a sound backup: {problem}", backup.display())));
+        return Err(corrupt(format!("{} is not a sound backup: {problem}", backup.display())).into());
     }
-    let mut epochs = Vec::new();
-    for workspace in store.workspaces()? {
-        let epoch = store.begin_epoch(&workspace)?;
-        epochs.push((workspace, epoch));
-    }
+    let epochs = begin_epochs(&mut store, epoch_used, epoch)?;
     if !store.checkpoint()? {
-        return Err(StoreError::Unavailable("somebody else has the restored file open".to_owned()));
+        return Err(StoreError::Unavailable("somebody else has the restored file open".to_owned()).into());
     }
     drop(store);
     finish_file(&partial, target)?;
     Ok(epochs)
+}
+
+/// The highest epoch of a database, of whatever version; 0 as well when it has no workspace.
+pub fn epoch_of(database: &Path) -> StoreResult<u32> {
+    let conn = Source { path: database.to_owned(), options: SqliteOptions::default() }.open_reader()?;
+    conn.query_row("SELECT coalesce(max(epoch), 0) FROM sync_workspaces", [], |row| row.get(0)).or_failed()
 }
 
 /// The name under which a file is written until it is complete. Refuses when `path` or a log of it exists.

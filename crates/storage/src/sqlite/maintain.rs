@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use syncline_core::Seq;
 use syncline_core::id::{BackendId, ClientId, WorkspaceId};
 use syncline_core::record::{Version, Versions};
-use syncline_core::storage::{CHAIN_START, StoreError, StoreResult, epoch_base};
+use syncline_core::storage::{CHAIN_START, EpochError, StoreError, StoreResult, epoch_after, epoch_base};
 
 use super::connect::Lane;
 use super::error::{OrFailed, corrupt};
@@ -51,14 +51,14 @@ pub(super) fn acknowledge(lane: &mut Lane, workspace: &WorkspaceId, upto: &[(Cli
     })
 }
 
-pub(super) fn begin_epoch(lane: &mut Lane, workspace: &WorkspaceId) -> StoreResult<u32> {
+pub(super) fn begin_epoch(lane: &mut Lane, workspace: &WorkspaceId, epoch: u32) -> StoreResult<()> {
     lane.write(|conn| {
         let Workspace { no, head, .. } = Workspace::load(conn, workspace)?;
-        let epoch = head.epoch + 1;
+        let epoch = epoch_after(head.epoch, Some(epoch)).map_err(EpochError::into_store_error)?;
         let base = int(epoch_base(epoch));
         let sql = "UPDATE sync_workspaces SET epoch = ?2, seq = ?3, min_seq = ?3 WHERE no = ?1";
         conn.execute(sql, params![no, epoch, base]).or_failed()?;
-        Ok(epoch)
+        Ok(())
     })
 }
 

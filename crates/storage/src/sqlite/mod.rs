@@ -31,7 +31,7 @@ pub use auth::{
 pub(crate) use auth::{
     AuditWalk, AuditWalkRow, mode_from_text, mode_to_text, owner_from_text, state_from_text, state_text,
 };
-pub use backup::{BackupProgress, restore};
+pub use backup::{BackupProgress, Restore, epoch_of, restore};
 pub use check::{ChainReport, CheckReport};
 pub use connect::SqliteOptions;
 pub(crate) use error::{OrFailed, corrupt, refused};

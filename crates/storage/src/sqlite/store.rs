@@ -136,8 +136,8 @@ impl Store for SqliteStore {
         self.compact_in_steps(workspace, upto, COMPACT_STEP_ROWS)
     }
 
-    fn begin_epoch(&mut self, workspace: &WorkspaceId) -> StoreResult<u32> {
-        maintain::begin_epoch(&mut self.lane, workspace)
+    fn begin_epoch(&mut self, workspace: &WorkspaceId, epoch: u32) -> StoreResult<()> {
+        maintain::begin_epoch(&mut self.lane, workspace, epoch)
     }
 }
 

@@ -1,11 +1,19 @@
+use std::path::Path;
+
 use rusqlite::Connection;
 use serde_json::json;
 use syncline_core::id::{BackendId, WorkspaceId};
 use syncline_core::storage::contract::{id, schema, workspace};
-use syncline_core::storage::{Store as _, StoreError, epoch_base};
-use syncline_storage::sqlite::restore;
+use syncline_core::storage::{EpochError, Store as _, StoreError, epoch_base};
+use syncline_storage::RestoreError;
+use syncline_storage::sqlite::{Restore, epoch_of, restore};
 
 use crate::common::{new_world, put, reopen};
+
+/// A restore of a backup that was never brought back before.
+fn once<'a>(backup: &'a Path, target: &'a Path) -> Restore<'a> {
+    Restore { backup, target, epoch_used: 0, epoch: None }
+}
 
 #[test]
 fn epo_1_a_backup_is_one_moment_and_its_restore_a_new_epoch() {
@@ -31,7 +39,7 @@ fn epo_1_a_backup_is_one_moment_and_its_restore_a_new_epoch() {
     let again = world.store.reader().backup(&copy, |_| {});
     assert!(again.is_err_and(|error| format!("{error:?}").contains("exists already")), "a backup overwrites nothing");
 
-    let epochs = restore(&copy, &target, schema(), Default::default()).unwrap();
+    let epochs = restore(once(&copy, &target), schema(), Default::default()).unwrap();
     assert_eq!(epochs, [(workspace(), 1), (WorkspaceId::new("other").unwrap(), 1)]);
     let mut restored = reopen(&target);
     assert_eq!(restored.head().seq, epoch_base(1));
@@ -42,10 +50,54 @@ fn epo_1_a_backup_is_one_moment_and_its_restore_a_new_epoch() {
     put(&mut restored, 1, json!({"size": 5}));
     let chain = restored.store.reader().verify_chain(&workspace()).unwrap();
     assert_eq!((chain.problem, chain.entries), (None, before + 1), "the chain goes on across the epoch");
-    let onto = restore(&copy, &target, schema(), Default::default());
+    let onto = restore(once(&copy, &target), schema(), Default::default());
     assert!(onto.is_err(), "a restore overwrites nothing");
     let leftovers: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(leftovers.iter().all(|name| !name.to_string_lossy().contains("partial")), "{leftovers:?}");
+}
+
+#[test]
+fn epo_2_a_restore_begins_an_epoch_that_nobody_has_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("a.sqlite"), folder.path().join("backup.sqlite"));
+    let other = WorkspaceId::new("other").unwrap();
+    let mut world = new_world(&path);
+    world.store.begin_epoch(&workspace(), 4).unwrap();
+    world.store.create_workspace(&other, BackendId::from_u128(2)).unwrap();
+    put(&mut world, 1, json!({"size": 1}));
+    world.store.reader().backup(&copy, |_| {}).unwrap();
+    world.store.begin_epoch(&other, 6).unwrap();
+    assert_eq!(epoch_of(&path).unwrap(), 6, "of all workspaces the highest, while a writer has it open");
+    let cases = [
+        ("after the backup's", 0, None, Ok(5)),
+        ("after that of the database it replaces", 6, None, Ok(7)),
+        ("the backup's is higher", 2, None, Ok(5)),
+        ("chosen", 6, Some(9), Ok(9)),
+        ("chosen too low", 6, Some(6), Err(EpochError::Used { epoch: 6, last: 6 })),
+        ("chosen below the backup's", 0, Some(4), Err(EpochError::Used { epoch: 4, last: 4 })),
+    ];
+    for (name, epoch_used, epoch, expect) in cases {
+        let target = folder.path().join(name);
+        let done = restore(Restore { epoch_used, epoch, ..once(&copy, &target) }, schema(), Default::default());
+        match (done, expect) {
+            (Ok(epochs), Ok(epoch)) => {
+                assert_eq!(epochs, [(workspace(), epoch), (other.clone(), epoch)], "{name}: all workspaces the same");
+                let mut restored = reopen(&target);
+                put(&mut restored, 1, json!({"size": 2}));
+                let chain = restored.store.reader().verify_chain(&workspace()).unwrap();
+                assert_eq!(
+                    (chain.problem, chain.entries),
+                    (None, 2),
+                    "{name}: the chain goes on across left out epochs"
+                );
+            }
+            (Err(RestoreError::Epoch(error)), Err(expect)) => {
+                assert_eq!(error, expect, "{name}");
+                assert!(!target.exists(), "{name}: nothing is left under the name");
+            }
+            (done, expect) => panic!("{name}: {done:?} instead of {expect:?}"),
+        }
+    }
 }
 
 #[test]
@@ -80,8 +132,11 @@ fn aud_1_every_kind_of_tampering_is_noticed() {
         let problems = reopen(&copy).store.reader().check().unwrap().problems;
         assert!(problems.iter().any(|problem| problem.contains(notice)), "{damage}: {problems:?}");
         let target = folder.path().join(format!("{number}-restored.sqlite"));
-        let restored = restore(&copy, &target, schema(), Default::default());
-        assert!(matches!(restored, Err(StoreError::Corrupt(_))), "{damage}: a damaged backup is not restored");
+        let restored = restore(once(&copy, &target), schema(), Default::default());
+        assert!(
+            matches!(restored, Err(RestoreError::Store(StoreError::Corrupt(_)))),
+            "{damage}: a damaged backup is not restored"
+        );
         assert!(!target.exists(), "{damage}: and leaves nothing behind under the name");
     }
 }
@@ -102,10 +157,10 @@ fn aud_1_the_chain_verifies_across_compactions_and_epochs() {
     assert_eq!(verify(&world), (4, 5));
     world.store.compact(&workspace(), 9).unwrap();
     assert_eq!(verify(&world), (9, 0), "everything forgotten");
-    world.store.begin_epoch(&workspace()).unwrap();
+    world.store.begin_epoch(&workspace(), 1).unwrap();
     assert_eq!(verify(&world), (9, 0), "a new epoch without an entry");
     put(&mut world, 1, json!({"size": 1}));
-    world.store.begin_epoch(&workspace()).unwrap();
+    world.store.begin_epoch(&workspace(), 2).unwrap();
     assert_eq!(verify(&world), (9, 1), "two epochs");
     put(&mut world, 1, json!({"size": 2}));
     assert_eq!(verify(&world), (9, 2));

@@ -66,7 +66,7 @@ fn inv_2_reopening_changes_nothing() {
     let path = folder.path().join("a.sqlite");
     let mut world = new_world(&path);
     (1..=3).for_each(|bits| put(&mut world, bits, json!({"size": bits as u64})));
-    world.store.begin_epoch(&workspace()).unwrap();
+    world.store.begin_epoch(&workspace(), 1).unwrap();
     let (head, record) = (world.head(), world.record("things", id(2)));
     drop(world);
     let world = reopen(&path);

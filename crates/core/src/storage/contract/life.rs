@@ -3,7 +3,7 @@ use serde_json::json;
 use super::draft::{CLIENT, World, fields, id, workspace};
 use crate::id::{BackendId, ClientId, RecordId, ScopeId, WorkspaceId};
 use crate::record::{Record, Version, Versions};
-use crate::storage::{ChangedPage, Head, RecordWas, Store, StoreError, Wanted, WriteSet, epoch_base};
+use crate::storage::{ChangedPage, EPOCH_MAX, Head, RecordWas, Store, StoreError, Wanted, WriteSet, epoch_base};
 use crate::{Fields, Seq};
 
 const SCOPE: &ScopeId = &ScopeId::WORKSPACE;
@@ -190,11 +190,11 @@ pub(super) fn sto_14_a_forgotten_record_stays_gone_and_may_be_found_by_id<S: Sto
         draft.mutation();
         draft.delete("things", id(1));
     });
-    for _ in 0..2 {
+    for epoch in 1..=2 {
         world.store.compact(&workspace(), 2).expect("STO-14: compact");
         let gone = world.record("things", id(1));
         assert!(gone.is_some_and(|record| record.is_forgotten()), "STO-14: gone stays gone, however often");
-        world.store.begin_epoch(&workspace()).expect("STO-15: a new epoch");
+        world.store.begin_epoch(&workspace(), epoch).expect("STO-15: a new epoch");
     }
     put(world, 1, 5);
     let back = world.record("things", id(1)).expect("STO-14: the store itself lets it be written again");
@@ -208,10 +208,10 @@ pub(super) fn sto_15_an_epoch_moves_only_the_head<S: Store>(world: &mut World<S>
     world.commit(|draft| draft.rejection(CLIENT));
     let head = world.head();
     let before = everything(world, &workspace());
-    let epoch = world.store.begin_epoch(&workspace()).expect("STO-15: a new epoch");
+    world.store.begin_epoch(&workspace(), 1).expect("STO-15: a new epoch");
     let base = epoch_base(1);
     let want = Head { epoch: 1, seq: base, min_seq: base, ..head.clone() };
-    assert_eq!((epoch, world.head()), (1, want.clone()), "STO-15: head and min_seq start at the epoch's base");
+    assert_eq!(world.head(), want, "STO-15: head and min_seq start at the epoch's base");
     let after = everything(world, &workspace());
     let unmoved = after.replace(&format!("{want:?}"), &format!("{head:?}"));
     assert_eq!(unmoved, before, "STO-15: records, log, outcomes, clients and digests stay");
@@ -219,7 +219,13 @@ pub(super) fn sto_15_an_epoch_moves_only_the_head<S: Store>(world: &mut World<S>
     assert_eq!(world.record("things", id(1)).map(|record| record.rv), Some(base + 1), "STO-15: seqs go on from there");
     let seqs: Vec<Seq> = world.read(|read| read.log(0, 1 << 52, 9)).iter().map(|entry| entry.seq).collect();
     assert_eq!(seqs, [1, 2, 3, base + 1], "STO-15: the log keeps both lives");
-    assert_eq!(world.store.begin_epoch(&workspace()).ok(), Some(2), "STO-15: epochs count up");
+    world.store.begin_epoch(&workspace(), 3).expect("STO-15: epochs may be left out");
+    assert_eq!((world.head().epoch, world.head().seq), (3, epoch_base(3)), "STO-15: the wanted epoch begins");
+    for unfit in [0, 2, 3, EPOCH_MAX + 1] {
+        let refused = world.store.begin_epoch(&workspace(), unfit);
+        assert!(matches!(refused, Err(StoreError::Database(_))), "STO-15: epoch {unfit} after 3, got {refused:?}");
+    }
+    assert_eq!(world.head().epoch, 3, "STO-15: a refusal changes nothing");
 }
 
 pub(super) fn sto_16_workspaces_are_apart<S: Store>(world: &mut World<S>) {
@@ -240,7 +246,7 @@ pub(super) fn sto_16_workspaces_are_apart<S: Store>(world: &mut World<S>) {
     });
     world.store.acknowledge(&other, &[(CLIENT, 9)]).expect("STO-16: acknowledge in one");
     world.store.compact(&other, 9).expect("STO-16: compact in one");
-    world.store.begin_epoch(&other).expect("STO-16: an epoch of one");
+    world.store.begin_epoch(&other, 1).expect("STO-16: an epoch of one");
     assert_eq!(everything(world, &workspace()), first, "STO-16: the same ids elsewhere change nothing here");
     world.store.compact(&workspace(), 1).expect("STO-16: compact the first");
     let outcomes = world.read(|read| read.outcomes_from(CLIENT, 0, 9)).len();
@@ -263,7 +269,7 @@ pub(super) fn sto_18_workspaces_exist_once<S: Store>(world: &mut World<S>) {
     let others = [
         world.store.acknowledge(&none, &[(CLIENT, 1)]),
         world.store.compact(&none, 1),
-        world.store.begin_epoch(&none).map(drop),
+        world.store.begin_epoch(&none, 1),
     ];
     for result in others {
         assert!(matches!(result, Err(StoreError::NoWorkspace(_))), "STO-18: nor to maintain, got {result:?}");
