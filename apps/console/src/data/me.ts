@@ -1,7 +1,8 @@
 /** Who is signed in, as the synced records have it: known without a network. */
 
+import { useCallback } from "react";
 import { useById, useLive } from "./live.ts";
-import { ranks } from "./schema.ts";
+import { type Deed, may, ranks } from "./schema.ts";
 import { useStatus } from "./sync.ts";
 
 export interface Me {
@@ -14,15 +15,12 @@ export interface Me {
   readonly workspace: string;
 }
 
-export const RANK_AGENT = 30;
 export const RANK_ADMIN = 50;
 
 export function useMe(): Me {
-  const userId = useStatus()?.meta?.userId ?? "";
+  const { userId, role } = useMember();
   const user = useById("users").get(userId);
-  const member = useLive("workspace_members", { where: { user_id: userId } }).rows[0];
   const workspace = useLive("workspaces").rows[0];
-  const role = member?.fields.role ?? "";
   return {
     userId,
     name: user?.fields.name ?? "",
@@ -31,4 +29,18 @@ export function useMe(): Me {
     rank: ranks[role] ?? 0,
     workspace: workspace?.fields.name ?? "",
   };
+}
+
+export type May = (deed: Deed, entity: string, field?: string) => boolean;
+
+/** Says what the person who is signed in may do, as {@link may} does; nothing, until their role is known. */
+export function useMay(): May {
+  const { role } = useMember();
+  return useCallback((deed, entity, field) => may(ranks[role] ?? 0, deed, entity, field), [role]);
+}
+
+function useMember(): { readonly userId: string; readonly role: string } {
+  const userId = useStatus()?.meta?.userId ?? "";
+  const member = useLive("workspace_members", { where: { user_id: userId } }).rows[0];
+  return { userId, role: member?.fields.role ?? "" };
 }

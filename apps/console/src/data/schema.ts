@@ -25,10 +25,36 @@ export function fieldOf(entity: string, name: string): Field {
   return field;
 }
 
-/** Whether a person may change the field: of a new record (`create`) or of one that is there. */
+/** Whether people, of whatever role, change the field: of a new record (`create`) or of one that is there. See {@link may}. */
 export function isEditable(entity: string, field: string, when: "create" | "update"): boolean {
   const declared = crm.schema.entities[entity]?.fields[field];
   return declared !== undefined && declared.server_only !== true && (when === "create" || declared.immutable !== true);
+}
+
+export type Deed = "create" | "update" | "delete";
+
+/**
+ * Whether somebody of this rank may do it to records of an entity. `field`: whether they may write it, in a record that is created
+ * or in one that is there. Rules may refuse more, by what a record holds; whoever may delete may also take that back.
+ */
+export function may(rank: number, deed: Deed, entity: string, field?: string): boolean {
+  const declared = crm.schema.entities[entity];
+  const isReached = (role = "server"): boolean => rank >= (ranks[role] ?? Number.POSITIVE_INFINITY);
+  if (!isReached(declared?.[deed])) {
+    return false;
+  }
+  if (field === undefined) {
+    return true;
+  }
+  const least = declared?.fields[field]?.min_role;
+  return (
+    isEditable(entity, field, deed === "create" ? "create" : "update") && (least === undefined || isReached(least))
+  );
+}
+
+/** Whether somebody of this rank may import: what an import makes is deleted when it is taken back. */
+export function mayImport(rank: number): boolean {
+  return ["contacts", "leads"].every((entity) => may(rank, "create", entity) && may(rank, "delete", entity));
 }
 
 /** The format that a text field is declared with, such as `email`. */

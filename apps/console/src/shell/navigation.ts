@@ -19,7 +19,8 @@ import {
   Users,
   Webhook,
 } from "lucide-react";
-import { RANK_ADMIN, RANK_AGENT } from "../data/me.ts";
+import { RANK_ADMIN } from "../data/me.ts";
+import { mayImport } from "../data/schema.ts";
 
 export interface NavItem {
   readonly to: string;
@@ -27,8 +28,8 @@ export interface NavItem {
   readonly Icon: LucideIcon;
   /** The count shown beside it. */
   readonly counts?: "conflicts" | "rejected";
-  /** Least rank that has use for it. */
-  readonly rank?: number;
+  /** Whether somebody of a rank has use for it; absent: everybody has. */
+  readonly isFor?: (rank: number) => boolean;
   /** Pressed after `g`. */
   readonly key?: string;
 }
@@ -37,6 +38,8 @@ export interface NavGroup {
   readonly title: string;
   readonly items: readonly NavItem[];
 }
+
+const isAdmin = (rank: number): boolean => rank >= RANK_ADMIN;
 
 const GROUPS: readonly NavGroup[] = [
   {
@@ -59,19 +62,19 @@ const GROUPS: readonly NavGroup[] = [
   {
     title: "Data",
     items: [
-      { to: "/import", label: "Import", Icon: Upload, rank: RANK_AGENT },
+      { to: "/import", label: "Import", Icon: Upload, isFor: mayImport },
       { to: "/export", label: "Export", Icon: Download },
     ],
   },
   {
     title: "Workspace",
     items: [
-      { to: "/people", label: "People", Icon: UserRoundCog, rank: RANK_ADMIN },
+      { to: "/people", label: "People", Icon: UserRoundCog, isFor: isAdmin },
       { to: "/devices", label: "Devices", Icon: MonitorSmartphone, key: "d" },
       { to: "/messages", label: "Messages", Icon: Mail },
-      { to: "/webhooks", label: "Webhooks", Icon: Webhook, rank: RANK_ADMIN },
+      { to: "/webhooks", label: "Webhooks", Icon: Webhook, isFor: isAdmin },
       { to: "/monitoring", label: "Monitoring", Icon: Activity, key: "m" },
-      { to: "/audit", label: "Audit log", Icon: ScrollText, rank: RANK_ADMIN },
+      { to: "/audit", label: "Audit log", Icon: ScrollText, isFor: isAdmin },
       { to: "/settings", label: "Settings", Icon: Settings, key: "s" },
     ],
   },
@@ -79,9 +82,10 @@ const GROUPS: readonly NavGroup[] = [
 
 /** What a person of this rank sees. */
 export function groupsFor(rank: number): readonly NavGroup[] {
-  return GROUPS.map(({ title, items }) => ({ title, items: items.filter((item) => (item.rank ?? 0) <= rank) })).filter(
-    ({ items }) => items.length > 0,
-  );
+  return GROUPS.map(({ title, items }) => ({
+    title,
+    items: items.filter(({ isFor }) => isFor?.(rank) ?? true),
+  })).filter(({ items }) => items.length > 0);
 }
 
 const ALL = GROUPS.flatMap(({ items }) => items);

@@ -10,6 +10,7 @@ import { SearchField } from "../../components/SearchField.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
 import { VirtualList } from "../../components/VirtualList.tsx";
 import { type Row, useClient, useLive } from "../../data/live.ts";
+import { useMay } from "../../data/me.ts";
 import { useOrdered } from "../../data/ordered.ts";
 import { counted, number } from "../../format/text.ts";
 import { amount } from "../../format/value.ts";
@@ -30,6 +31,7 @@ export function BoardPage({ q, onQuery }: { q: string; onQuery: (q: string) => v
   const { state, rows } = useLeadRows();
   const statuses = useLive("status_options", { where: { category: "lead" }, sort: "position" }).rows;
   const isFirst = useIsFirst();
+  const canMove = useMay()("update", "leads", "status_option_id");
   const [said, setSaid] = useState("");
   const [moved, setMoved] = useState("");
   const ordered = useOrdered(rows, LEAD_KEYS.value, true);
@@ -82,11 +84,13 @@ export function BoardPage({ q, onQuery }: { q: string; onQuery: (q: string) => v
               key={id}
               status={statuses.find((status) => status.id === id)}
               rows={columns.get(id) ?? []}
-              onMove={(lead, name) => attempt(move(lead, name, id))}
-              onStep={(row, step) => {
-                setMoved(row.id);
-                attempt(move(row.lead, row.name, order[place + step] ?? id));
-              }}
+              {...(canMove && {
+                onMove: (lead: Row<"leads">, name: string) => attempt(move(lead, name, id)),
+                onStep: (row: LeadRow, step: 1 | -1) => {
+                  setMoved(row.id);
+                  attempt(move(row.lead, row.name, order[place + step] ?? id));
+                },
+              })}
               all={rows}
               reveal={moved}
             />
@@ -103,8 +107,9 @@ interface ColumnProps {
   readonly all: readonly LeadRow[];
   /** The lead that the keyboard has moved: the focus goes with it. */
   readonly reveal: string;
-  readonly onMove: (lead: Row<"leads">, name: string) => void;
-  readonly onStep: (row: LeadRow, step: 1 | -1) => void;
+  /** Absent, as `onStep`: cards stay where they are. */
+  readonly onMove?: (lead: Row<"leads">, name: string) => void;
+  readonly onStep?: (row: LeadRow, step: 1 | -1) => void;
 }
 
 const DRAGGED = "application/x-syncline-lead";
@@ -118,14 +123,14 @@ function BoardColumn({ status, rows, all, reveal, onMove, onStep }: ColumnProps)
     const id = event.dataTransfer.getData(DRAGGED);
     const row = all.find((known) => known.id === id);
     if (row !== undefined) {
-      onMove(row.lead, row.name);
+      onMove?.(row.lead, row.name);
     }
   };
   return (
     <section
       aria-label={name}
       onDragOver={(event) => {
-        if (event.dataTransfer.types.includes(DRAGGED)) {
+        if (onMove !== undefined && event.dataTransfer.types.includes(DRAGGED)) {
           event.preventDefault();
           setIsOver(true);
         }
@@ -151,7 +156,9 @@ function BoardColumn({ status, rows, all, reveal, onMove, onStep }: ColumnProps)
           label={`Leads in ${name}`}
           items={rows}
           keyOf={({ id }) => id}
-          render={(row) => <LeadCard row={row} onStep={(step) => onStep(row, step)} />}
+          render={(row) => (
+            <LeadCard row={row} {...(onStep !== undefined && { onStep: (step: 1 | -1) => onStep(row, step) })} />
+          )}
           estimatePx={CARD_PX}
           gapPx={8}
           className="min-h-0 flex-1 overflow-y-auto px-2 pb-2"
@@ -163,12 +170,12 @@ function BoardColumn({ status, rows, all, reveal, onMove, onStep }: ColumnProps)
 }
 
 /** A lead on the board: arrow keys go up and down, with Shift left and right they move the lead. */
-function LeadCard({ row, onStep }: { row: LeadRow; onStep: (step: 1 | -1) => void }) {
+function LeadCard({ row, onStep }: { row: LeadRow; onStep?: (step: 1 | -1) => void }) {
   const { id, lead, name, company } = row;
   const link = useRef<HTMLAnchorElement>(null);
   const onKeyDown = (event: KeyboardEvent): void => {
     const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : undefined;
-    if (event.shiftKey && step !== undefined) {
+    if (event.shiftKey && step !== undefined && onStep !== undefined) {
       event.preventDefault();
       onStep(step);
       return;
@@ -185,13 +192,13 @@ function LeadCard({ row, onStep }: { row: LeadRow; onStep: (step: 1 | -1) => voi
       to="/leads/$id"
       params={{ id }}
       data-card={id}
-      draggable
+      draggable={onStep !== undefined}
       onDragStart={(event) => {
         event.dataTransfer.setData(DRAGGED, id);
         event.dataTransfer.effectAllowed = "move";
       }}
       onKeyDown={onKeyDown}
-      aria-description="Shift with the left or right arrow moves it"
+      {...(onStep !== undefined && { "aria-description": "Shift with the left or right arrow moves it" })}
       className="block rounded-lg border bg-surface p-3 shadow-card hover:border-line-strong"
     >
       <span className="flex items-center gap-2">

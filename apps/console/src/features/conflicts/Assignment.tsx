@@ -2,18 +2,19 @@ import { useId } from "react";
 import { Choose } from "../../components/Choose.tsx";
 import { attempt } from "../../components/toast.tsx";
 import { type Row, useClient, useLive } from "../../data/live.ts";
-import { RANK_AGENT, useMe } from "../../data/me.ts";
+import { useMay, useMe } from "../../data/me.ts";
 import { dateTime } from "../../format/value.ts";
 import { inputText, typedValue } from "../record/value.ts";
 
 /** Who decides a conflict, and by when. */
 export function Assignment({ conflict }: { conflict: Row<"conflicts"> }) {
   const client = useClient();
-  const { rank, userId } = useMe();
+  const { userId } = useMe();
+  const canAsk = useMay()("update", "conflicts");
   const users = useLive("users", { sort: "name" }).rows;
   const dueId = useId();
   const { assigned_to = "", due_at } = conflict.fields;
-  if (rank < RANK_AGENT) {
+  if (!canAsk) {
     const name = users.find(({ id }) => id === assigned_to)?.fields.name;
     return (
       <p className="text-ink-2">

@@ -10,6 +10,7 @@ import { attempt, toast } from "../../components/toast.tsx";
 import { useBusy } from "../../components/useBusy.ts";
 import { useTitle } from "../../components/useTitle.ts";
 import { type Row, useClient, useRecord } from "../../data/live.ts";
+import { useMay } from "../../data/me.ts";
 import { entityOf, labelOf, nounOf } from "../../data/schema.ts";
 import { sentence } from "../../format/text.ts";
 import { NoRecord } from "../record/RecordPage.tsx";
@@ -17,7 +18,17 @@ import { inputText, typedValue } from "../record/value.ts";
 import { Afterwards } from "./Afterwards.tsx";
 import { Assignment } from "./Assignment.tsx";
 import { SideBySide } from "./SideBySide.tsx";
-import { type Decision, decisionOf, heldBy, outcomeOf, type Pick, type Picks, sidesOf, type Unit } from "./sides.ts";
+import {
+  type Decision,
+  decisionOf,
+  heldBy,
+  outcomeOf,
+  type Pick,
+  type Picks,
+  type Side,
+  sidesOf,
+  type Unit,
+} from "./sides.ts";
 import { useConflictNames } from "./useConflictNames.ts";
 
 export function ConflictPage({ id }: { id: string }) {
@@ -55,6 +66,12 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
   );
   const decision = decisionOf(sides, picks, written);
   const { live } = names;
+  const may = useMay();
+  const canDecide = may("update", names.entity);
+  /** That a record is deleted takes more than changing it. */
+  const canUse = (side: Side): boolean =>
+    canDecide && (side.did === "edited" || live === undefined || may("delete", names.entity));
+  const canSwitch = canUse(sides.mine) && canUse(sides.theirs);
   const preview = previewOf({
     entity: entityOf(names.entity),
     conflict: { ...conflict.fields } as Fields,
@@ -69,7 +86,7 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
       return;
     }
     void navigate({ to: "/conflicts" });
-    toast("Conflict decided", { action: { label: "Undo", run: () => attempt(undo()) } });
+    toast("Conflict decided", { ...(canSwitch && { action: { label: "Undo", run: () => attempt(undo()) } }) });
   };
   const undo = async (): Promise<void> => {
     const undone = await client.undo(conflict.id);
@@ -113,6 +130,7 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
           names={{ mine: names.mine, theirs: names.theirs }}
           shown={names.shown}
           {...(isOpen &&
+            canDecide &&
             kind !== "delete_edit" && {
               picks,
               onPick: (unit: Unit, side: Pick) => setPicks((held) => ({ ...held, [unit.key]: side })),
@@ -127,7 +145,7 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
             isOpen ? outcomeOf(sides, decision) : sides.result.did === "edited" ? sides.result.fields : undefined
           }
         />
-        {isOpen && kind !== "delete_edit" && (
+        {isOpen && canDecide && kind !== "delete_edit" && (
           <div className="mt-4">
             <Afterwards entity={names.entity} preview={preview} shown={names.shown} />
           </div>
@@ -135,12 +153,16 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
         <div className="mt-4 flex flex-wrap items-center gap-2">
           {isOpen ? (
             <>
-              <Button disabled={isBusy} onClick={() => once(() => decide({ resolution: "use_theirs", fields: {} }))}>
-                Use {possessive(names.theirs)} side
-              </Button>
-              <Button disabled={isBusy} onClick={() => once(() => decide({ resolution: "use_mine", fields: {} }))}>
-                Use {possessive(names.mine)} side
-              </Button>
+              {canUse(sides.theirs) && (
+                <Button disabled={isBusy} onClick={() => once(() => decide({ resolution: "use_theirs", fields: {} }))}>
+                  Use {possessive(names.theirs)} side
+                </Button>
+              )}
+              {canUse(sides.mine) && (
+                <Button disabled={isBusy} onClick={() => once(() => decide({ resolution: "use_mine", fields: {} }))}>
+                  Use {possessive(names.mine)} side
+                </Button>
+              )}
               {decision.resolution === "custom" && (
                 <Button tone="primary" disabled={isBusy || !preview.ok} onClick={() => once(() => decide(decision))}>
                   Use this combination
@@ -149,9 +171,11 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
             </>
           ) : (
             <>
-              <Button icon={<Undo2 className="size-4" />} disabled={isBusy} onClick={() => once(undo)}>
-                Decide the other way
-              </Button>
+              {canSwitch && (
+                <Button icon={<Undo2 className="size-4" />} disabled={isBusy} onClick={() => once(undo)}>
+                  Decide the other way
+                </Button>
+              )}
               <p className="text-ink-2">
                 {state === "auto_resolved"
                   ? `Decided by the rule “${sentence((strategy ?? "").replaceAll("-", " "))}” for ${sides.names.map(labelOf).join(", ")}.`
@@ -162,8 +186,10 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
         </div>
         {isOpen && (
           <p className="mt-3 text-sm text-ink-3">
-            Until somebody decides, everybody sees {possessive(names.theirs)} side. A decision made without a network
-            counts when the network is back.
+            Until somebody decides, everybody sees {possessive(names.theirs)} side.{" "}
+            {canDecide
+              ? "A decision made without a network counts when the network is back."
+              : "Your role may not decide it."}
           </p>
         )}
       </div>

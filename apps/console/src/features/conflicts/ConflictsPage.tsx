@@ -6,8 +6,8 @@ import { Notice } from "../../components/States.tsx";
 import { Switch } from "../../components/Switch.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
 import { useBusy } from "../../components/useBusy.ts";
-import { useClient, useLive } from "../../data/live.ts";
-import { useMe } from "../../data/me.ts";
+import { type Row, useClient, useLive } from "../../data/live.ts";
+import { useMay, useMe } from "../../data/me.ts";
 import { counted, number } from "../../format/text.ts";
 import { FirstCopy, useIsFirst } from "../sync/FirstCopy.tsx";
 import { ConflictItem } from "./ConflictItem.tsx";
@@ -35,12 +35,17 @@ export function ConflictsPage({ view, onView }: { view: View; onView: (view: Vie
   // Who asked whom to decide is no record that people disagree about.
   const rows = all.filter(({ fields }) => fields.entity !== "conflicts");
   const { userId } = useMe();
+  const may = useMay();
   const isFirst = useIsFirst();
   const [nowMs] = useState(() => Date.now());
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const those = (of: View) => rows.filter((conflict) => isIn(of, conflict, userId, nowMs));
   const shown = inOrder(those(view)).slice(0, LISTED_MAX);
-  const picked = shown.filter(({ id, fields }) => fields.state === "open" && chosen.has(id)).map(({ id }) => id);
+  // Many are decided either way at once, and that a record is deleted takes more than changing it.
+  const canDecide = ({ fields: { state: is, kind, entity = "" } }: Row<"conflicts">): boolean =>
+    is === "open" && may("update", entity) && (kind !== "delete_edit" || may("delete", entity));
+  const decidable = new Set(shown.filter(canDecide).map(({ id }) => id));
+  const picked = [...decidable].filter((id) => chosen.has(id));
   const [title, text] = EMPTY[view];
   return (
     <Page
@@ -54,11 +59,11 @@ export function ConflictsPage({ view, onView }: { view: View; onView: (view: Vie
             options={VIEWS.map((each) => ({ value: each, label: LABELS[each], count: those(each).length }))}
             onChange={(each) => onView(each as View)}
           />
-          {view !== "decided" && shown.length > 1 && (
+          {decidable.size > 1 && (
             <Bulk
               picked={picked}
-              isAll={picked.length === shown.length}
-              onAll={(isAll) => setChosen(new Set(isAll ? shown.map(({ id }) => id) : []))}
+              isAll={picked.length === decidable.size}
+              onAll={(isAll) => setChosen(isAll ? decidable : new Set())}
             />
           )}
         </div>
@@ -73,8 +78,8 @@ export function ConflictsPage({ view, onView }: { view: View; onView: (view: Vie
               <ConflictItem
                 conflict={conflict}
                 nowMs={nowMs}
-                {...(view !== "decided" &&
-                  shown.length > 1 && {
+                {...(decidable.size > 1 &&
+                  decidable.has(conflict.id) && {
                     isChosen: chosen.has(conflict.id),
                     onChoose: () =>
                       setChosen((held) =>

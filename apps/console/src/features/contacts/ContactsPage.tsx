@@ -139,6 +139,7 @@ export function ContactsPage({
   const open = (id: string): void => void navigate({ to: "/contacts/$id", params: { id } });
   return (
     <ListPage
+      entity="contacts"
       title="Contacts"
       noun={["contact", "contacts"]}
       icon={<Users className="size-5" />}

@@ -11,7 +11,8 @@ import { Switch } from "../../components/Switch.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
 import { VirtualList } from "../../components/VirtualList.tsx";
 import { useClient } from "../../data/live.ts";
-import { RANK_AGENT, useMe } from "../../data/me.ts";
+import { useMay } from "../../data/me.ts";
+import { relationsTo } from "../../data/relations.ts";
 import { number } from "../../format/text.ts";
 import { ago } from "../../format/value.ts";
 import { contactName } from "../record/titles.ts";
@@ -30,6 +31,11 @@ type View = "open" | "apart" | "merged";
 /** Contacts that are likely the same person, from the records of this device; merged, or said to be different people. */
 export function DuplicatesPage() {
   const client = useClient();
+  const may = useMay();
+  const canMerge =
+    may("update", "contacts") &&
+    may("delete", "contacts") &&
+    relationsTo("contacts").every(({ entity, isMovable }) => !isMovable || may("update", entity));
   const groups = useDuplicates();
   const { apart, merges, reload } = useKept();
   const [view, setView] = useState<View>("open");
@@ -73,7 +79,7 @@ export function DuplicatesPage() {
       isFilled
     >
       {view === "merged" ? (
-        <Merges merges={merges} onUndo={(merge) => attempt(undo(merge))} />
+        <Merges merges={merges} {...(canMerge && { onUndo: (merge: KeptMerge) => attempt(undo(merge)) })} />
       ) : groups === undefined ? (
         <div role="status" className="flex flex-1 items-center justify-center gap-2 py-16 text-ink-3">
           <LoaderCircle aria-hidden="true" className="size-4 animate-spin" />
@@ -97,7 +103,7 @@ export function DuplicatesPage() {
             <Group
               group={group}
               isApart={view === "apart"}
-              onReview={() => setChosen(group)}
+              {...(canMerge && { onReview: () => setChosen(group) })}
               onApart={(isApart) => attempt(setApart(group, isApart))}
             />
           )}
@@ -132,12 +138,12 @@ export function DuplicatesPage() {
 interface GroupProps {
   readonly group: DuplicateGroup;
   readonly isApart: boolean;
-  readonly onReview: () => void;
+  /** Absent: the person may not merge. */
+  readonly onReview?: () => void;
   readonly onApart: (isApart: boolean) => void;
 }
 
 function Group({ group: { contacts, by }, isApart, onReview, onApart }: GroupProps) {
-  const { rank } = useMe();
   const names = contacts.map(contactName);
   return (
     <section aria-label={names.join(", ")} className="max-w-4xl rounded-xl border bg-surface shadow-card">
@@ -156,7 +162,7 @@ function Group({ group: { contacts, by }, isApart, onReview, onApart }: GroupPro
             <Button tone="quiet" onClick={() => onApart(true)}>
               Not the same
             </Button>
-            {rank >= RANK_AGENT && <Button onClick={onReview}>Merge …</Button>}
+            {onReview !== undefined && <Button onClick={onReview}>Merge …</Button>}
           </>
         )}
       </header>
@@ -182,7 +188,7 @@ function Group({ group: { contacts, by }, isApart, onReview, onApart }: GroupPro
   );
 }
 
-function Merges({ merges, onUndo }: { merges: readonly KeptMerge[]; onUndo: (merge: KeptMerge) => void }) {
+function Merges({ merges, onUndo }: { merges: readonly KeptMerge[]; onUndo?: (merge: KeptMerge) => void }) {
   return merges.length === 0 ? (
     <Notice icon={<CopyCheck className="size-5" />} title="Nothing was merged on this device">
       Each merge is listed here, and can be taken back.
@@ -204,9 +210,11 @@ function Merges({ merges, onUndo }: { merges: readonly KeptMerge[]; onUndo: (mer
                 {number(merge.count)} contacts became one {ago(merge.mergedMs, Date.now())}
               </div>
             </div>
-            <Button aria-label={`Take back the merge of ${merge.name}`} onClick={() => onUndo(merge)}>
-              Take back
-            </Button>
+            {onUndo !== undefined && (
+              <Button aria-label={`Take back the merge of ${merge.name}`} onClick={() => onUndo(merge)}>
+                Take back
+              </Button>
+            )}
           </li>
         ))}
       </ul>

@@ -7,6 +7,7 @@ import { Failed, Loading } from "../../components/States.tsx";
 import { toast } from "../../components/toast.tsx";
 import { useRemote } from "../../data/api.ts";
 import { type EntityName, useById, useClient } from "../../data/live.ts";
+import { useMay } from "../../data/me.ts";
 import { labelOf } from "../../data/schema.ts";
 import { counted } from "../../format/text.ts";
 import { ago, dateTime } from "../../format/value.ts";
@@ -23,6 +24,7 @@ interface HistoryProps {
 /** Who changed what, newest first, with the way back to each version. The server has it, this device does not. */
 export function HistoryCard({ entity, id, fields }: HistoryProps) {
   const client = useClient();
+  const canRestore = useMay()("update", entity);
   const users = useById("users");
   const [limit, setLimit] = useState(PAGE);
   const { remote, reload } = useRemote<{ readonly items: readonly HistoryItem[] }>(
@@ -58,16 +60,19 @@ export function HistoryCard({ entity, id, fields }: HistoryProps) {
               <time className="text-ink-3" title={dateTime(item.authored_ms)}>
                 {ago(item.authored_ms, Date.now())}
               </time>
-              {index > 0 && item.kind !== "del" && Object.keys(restoring(entity, current, items, index)).length > 0 && (
-                <Button
-                  tone="quiet"
-                  className="ml-auto"
-                  icon={<RotateCcw className="size-3.5" />}
-                  onClick={() => setChosen(index)}
-                >
-                  Restore
-                </Button>
-              )}
+              {canRestore &&
+                index > 0 &&
+                item.kind !== "del" &&
+                Object.keys(restoring(entity, current, items, index)).length > 0 && (
+                  <Button
+                    tone="quiet"
+                    className="ml-auto"
+                    icon={<RotateCcw className="size-3.5" />}
+                    onClick={() => setChosen(index)}
+                  >
+                    Restore
+                  </Button>
+                )}
             </div>
             <Changes entity={entity} items={items} index={index} currency={current.currency} />
           </li>

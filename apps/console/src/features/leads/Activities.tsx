@@ -5,7 +5,7 @@ import { Button } from "../../components/Button.tsx";
 import { cx } from "../../components/cx.ts";
 import { useBusy } from "../../components/useBusy.ts";
 import { type Row, useById, useClient, useLive } from "../../data/live.ts";
-import { useMe } from "../../data/me.ts";
+import { useMay, useMe } from "../../data/me.ts";
 import { sentence } from "../../format/text.ts";
 import { ago, createdMs, dateTime } from "../../format/value.ts";
 import { useDraft } from "../record/useDraft.ts";
@@ -20,15 +20,16 @@ const KINDS: readonly { readonly kind: Kind; readonly label: string; readonly ic
   { kind: "meeting", label: "Meeting", icon: <Users className="size-4" /> },
 ];
 
-/** What happened with a lead, newest first, and a box to write down what just did. */
+/** What happened with a lead, newest first, and for those who may a box to write down what just did. */
 export function Activities({ leadId }: { leadId: string }) {
   const { rows } = useLive("lead_activities", { where: { lead_id: leadId } });
+  const canAdd = useMay()("create", "lead_activities");
   const atMs = ({ id, fields }: Row<"lead_activities">): number =>
     fields.performed_at === undefined ? createdMs(id) : Date.parse(fields.performed_at);
   const newest = [...rows].sort((a, b) => atMs(b) - atMs(a));
   return (
     <div>
-      <Composer leadId={leadId} />
+      {canAdd && <Composer leadId={leadId} />}
       {newest.length === 0 && <p className="px-4 py-6 text-center text-ink-3">Nothing written down yet.</p>}
       <ol className="divide-y">
         {newest.map((activity) => (

@@ -2,13 +2,14 @@ import { Plus } from "lucide-react";
 import { useId, useState } from "react";
 import { Button } from "../../components/Button.tsx";
 import { Choose } from "../../components/Choose.tsx";
+import { cx } from "../../components/cx.ts";
 import { Dialog } from "../../components/Dialog.tsx";
 import { Form, TextField } from "../../components/Form.tsx";
 import { Card } from "../../components/Page.tsx";
 import { toast } from "../../components/toast.tsx";
 import { useBusy } from "../../components/useBusy.ts";
 import { type Row, useClient, useLive } from "../../data/live.ts";
-import { RANK_ADMIN, useMe } from "../../data/me.ts";
+import { useMay } from "../../data/me.ts";
 import { sentence } from "../../format/text.ts";
 
 type Definition = Row<"custom_field_definitions">;
@@ -18,18 +19,19 @@ type FieldType = NonNullable<Definition["fields"]["field_type"]>;
 export function CustomFields({ leadId }: { leadId: string }) {
   const definitions = useLive("custom_field_definitions", { where: { context: "lead" }, sort: "position" }).rows;
   const values = useLive("lead_custom_fields", { where: { lead_id: leadId } }).rows;
-  const { rank } = useMe();
+  const may = useMay();
+  const canDefine = may("create", "custom_field_definitions");
   const [isAdding, setIsAdding] = useState(false);
   const known = new Set(definitions.map(({ fields }) => fields.name));
   const others = values.filter(({ fields }) => !known.has(fields.field_name));
-  if (definitions.length === 0 && others.length === 0 && rank < RANK_ADMIN) {
+  if (definitions.length === 0 && others.length === 0 && !canDefine) {
     return null;
   }
   return (
     <Card
       title="Custom fields"
       actions={
-        rank >= RANK_ADMIN && (
+        canDefine && (
           <Button
             tone="quiet"
             aria-label="Add a custom field"
@@ -108,6 +110,7 @@ function CustomField({ leadId, name, label, type, options, value }: CustomFieldP
   const held = value?.fields.field_value ?? "";
   const [text, setText] = useState<string>();
   const [, once] = useBusy();
+  const canEdit = useMay()(value === undefined ? "create" : "update", "lead_custom_fields", "field_value");
   /** What was typed stays until it is saved. */
   const save = async (typed: string): Promise<void> => {
     if (typed === held) {
@@ -128,6 +131,14 @@ function CustomField({ leadId, name, label, type, options, value }: CustomFieldP
       setText((now) => (now === typed ? undefined : now));
     }
   };
+  if (!canEdit) {
+    return (
+      <div className="grid grid-cols-[8.5rem_minmax(0,1fr)] items-start gap-x-3 py-0.5">
+        <span className="truncate py-1.5 text-ink-3">{label}</span>
+        <span className={cx("min-h-8.5 py-1.5 break-words", held === "" && "text-ink-3")}>{held || "—"}</span>
+      </div>
+    );
+  }
   const isChoice = type === "boolean" || (type === "select" && options.length > 0);
   const choices = type === "boolean" ? ["yes", "no"] : options;
   return (

@@ -1,9 +1,11 @@
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
+import { Dot } from "../../components/Badge.tsx";
 import { Loading } from "../../components/States.tsx";
 import { TabBar } from "../../components/TabBar.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
 import { type Row, useById, useClient, useLive, useRecord } from "../../data/live.ts";
+import { useMay } from "../../data/me.ts";
 import { amount } from "../../format/value.ts";
 import { OpenConflicts } from "../conflicts/OpenConflicts.tsx";
 import { HistoryCard } from "../history/HistoryCard.tsx";
@@ -123,6 +125,7 @@ function LeadDetail({ lead, contact }: { lead: Row<"leads">; contact: Row<"conta
 function StatusChoice({ lead }: { lead: Row<"leads"> }) {
   const client = useClient();
   const statuses = useLive("status_options", { where: { category: "lead" }, sort: "position" }).rows;
+  const canChoose = useMay()("update", "leads", "status_option_id");
   const held = lead.fields.status_option_id;
   const choose = async (status: string): Promise<void> => {
     const saved = await client.db.leads.update(lead.id, { status_option_id: status === "" ? null : status });
@@ -135,6 +138,15 @@ function StatusChoice({ lead }: { lead: Row<"leads"> }) {
       }),
     });
   };
+  if (!canChoose) {
+    const status = statuses.find(({ id }) => id === held)?.fields;
+    return (
+      <span className="font-medium">
+        <span className="sr-only">Status: </span>
+        <Dot color={status?.color}>{status?.name ?? "No status"}</Dot>
+      </span>
+    );
+  }
   return (
     <select
       aria-label="Status"

@@ -8,6 +8,7 @@ import { SearchField } from "../../components/SearchField.tsx";
 import { Notice } from "../../components/States.tsx";
 import { VirtualTable } from "../../components/VirtualTable.tsx";
 import { useLive } from "../../data/live.ts";
+import { useMay } from "../../data/me.ts";
 import { useOrdered } from "../../data/ordered.ts";
 import { useReadAhead } from "../../data/searching.ts";
 import { useSyncView } from "../../data/sync.ts";
@@ -32,6 +33,7 @@ export function LeadsPage({
   const navigate = useNavigate();
   const { state, rows } = useLeadRows();
   const [isCreating, setIsCreating] = useState(false);
+  const canCreate = useMay()("create", "leads");
   // Typing stays quick whatever the number of leads: the list follows when the browser has time.
   const wanted = useDeferredValue(search);
   const ordered = useOrdered(rows, LEAD_KEYS[wanted.sort], wanted.isDescending);
@@ -48,9 +50,11 @@ export function LeadsPage({
         state === "ready" && (isFiltered ? `${number(shown.length)} of ${number(rows.length)}` : number(rows.length))
       }
       actions={
-        <Button tone="primary" data-create icon={<Plus className="size-4" />} onClick={() => setIsCreating(true)}>
-          New lead
-        </Button>
+        canCreate && (
+          <Button tone="primary" data-create icon={<Plus className="size-4" />} onClick={() => setIsCreating(true)}>
+            New lead
+          </Button>
+        )
       }
       tools={<LeadTools search={search} onSearch={onSearch} onQuery={onQuery} />}
       isFilled
@@ -71,7 +75,7 @@ export function LeadsPage({
           isLoading={state === "loading"}
           hasAny={rows.length > 0}
           onClear={() => onSearch(NO_LEAD_FILTER)}
-          onCreate={() => setIsCreating(true)}
+          {...(canCreate && { onCreate: () => setIsCreating(true) })}
         />
       )}
       <NewLead isOpen={isCreating} onClose={() => setIsCreating(false)} />
@@ -141,7 +145,8 @@ function NoLeads({
   isLoading: boolean;
   hasAny: boolean;
   onClear: () => void;
-  onCreate: () => void;
+  /** Absent: the person may not. */
+  onCreate?: () => void;
 }) {
   const sync = useSyncView();
   const isFirst = useIsFirst();
@@ -164,15 +169,19 @@ function NoLeads({
     <Notice
       icon={<Target className="size-5" />}
       title="No leads yet"
-      action={
-        <Button tone="primary" onClick={onCreate}>
-          New lead
-        </Button>
-      }
+      {...(onCreate !== undefined && {
+        action: (
+          <Button tone="primary" onClick={onCreate}>
+            New lead
+          </Button>
+        ),
+      })}
     >
-      {isOffline
-        ? "This device has none, and the server is out of reach. What you add now is sent later."
-        : "Add one here, capture one with the browser extension, or import a file."}
+      {onCreate === undefined
+        ? "What others add is shown here."
+        : isOffline
+          ? "This device has none, and the server is out of reach. What you add now is sent later."
+          : "Add one here, capture one with the browser extension, or import a file."}
     </Notice>
   );
 }

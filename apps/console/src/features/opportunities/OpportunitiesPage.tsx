@@ -124,6 +124,7 @@ export function OpportunitiesPage({
   const open = (id: string): void => void navigate({ to: "/opportunities/$id", params: { id } });
   return (
     <ListPage
+      entity="opportunities"
       title="Opportunities"
       noun={["opportunity", "opportunities"]}
       icon={<Building2 className="size-5" />}

@@ -4,6 +4,7 @@ import { Loading } from "../../components/States.tsx";
 import { TabBar } from "../../components/TabBar.tsx";
 import { toast } from "../../components/toast.tsx";
 import { type Row, useById, useClient, useLive, useRecord } from "../../data/live.ts";
+import { useMay } from "../../data/me.ts";
 import { amount } from "../../format/value.ts";
 import { OpenConflicts } from "../conflicts/OpenConflicts.tsx";
 import { HistoryCard } from "../history/HistoryCard.tsx";
@@ -12,6 +13,7 @@ import { NoRecord, RecordPage } from "../record/RecordPage.tsx";
 import { contactName } from "../record/titles.ts";
 import { TasksOf } from "../tasks/TasksOf.tsx";
 import { LostDialog } from "./LostDialog.tsx";
+import { StageBadge } from "./OpportunitiesPage.tsx";
 
 const FIELDS = [
   "name",
@@ -41,6 +43,7 @@ export function OpportunityPage({ id }: { id: string }) {
 
 function OpportunityDetail({ deal }: { deal: Row<"opportunities"> }) {
   const client = useClient();
+  const canChoose = useMay()("update", "opportunities", "stage_id");
   const { id, fields } = deal;
   const [tab, setTab] = useState("tasks");
   const [losing, setLosing] = useState<Row<"pipeline_stages">>();
@@ -97,18 +100,22 @@ function OpportunityDetail({ deal }: { deal: Row<"opportunities"> }) {
       }
       highlights={
         <div className="flex items-center gap-4">
-          <select
-            aria-label="Stage"
-            className="control w-auto font-medium"
-            value={fields.stage_id ?? ""}
-            onChange={(event) => void choose(event.target.value)}
-          >
-            {stages.map(({ id: stageId, fields: stage }) => (
-              <option key={stageId} value={stageId}>
-                {stage.name}
-              </option>
-            ))}
-          </select>
+          {canChoose ? (
+            <select
+              aria-label="Stage"
+              className="control w-auto font-medium"
+              value={fields.stage_id ?? ""}
+              onChange={(event) => void choose(event.target.value)}
+            >
+              {stages.map(({ id: stageId, fields: stage }) => (
+                <option key={stageId} value={stageId}>
+                  {stage.name}
+                </option>
+              ))}
+            </select>
+          ) : (
+            <StageBadge stage={stages.find((stage) => stage.id === fields.stage_id)} />
+          )}
           <span className="num text-xl font-semibold">{amount(fields.amount, fields.currency)}</span>
         </div>
       }

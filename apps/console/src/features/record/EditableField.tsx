@@ -8,7 +8,8 @@ import { cx } from "../../components/cx.ts";
 import { attempt, toast } from "../../components/toast.tsx";
 import { useBusy } from "../../components/useBusy.ts";
 import { type EntityName, useClient, useLive } from "../../data/live.ts";
-import { entityOf, fieldOf, isEditable, labelOf } from "../../data/schema.ts";
+import { useMay } from "../../data/me.ts";
+import { entityOf, fieldOf, labelOf } from "../../data/schema.ts";
 import { FieldInput } from "./FieldInput.tsx";
 import { foreseen } from "./foreseen.ts";
 import { EditingWarning } from "./presence.tsx";
@@ -33,7 +34,7 @@ export function EditableField({ entity, id, name, fields, label = labelOf(name) 
   const isUnpriced = isMoney(name) && entityOf(entity).fields.has("currency") && fields.currency === undefined;
   const currency = isMoney(name) ? (fields.currency as string | undefined) : undefined;
   const shown = shownValue(entity, name, value, { titleOf, currency });
-  const canEdit = isEditable(entity, name, "update") && !["json"].includes(fieldOf(entity, name).kind.type);
+  const canEdit = useMay()("update", entity, name) && !["json"].includes(fieldOf(entity, name).kind.type);
   const stop = (next: "stay" | "elsewhere"): void => {
     setIsEditing(false);
     if (next === "stay") {
@@ -71,7 +72,9 @@ export function EditableField({ entity, id, name, fields, label = labelOf(name) 
           />
         </button>
       ) : (
-        <span className={cx("min-h-8.5 py-1.5 break-words", shown === "" && "text-ink-3")}>{shown || "—"}</span>
+        <span className={cx("min-h-8.5 py-1.5 break-words whitespace-pre-line", shown === "" && "text-ink-3")}>
+          {shown || "—"}
+        </span>
       )}
     </div>
   );

@@ -8,6 +8,8 @@ import { Page } from "../../components/Page.tsx";
 import { SearchField } from "../../components/SearchField.tsx";
 import { Notice } from "../../components/States.tsx";
 import { type Column, VirtualTable } from "../../components/VirtualTable.tsx";
+import type { EntityName } from "../../data/live.ts";
+import { useMay } from "../../data/me.ts";
 import { type KeyOf, useOrdered } from "../../data/ordered.ts";
 import { wordsOf } from "../../data/searching.ts";
 import { useSyncView } from "../../data/sync.ts";
@@ -22,6 +24,7 @@ export interface ListRow {
 }
 
 interface ListPageProps<R extends ListRow> {
+  readonly entity: EntityName;
   readonly title: string;
   /** "contact", "contacts". */
   readonly noun: readonly [one: string, many: string];
@@ -49,7 +52,7 @@ const idOf = ({ id }: ListRow): string => id;
 
 export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
   const { title, noun, icon, state, rows, columns, keys, renderCard, search, onSearch, filter, onOpen, form } = props;
-  const { actions } = props;
+  const { entity, actions } = props;
   const [isCreating, setIsCreating] = useState(false);
   const sync = useSyncView();
   const isFirst = useIsFirst();
@@ -63,7 +66,7 @@ export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
     return ordered.filter(isMatch);
   }, [ordered, wanted, matches]);
   const onQuery = useCallback((q: string) => onSearch({ q }), [onSearch]);
-  const create = (
+  const create = useMay()("create", entity) && (
     <Button tone="primary" data-create icon={<Plus className="size-4" />} onClick={() => setIsCreating(true)}>
       New {noun[0]}
     </Button>
@@ -119,9 +122,11 @@ export function ListPage<R extends ListRow>(props: ListPageProps<R>) {
         </Notice>
       ) : (
         <Notice icon={icon} title={`No ${noun[1]} yet`} action={create}>
-          {sync.kind === "offline"
-            ? "This device has none, and the server is out of reach. What you add now is sent later."
-            : "What you add is here at once, with or without a network."}
+          {create === false
+            ? "What others add is shown here."
+            : sync.kind === "offline"
+              ? "This device has none, and the server is out of reach. What you add now is sent later."
+              : "What you add is here at once, with or without a network."}
         </Notice>
       )}
       {form({ isOpen: isCreating, onClose: () => setIsCreating(false) })}

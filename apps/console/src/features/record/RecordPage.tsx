@@ -7,13 +7,14 @@ import { Avatar } from "../../components/Avatar.tsx";
 import { Badge } from "../../components/Badge.tsx";
 import { Button, buttonClass } from "../../components/Button.tsx";
 import { Confirm } from "../../components/Dialog.tsx";
-import { Menu } from "../../components/Menu.tsx";
+import { Menu, type MenuEntry } from "../../components/Menu.tsx";
 import { Notice } from "../../components/States.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
 import { useBusy } from "../../components/useBusy.ts";
 import { useTitle } from "../../components/useTitle.ts";
 import { useRemote } from "../../data/api.ts";
 import { type EntityName, useById, useClient } from "../../data/live.ts";
+import { useMay } from "../../data/me.ts";
 import { nounOf } from "../../data/schema.ts";
 import { ago } from "../../format/value.ts";
 import type { HistoryItem } from "../history/versions.ts";
@@ -48,6 +49,7 @@ export function RecordPage({
 }: RecordPageProps) {
   const client = useClient();
   const router = useRouter();
+  const may = useMay();
   const [isDeleting, setIsDeleting] = useState(false);
   useTitle(name);
   const remove = async (): Promise<void> => {
@@ -68,6 +70,27 @@ export function RecordPage({
       ...(saved.ok && { action: { label: "Undo", run: () => attempt(set(!to)) } }),
     });
   };
+  const entries: readonly MenuEntry[] = [
+    ...(isArchived === undefined || !may("update", entity, "is_archived")
+      ? []
+      : [
+          {
+            label: isArchived ? "Take out of the archive" : `Archive ${nounOf(entity)}`,
+            icon: isArchived ? <ArchiveRestore className="size-4" /> : <Archive className="size-4" />,
+            onSelect: () => attempt(archive(!isArchived)),
+          },
+        ]),
+    ...(may("delete", entity)
+      ? [
+          {
+            label: `Delete ${nounOf(entity)}`,
+            icon: <Trash2 className="size-4" />,
+            isDanger: true,
+            onSelect: () => setIsDeleting(true),
+          },
+        ]
+      : []),
+  ];
   return (
     <Presence entity={entity} id={id}>
       <div className="h-full overflow-y-auto">
@@ -77,26 +100,14 @@ export function RecordPage({
               <ArrowLeft aria-hidden="true" className="size-4" />
               Back
             </Link>
-            <Menu
-              trigger={<Button tone="quiet" aria-label={`More about ${name}`} icon={<Ellipsis className="size-4" />} />}
-              entries={[
-                ...(isArchived === undefined
-                  ? []
-                  : [
-                      {
-                        label: isArchived ? "Take out of the archive" : `Archive ${nounOf(entity)}`,
-                        icon: isArchived ? <ArchiveRestore className="size-4" /> : <Archive className="size-4" />,
-                        onSelect: () => attempt(archive(!isArchived)),
-                      },
-                    ]),
-                {
-                  label: `Delete ${nounOf(entity)}`,
-                  icon: <Trash2 className="size-4" />,
-                  isDanger: true,
-                  onSelect: () => setIsDeleting(true),
-                },
-              ]}
-            />
+            {entries.length > 0 && (
+              <Menu
+                trigger={
+                  <Button tone="quiet" aria-label={`More about ${name}`} icon={<Ellipsis className="size-4" />} />
+                }
+                entries={entries}
+              />
+            )}
           </div>
           <header className="mt-1 mb-4 flex flex-wrap items-center gap-x-4 gap-y-3">
             <Avatar name={name} isLarge />
@@ -125,7 +136,8 @@ export function RecordPage({
           deed="Delete"
           onConfirm={() => attempt(remove())}
         >
-          It goes from every device. You can take it back right after.
+          It goes from every device{entity === "contacts" && ", with its leads and what is written about them"}. You can take
+          it back right after.
         </Confirm>
       </div>
     </Presence>
@@ -153,6 +165,7 @@ function MaybeDeleted({ entity, id, back }: { entity: EntityName; id: string; ba
   const client = useClient();
   const users = useById("users");
   const [isBusy, once] = useBusy();
+  const canRestore = useMay()("delete", entity);
   const { remote } = useRemote<{ readonly items: readonly HistoryItem[] }>(
     `/api/sync/history/${entity}/${encodeURIComponent(id)}?limit=1`,
   );
@@ -170,15 +183,17 @@ function MaybeDeleted({ entity, id, back }: { entity: EntityName; id: string; ba
       title={`This ${nounOf(entity)} was deleted`}
       action={
         <>
-          <Button tone="primary" disabled={isBusy} onClick={() => once(restore)}>
-            Bring it back
-          </Button>
+          {canRestore && (
+            <Button tone="primary" disabled={isBusy} onClick={() => once(restore)}>
+              Bring it back
+            </Button>
+          )}
           {back}
         </>
       }
     >
-      {users.get(last.user_id)?.fields.name ?? "The server"} deleted it {ago(last.authored_ms, Date.now())}. It comes
-      back as it was then.
+      {users.get(last.user_id)?.fields.name ?? "The server"} deleted it {ago(last.authored_ms, Date.now())}.
+      {canRestore && " It comes back as it was then."}
     </Notice>
   );
 }

@@ -10,7 +10,7 @@ import { Switch } from "../../components/Switch.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
 import { useBusy } from "../../components/useBusy.ts";
 import { type EntityName, useClient } from "../../data/live.ts";
-import { RANK_ADMIN, useMe } from "../../data/me.ts";
+import { RANK_ADMIN, useMay, useMe } from "../../data/me.ts";
 import { isEditable, labelOf, nounOf } from "../../data/schema.ts";
 import { rereadStatus, useStatus } from "../../data/sync.ts";
 import { counted, number, sentence } from "../../format/text.ts";
@@ -79,6 +79,7 @@ function OwnRejected() {
 
 function RejectedCard({ rejected: { mutation, outcome, authoredMs } }: { rejected: Rejected }) {
   const client = useClient();
+  const may = useMay();
   const titleOf = useTitleOf();
   const [isEditing, setIsEditing] = useState(false);
   const [isDiscarding, setIsDiscarding] = useState(false);
@@ -91,7 +92,11 @@ function RejectedCard({ rejected: { mutation, outcome, authoredMs } }: { rejecte
   const title = titleOf(entity, op.id);
   const values = "fields" in op ? (op.fields ?? {}) : {};
   const shown = Object.entries(values).filter(([name]) => op.op === "resolve" || isEditable(entity, name, "create"));
-  const canEdit = (op.op === "create" || op.op === "update") && shown.length > 0;
+  // A decision is allowed by what it is about, which is not here.
+  const canSend = mutation.ops.every(
+    (each) => each.op === "resolve" || may(each.op === "restore" ? "delete" : each.op, each.entity),
+  );
+  const canEdit = canSend && (op.op === "create" || op.op === "update") && shown.length > 0;
   const again = async (): Promise<void> => {
     const sent = await client.resendRejected(mutation.client_seq, {});
     toast(sent.ok ? "Sent again" : sent.error.message);
@@ -143,9 +148,11 @@ function RejectedCard({ rejected: { mutation, outcome, authoredMs } }: { rejecte
                 Edit and send
               </Button>
             )}
-            <Button disabled={isBusy} icon={<Send className="size-4" />} onClick={() => once(again)}>
-              Send again
-            </Button>
+            {canSend && (
+              <Button disabled={isBusy} icon={<Send className="size-4" />} onClick={() => once(again)}>
+                Send again
+              </Button>
+            )}
             <Button tone="danger" icon={<Trash2 className="size-4" />} onClick={() => setIsDiscarding(true)}>
               Discard
             </Button>

@@ -4,6 +4,7 @@ import { Button } from "../../components/Button.tsx";
 import { Confirm, Dialog } from "../../components/Dialog.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
 import { type Row, useClient, useRecord } from "../../data/live.ts";
+import { useMay } from "../../data/me.ts";
 import { nounOf } from "../../data/schema.ts";
 import { sentence } from "../../format/text.ts";
 import { OpenConflicts } from "../conflicts/OpenConflicts.tsx";
@@ -91,6 +92,7 @@ function About({ task, onFollow }: { task: Row<"tasks">; onFollow: () => void })
 }
 
 function TaskDetail({ task: { id, fields, state }, onDelete }: { task: Row<"tasks">; onDelete: () => void }) {
+  const canDelete = useMay()("delete", "tasks");
   return (
     <Presence entity="tasks" id={id}>
       <div className="flex flex-col gap-3">
@@ -102,9 +104,11 @@ function TaskDetail({ task: { id, fields, state }, onDelete }: { task: Row<"task
           ))}
         </div>
         <div className="flex items-center justify-between gap-2">
-          <Button tone="danger" icon={<Trash2 className="size-4" />} onClick={onDelete}>
-            Delete task
-          </Button>
+          {canDelete && (
+            <Button tone="danger" icon={<Trash2 className="size-4" />} onClick={onDelete}>
+              Delete task
+            </Button>
+          )}
           {state === "pending" && <PendingMark />}
         </div>
       </div>

@@ -2,6 +2,7 @@ import { Fragment, type ReactNode } from "react";
 import { cx } from "../../components/cx.ts";
 import { attempt, toast } from "../../components/toast.tsx";
 import { type Row, useById, useClient } from "../../data/live.ts";
+import { useMay } from "../../data/me.ts";
 import { sentence } from "../../format/text.ts";
 import { ago } from "../../format/value.ts";
 import { PendingMark, Priority } from "../leads/columns.tsx";
@@ -17,6 +18,7 @@ interface TaskItemProps {
 /** A task with its box to tick; the rest of the line opens it. Done on any device is done. */
 export function TaskItem({ task, about, onOpen }: TaskItemProps) {
   const client = useClient();
+  const canTick = useMay()("update", "tasks", "status");
   const users = useById("users");
   const { title, status, due_at, assigned_to, priority } = task.fields;
   const isDone = status === "done";
@@ -51,6 +53,7 @@ export function TaskItem({ task, about, onOpen }: TaskItemProps) {
         type="checkbox"
         aria-label={`${title}: done`}
         checked={isDone}
+        disabled={!canTick}
         onChange={() => attempt(toggle())}
         className="relative z-1 mt-0.5 size-4 accent-accent"
       />

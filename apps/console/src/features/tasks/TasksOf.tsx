@@ -3,7 +3,7 @@ import { type FormEvent, useState } from "react";
 import { Button } from "../../components/Button.tsx";
 import { useBusy } from "../../components/useBusy.ts";
 import { type Row, useClient, useLive } from "../../data/live.ts";
-import { useMe } from "../../data/me.ts";
+import { useMay, useMe } from "../../data/me.ts";
 import { useDraft } from "../record/useDraft.ts";
 import { isClosed } from "./groups.ts";
 import { TaskDialog } from "./TaskDialog.tsx";
@@ -11,10 +11,11 @@ import { TaskItem } from "./TaskItem.tsx";
 
 type Subject = NonNullable<Row<"tasks">["fields"]["subject_type"]>;
 
-/** Tasks about one record, and a line to add the next. */
+/** Tasks about one record, and for those who may a line to add the next. */
 export function TasksOf({ subject, id }: { subject: Subject; id: string }) {
   const client = useClient();
   const { userId } = useMe();
+  const canAdd = useMay()("create", "tasks");
   const { rows } = useLive("tasks", { where: { subject_id: id } });
   const [{ title, due }, setTyped, forget] = useDraft(`task ${id}`, { title: "", due: "" });
   const [isBusy, once] = useBusy();
@@ -37,33 +38,35 @@ export function TasksOf({ subject, id }: { subject: Subject; id: string }) {
   const closed = rows.filter(isClosed);
   return (
     <div>
-      <form
-        onSubmit={(event: FormEvent) => {
-          event.preventDefault();
-          once(add);
-        }}
-        className="flex flex-wrap gap-2 border-b p-3"
-      >
-        <input
-          aria-label="New task"
-          placeholder="What is to be done?"
-          required
-          maxLength={255}
-          className="control w-auto min-w-40 flex-1"
-          value={title}
-          onChange={({ target }) => setTyped((held) => ({ ...held, title: target.value }))}
-        />
-        <input
-          aria-label="Due"
-          type="datetime-local"
-          className="control w-auto"
-          value={due}
-          onChange={({ target }) => setTyped((held) => ({ ...held, due: target.value }))}
-        />
-        <Button type="submit" disabled={isBusy} icon={<Plus className="size-4" />}>
-          Add
-        </Button>
-      </form>
+      {canAdd && (
+        <form
+          onSubmit={(event: FormEvent) => {
+            event.preventDefault();
+            once(add);
+          }}
+          className="flex flex-wrap gap-2 border-b p-3"
+        >
+          <input
+            aria-label="New task"
+            placeholder="What is to be done?"
+            required
+            maxLength={255}
+            className="control w-auto min-w-40 flex-1"
+            value={title}
+            onChange={({ target }) => setTyped((held) => ({ ...held, title: target.value }))}
+          />
+          <input
+            aria-label="Due"
+            type="datetime-local"
+            className="control w-auto"
+            value={due}
+            onChange={({ target }) => setTyped((held) => ({ ...held, due: target.value }))}
+          />
+          <Button type="submit" disabled={isBusy} icon={<Plus className="size-4" />}>
+            Add
+          </Button>
+        </form>
+      )}
       {error !== "" && (
         <p role="alert" className="px-4 py-2 text-bad">
           {error}

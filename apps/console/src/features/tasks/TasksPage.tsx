@@ -7,7 +7,7 @@ import { Page } from "../../components/Page.tsx";
 import { Notice } from "../../components/States.tsx";
 import { VirtualList } from "../../components/VirtualList.tsx";
 import { type Row, useLive } from "../../data/live.ts";
-import { useMe } from "../../data/me.ts";
+import { useMay, useMe } from "../../data/me.ts";
 import { number } from "../../format/text.ts";
 import { CreateDialog } from "../record/CreateDialog.tsx";
 import { useTitleOf } from "../record/useTitleOf.ts";
@@ -24,6 +24,7 @@ const TASK_PX = 60;
 /** `whose`: a user, or empty for everybody's. */
 export function TasksPage({ whose, onWhose }: { whose: string; onWhose: (user: string) => void }) {
   const { userId } = useMe();
+  const canCreate = useMay()("create", "tasks");
   const { state, rows } = useLive("tasks");
   const users = useLive("users", { sort: "name" }).rows;
   const isFirst = useIsFirst();
@@ -41,9 +42,11 @@ export function TasksPage({ whose, onWhose }: { whose: string; onWhose: (user: s
       title="Tasks"
       aside={state === "ready" && `${number(open)} open`}
       actions={
-        <Button tone="primary" data-create icon={<Plus className="size-4" />} onClick={() => setIsCreating(true)}>
-          New task
-        </Button>
+        canCreate && (
+          <Button tone="primary" data-create icon={<Plus className="size-4" />} onClick={() => setIsCreating(true)}>
+            New task
+          </Button>
+        )
       }
       tools={
         <Choose
@@ -68,7 +71,7 @@ export function TasksPage({ whose, onWhose }: { whose: string; onWhose: (user: s
         <Notice
           icon={<CheckSquare className="size-5" />}
           title="Nothing to do"
-          action={<Button onClick={() => setIsCreating(true)}>New task</Button>}
+          {...(canCreate && { action: <Button onClick={() => setIsCreating(true)}>New task</Button> })}
         >
           {whose === "" ? "There are no tasks." : "Nobody has asked anything of this person."}
         </Notice>

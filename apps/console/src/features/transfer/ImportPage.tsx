@@ -4,10 +4,11 @@ import { Button } from "../../components/Button.tsx";
 import { Choose } from "../../components/Choose.tsx";
 import { cx } from "../../components/cx.ts";
 import { Card, Page } from "../../components/Page.tsx";
+import { Loading, Notice } from "../../components/States.tsx";
 import { attempt, toast } from "../../components/toast.tsx";
 import { type Row, useClient, useLive } from "../../data/live.ts";
 import { useMe } from "../../data/me.ts";
-import { fieldOf } from "../../data/schema.ts";
+import { fieldOf, mayImport } from "../../data/schema.ts";
 import { counted, number } from "../../format/text.ts";
 import { closeWork, type Import, pauseWork, startImport, stopWork, takeBack, useWork, type Work } from "./current.ts";
 import { readSheet, type Sheet } from "./files.ts";
@@ -27,6 +28,25 @@ interface Taken {
 
 /** A CSV file becomes leads or contacts: mapped, previewed, imported and, now or later, taken back. Needs no network. */
 export function ImportPage() {
+  const { role, rank } = useMe();
+  if (mayImport(rank)) {
+    return <Importing />;
+  }
+  return (
+    <Page title="Import">
+      {role === "" ? (
+        <Loading what="your role" />
+      ) : (
+        <Notice icon={<FileUp className="size-5" />} title="You may not import">
+          An import adds leads and contacts, and your role ({role}) does not allow that. An administrator can give you
+          another one.
+        </Notice>
+      )}
+    </Page>
+  );
+}
+
+function Importing() {
   const client = useClient();
   const work = useWork();
   const [taken, setTaken] = useState<Taken>();
