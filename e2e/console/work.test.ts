@@ -2,9 +2,12 @@
 
 import { expect, it } from "vitest";
 import { beRefused, dialog, editField, go, openFirst, untilSync } from "../support/console.ts";
-import { ownerForEach, serverForFile } from "../support/people.ts";
+import { ownerForEach, peopleOf, serverForFile } from "../support/people.ts";
+import { askAs, OWNER, PASSWORD } from "../support/server.ts";
 
-const dana = ownerForEach(serverForFile());
+const server = serverForFile();
+const dana = ownerForEach(server);
+const person = peopleOf(server);
 
 it("[WEB-1] the list is worked with the keyboard alone", async () => {
   const { page } = dana;
@@ -170,5 +173,33 @@ it("[SYNC-3] a deal is lost with its reason, and a refused change is completed a
   await page.getByLabel("Notes", { exact: true }).fill("No budget before next year");
   await page.getByRole("button", { name: "Send", exact: true }).click();
   await page.getByText("Nothing was rejected").waitFor();
+  await untilSync(page, "saved");
+});
+
+it("[PRM-3] a viewer sees a lead, the board and the tasks, and nothing that would change them", async () => {
+  const email = "vera@syncline.dev";
+  const vera = { name: "Vera View", email, role: "viewer", password: PASSWORD };
+  const made = await askAs(server, OWNER, "/api/admin/users", vera);
+  expect(made.status, await made.clone().text()).toBe(201);
+  const { page } = await person(email);
+  const main = page.getByRole("main");
+  await page.locator("[data-index]").first().waitFor();
+  expect(await page.getByRole("button", { name: "New lead" }).count()).toBe(0);
+  await openFirst(page);
+  await main.getByText("Estimated value").waitFor();
+  for (const role of ["button", "textbox", "combobox"] as const) {
+    expect(await main.getByRole(role).allTextContents(), `of role ${role}`).toEqual([]);
+  }
+  await go(page, "/board");
+  const card = page.getByRole("region", { name: "New" }).locator("[data-card]").first();
+  const id = await card.getAttribute("data-card");
+  expect(await card.getAttribute("draggable")).toBe("false");
+  await card.focus();
+  await page.keyboard.press("Shift+ArrowRight");
+  await page.getByRole("region", { name: "New" }).locator(`[data-card="${id}"]`).waitFor();
+  await go(page, "/tasks");
+  expect(await main.getByRole("checkbox").first().isDisabled()).toBe(true);
+  await go(page, "/import");
+  await page.getByRole("heading", { name: "You may not import" }).waitFor();
   await untilSync(page, "saved");
 });
