@@ -136,8 +136,8 @@ export function RecordPage({
           deed="Delete"
           onConfirm={() => attempt(remove())}
         >
-          It goes from every device{entity === "contacts" && ", with its leads and what is written about them"}. You can take
-          it back right after.
+          It goes from every device{entity === "contacts" && ", with its leads and what is written about them"}. You can
+          take it back right after.
         </Confirm>
       </div>
     </Presence>
