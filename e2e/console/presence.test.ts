@@ -1,5 +1,6 @@
 /** Two people at one record: each sees the other, and is warned before they write over one another. */
 
+import type { Page } from "playwright-core";
 import { it } from "vitest";
 import { go, openFirst } from "../support/console.ts";
 import { peopleOf, serverForFile } from "../support/people.ts";
@@ -21,4 +22,31 @@ it("[CONF-7] who looks at the same record is named, who changes it warns the oth
   await dana.page.getByText("Milo Manager looks at this too.").waitFor();
   await go(milo.page, "/leads");
   await dana.page.getByText("Milo Manager looks at this too.").waitFor({ state: "detached" });
+});
+
+it("[CONF-7] a field that is only open writes nothing over what somebody else saved, and one that was typed in asks", async () => {
+  const [dana, milo] = [await person(OWNER), await person(MANAGER)];
+  await openFirst(dana.page);
+  await go(milo.page, new URL(dana.page.url()).pathname);
+  const product = (page: Page) => page.getByRole("button", { name: /^Interested in: .*(Edit|Add)$/ });
+  const save = async (page: Page, text: string): Promise<void> => {
+    await product(page).click();
+    await page.getByLabel("Interested in", { exact: true }).fill(text);
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: `Interested in: ${text}. Edit` }).waitFor();
+  };
+  await product(dana.page).click();
+  await save(milo.page, "Milo’s");
+  await dana.page.getByText("This was changed meanwhile to “Milo’s”.").waitFor();
+  await dana.page.getByRole("heading", { level: 1 }).click();
+  await dana.page.getByRole("button", { name: "Interested in: Milo’s. Edit" }).waitFor();
+
+  await product(dana.page).click();
+  await dana.page.getByLabel("Interested in", { exact: true }).fill("Dana’s");
+  await save(milo.page, "Milo’s again");
+  await dana.page.getByText("This was changed meanwhile to “Milo’s again”.").waitFor();
+  await dana.page.getByRole("heading", { level: 1 }).click();
+  // Going elsewhere decides nothing.
+  await dana.page.getByRole("button", { name: "Replace it" }).click();
+  await milo.page.getByRole("button", { name: "Interested in: Dana’s. Edit" }).waitFor();
 });

@@ -114,6 +114,7 @@ const NOUNS: Readonly<Partial<Record<EntityName, readonly [one: string, many: st
   opportunities: ["opportunity", "opportunities"],
   tasks: ["task", "tasks"],
   lead_activities: ["activity", "activities"],
+  conflicts: ["conflict", "conflicts"],
   lead_custom_fields: ["custom field", "custom fields"],
   status_options: ["status", "statuses"],
 };

@@ -12,7 +12,7 @@ export function amount(value: string | undefined, currency: string | undefined):
   let format = money.get(key);
   if (format === undefined) {
     format = new Intl.NumberFormat(undefined, {
-      ...(currency !== undefined && { style: "currency", currency, currencyDisplay: "narrowSymbol" }),
+      ...(currency !== undefined && { style: "currency", currency, currencyDisplay: "symbol" }),
       ...(isWhole && { maximumFractionDigits: 0, minimumFractionDigits: 0 }),
     });
     money.set(key, format);

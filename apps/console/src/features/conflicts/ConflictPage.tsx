@@ -29,7 +29,7 @@ import {
   sidesOf,
   type Unit,
 } from "./sides.ts";
-import { useConflictNames } from "./useConflictNames.ts";
+import { OTHER_SIDE, useConflictNames } from "./useConflictNames.ts";
 
 export function ConflictPage({ id }: { id: string }) {
   const conflict = useRecord("conflicts", id);
@@ -155,12 +155,12 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
             <>
               {canUse(sides.theirs) && (
                 <Button disabled={isBusy} onClick={() => once(() => decide({ resolution: "use_theirs", fields: {} }))}>
-                  Use {possessive(names.theirs)} side
+                  Use {sideOf(names.theirs)}
                 </Button>
               )}
               {canUse(sides.mine) && (
                 <Button disabled={isBusy} onClick={() => once(() => decide({ resolution: "use_mine", fields: {} }))}>
-                  Use {possessive(names.mine)} side
+                  Use {sideOf(names.mine)}
                 </Button>
               )}
               {decision.resolution === "custom" && (
@@ -179,14 +179,14 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
               <p className="text-ink-2">
                 {state === "auto_resolved"
                   ? `Decided by the rule “${sentence((strategy ?? "").replaceAll("-", " "))}” for ${sides.names.map(labelOf).join(", ")}.`
-                  : `Decided by ${names.decider}.`}
+                  : `Decided by ${names.decider === "You" ? "you" : names.decider}.`}
               </p>
             </>
           )}
         </div>
         {isOpen && (
           <p className="mt-3 text-sm text-ink-3">
-            Until somebody decides, everybody sees {possessive(names.theirs)} side.{" "}
+            Until somebody decides, everybody sees {sideOf(names.theirs)}.{" "}
             {canDecide
               ? "A decision made without a network counts when the network is back."
               : "Your role may not decide it."}
@@ -197,6 +197,7 @@ function Review({ conflict }: { conflict: Row<"conflicts"> }) {
   );
 }
 
-function possessive(name: string): string {
-  return name === "You" ? "your" : `${name}’s`;
+/** "your side", "Milo’s side", "the other side". */
+function sideOf(name: string): string {
+  return name === "You" ? "your side" : name === OTHER_SIDE ? "the other side" : `${name}’s side`;
 }

@@ -5,6 +5,9 @@ import { titleOf as titleOfFields } from "../record/titles.ts";
 import { useTitleOf } from "../record/useTitleOf.ts";
 import { isMoney, shownValue } from "../record/value.ts";
 
+/** Who nobody is known of. */
+export const OTHER_SIDE = "The other side";
+
 /** Names of the people, the record and the values of a conflict. */
 export function useConflictNames({ fields }: Row<"conflicts">) {
   const users = useById("users");
@@ -24,7 +27,7 @@ export function useConflictNames({ fields }: Row<"conflicts">) {
     live: record === null || record === undefined ? undefined : ({ ...record.fields } as Fields),
     record: titleOf(entity, recordId) ?? (record ? titleOfFields(entity, { ...record.fields }) : "a deleted record"),
     mine: person(fields.mine_user),
-    theirs: fields.theirs_user === undefined ? "The other side" : person(fields.theirs_user),
+    theirs: fields.theirs_user === undefined ? OTHER_SIDE : person(fields.theirs_user),
     decider: person(fields.resolved_by),
     /** A value for a person; sides may carry their own currency. */
     shown: (name: string, side: Readonly<Record<string, Json>>): string =>

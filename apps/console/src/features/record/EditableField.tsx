@@ -50,6 +50,7 @@ export function EditableField({ entity, id, name, fields, label = labelOf(name) 
           id={id}
           name={name}
           value={value}
+          shown={shown}
           current={fields as Fields}
           label={label}
           onDone={stop}
@@ -85,6 +86,8 @@ interface EditorProps {
   readonly id: string;
   readonly name: string;
   readonly value: Json | undefined;
+  /** The value as people read it. */
+  readonly shown: string;
   /** The record as it is. */
   readonly current: Fields;
   readonly label: string;
@@ -95,15 +98,18 @@ interface EditorProps {
 }
 
 /** Fields of one choice are saved with the choice; the others with Enter, a click elsewhere or the button. */
-function FieldEditor({ entity, id, name, value, current, label, beside, onDone }: EditorProps) {
+function FieldEditor({ entity, id, name, value, shown, current, label, beside, onDone }: EditorProps) {
   const client = useClient();
   const inputId = useId();
   const errorId = useId();
   const box = useRef<HTMLDivElement>(null);
-  const before = inputText(entity, name, value);
-  const [text, setText] = useState(before);
+  const [opened] = useState(() => inputText(entity, name, value));
+  const held = inputText(entity, name, value);
+  const [text, setText] = useState(opened);
   const [error, setError] = useState<string>();
   const [isBusy, once] = useBusy();
+  /** It has another value than when it was opened, and not by this editor: who wants to replace that says so. */
+  const isChanged = held !== opened && !isBusy;
   /** Saved or left: what the browser still says about the input does not count any more. */
   const isOver = useRef(false);
   const done = (next: "stay" | "elsewhere" = "stay"): void => {
@@ -116,7 +122,7 @@ function FieldEditor({ entity, id, name, value, current, label, beside, onDone }
     box.current?.querySelector<HTMLElement>("input, select, textarea")?.focus();
   }, []);
   const save = async (typed: string, next: "stay" | "elsewhere" = "stay"): Promise<void> => {
-    if (typed === before) {
+    if (typed === opened || typed === held) {
       done(next);
       return;
     }
@@ -168,7 +174,8 @@ function FieldEditor({ entity, id, name, value, current, label, beside, onDone }
   const onBlur = ({ relatedTarget }: FocusEvent): void => {
     const isInside = relatedTarget instanceof Node && box.current?.contains(relatedTarget) === true;
     // What is wrong with it was said: the person looks at it before it is saved.
-    if (!isInside && !isOver.current && !isOneChoice && error === undefined) {
+    const isSure = error === undefined && (!isChanged || text === opened);
+    if (!isInside && !isOver.current && !isOneChoice && isSure) {
       once(() => save(text, "elsewhere"));
     }
   };
@@ -193,11 +200,16 @@ function FieldEditor({ entity, id, name, value, current, label, beside, onDone }
           {error}
         </p>
       )}
+      {isChanged && (
+        <p role="status" className="text-warn">
+          {shown === "" ? "This was emptied meanwhile." : `This was changed meanwhile to “${shown}”.`}
+        </p>
+      )}
       <EditingWarning />
       <div className="flex gap-1.5">
         {!isOneChoice && (
           <Button tone="primary" disabled={isBusy} onClick={() => once(() => save(text))}>
-            Save
+            {isChanged && text !== opened ? "Replace it" : "Save"}
           </Button>
         )}
         {/* Some browsers give a clicked button no focus: the input's own must not end first, and save. */}

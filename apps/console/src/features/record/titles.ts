@@ -5,9 +5,10 @@ import { type EntityName, type Row, useById } from "../../data/live.ts";
 
 type Named = Pick<Row<"contacts">, "fields">;
 
+/** By the names that can be changed; the one name is what other programs brought. */
 export function contactName({ fields }: Named): string {
   const parts = [fields.firstname, fields.lastname].filter((part) => part !== undefined && part !== "").join(" ");
-  return fields.name || parts || fields.email || fields.phone_number || fields.company_name || "Unnamed contact";
+  return parts || fields.name || fields.email || fields.phone_number || fields.company_name || "Unnamed contact";
 }
 
 /** The title of a record by its fields alone. */

@@ -140,7 +140,10 @@ function RejectedCard({ rejected: { mutation, outcome, authoredMs } }: { rejecte
             ))}
           </dl>
           {mutation.ops.length > 1 && (
-            <p className="mt-2 text-ink-3">And {counted(mutation.ops.length - 1, "more change")} that belong to it.</p>
+            <p className="mt-2 text-ink-3">
+              And {counted(mutation.ops.length - 1, "more change that belongs to it", "more changes that belong to it")}
+              .
+            </p>
           )}
           <div className="mt-4 flex flex-wrap gap-2">
             {canEdit && (

@@ -80,7 +80,7 @@ export function faceOf(view: SyncView, nowMs: number): Face {
         tone: "text-warn",
         icon: <LogIn aria-hidden="true" className="size-4" />,
         label: "Sign in again",
-        detail: `Your sign-in has ended. ${view.pending > 0 ? `${changes(view.pending)} wait on this device.` : "Nothing is lost."}`,
+        detail: `Your sign-in has ended. ${view.pending > 0 ? `${changes(view.pending)} ${view.pending === 1 ? "waits" : "wait"} on this device.` : "Nothing is lost."}`,
       };
     case "store_failed":
       return {
