@@ -38,7 +38,7 @@ pub enum StoreError {
     /// Stored data does not decode; names where.
     #[error("stored data is damaged: {0}")]
     Corrupt(String),
-    #[error("the database refused a statement")]
+    #[error("the database refused")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

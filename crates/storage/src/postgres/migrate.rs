@@ -7,6 +7,8 @@ use syncline_core::storage::StoreResult;
 use time::OffsetDateTime;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use crate::migration::newer_version;
+
 use super::error::{refused, sentence};
 
 mod migrations {
@@ -19,8 +21,10 @@ pub(super) async fn migrate(client: &Client) -> StoreResult<()> {
     let runner = migrations::migrations::runner().set_grouped(true).set_abort_missing(true);
     let report = runner.run_async(&mut Simple(client)).await;
     let report = report.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
-        refused(format!("migrating the database failed: {error}{cause}"))
+        newer_version(&runner, &error).unwrap_or_else(|| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
+            refused(format!("migrating the database failed: {error}{cause}"))
+        })
     })?;
     for step in report.applied_migrations() {
         tracing::info!(step = step.version(), name = step.name(), "migrated the database");

@@ -8,6 +8,8 @@ use syncline_core::schema::{Entity, Schema, Unique};
 use syncline_core::storage::{StoreResult, unique_key};
 use syncline_core::{Name, TimestampMs, Value};
 
+use crate::migration::newer_version;
+
 use super::connect::Lane;
 use super::error::{OrFailed, refused};
 use super::layout::{self, Layout, RESERVED_PREFIXES, Table};
@@ -19,8 +21,10 @@ mod migrations {
 
 /// Brings the tables that do not depend on the schema up to this build, all steps in one transaction.
 pub(super) fn migrate(conn: &mut Connection) -> StoreResult<()> {
-    let report = migrations::migrations::runner().set_grouped(true).set_abort_missing(true).run(conn);
-    let report = report.map_err(|error| refused(format!("migrating the database failed: {error}")))?;
+    let runner = migrations::migrations::runner().set_grouped(true).set_abort_missing(true);
+    let report = runner.run(conn).map_err(|error| {
+        newer_version(&runner, &error).unwrap_or_else(|| refused(format!("migrating the database failed: {error}")))
+    })?;
     for step in report.applied_migrations() {
         tracing::info!(step = step.version(), name = step.name(), "migrated the database");
     }
