@@ -1,5 +1,6 @@
 //! `syncline audit`: is the record of who did what whole, and a copy of it for others.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -55,7 +56,7 @@ struct HeadsArgs {
 
 /// A kept head, one line of JSON.
 #[derive(Clone, Serialize, Deserialize)]
-struct KeptHead {
+pub(super) struct KeptHead {
     /// `None`: the server's own log.
     workspace: Option<WorkspaceId>,
     seq: u64,
@@ -95,13 +96,23 @@ pub fn run(args: &AuditArgs) -> anyhow::Result<u8> {
 }
 
 /// One chain.
-struct Verified {
+pub(super) struct Verified {
     workspace: Option<WorkspaceId>,
     log: &'static str,
     /// Entries up to this one were forgotten.
     after: u64,
     entries: u64,
-    problem: Option<String>,
+    pub(super) problem: Option<String>,
+}
+
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.workspace.as_ref().map_or("(server)", WorkspaceId::as_str);
+        match &self.problem {
+            None => write!(f, "{name}: {} log, {} entries, whole", self.log, self.entries),
+            Some(problem) => write!(f, "{name}: {} log: {problem}", self.log),
+        }
+    }
 }
 
 fn verify(args: &VerifyArgs) -> anyhow::Result<u8> {
@@ -116,19 +127,13 @@ fn verify(args: &VerifyArgs) -> anyhow::Result<u8> {
         });
         print_json(&json!({ "whole": is_whole, "chains": shown.collect::<Vec<_>>() }))?;
     } else {
-        for chain in &chains {
-            let name = chain.workspace.as_ref().map_or("(server)", WorkspaceId::as_str);
-            match &chain.problem {
-                None => println!("{name}: {} log, {} entries, whole", chain.log, chain.entries),
-                Some(problem) => println!("{name}: {} log: {problem}", chain.log),
-            }
-        }
+        chains.iter().for_each(|chain| println!("{chain}"));
     }
     Ok(if is_whole { 0 } else { EXIT_PROBLEM })
 }
 
 /// The audit logs of the server and of every workspace, and the workspaces' change logs.
-fn chains(store: &Database, kept: &[KeptHead]) -> anyhow::Result<Vec<Verified>> {
+pub(super) fn chains(store: &Database, kept: &[KeptHead]) -> anyhow::Result<Vec<Verified>> {
     let auth = store.auth();
     let mut chains = vec![audit_chain(&auth, None, kept)?];
     for workspace in store.workspaces()? {

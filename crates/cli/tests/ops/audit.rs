@@ -33,6 +33,32 @@ fn sto_3_audit_verify_names_the_entry_that_was_altered() {
 }
 
 #[test]
+fn sto_3_doctor_names_the_entry_that_was_altered() {
+    let place = Place::with_workspace();
+    noted(&place, 5);
+    let doctor = || {
+        answer(
+            &place.command(["doctor", "--json"]).envs([("SERVER_PORT", "0"), ("METRICS_PORT", "0")]).output().unwrap(),
+        )
+    };
+    let (code, whole) = doctor();
+    assert_eq!(code, 0, "{whole}");
+    assert!(whole.to_string().contains("main: audit log, 5 entries, whole"), "{whole}");
+
+    let conn = rusqlite::Connection::open(place.database()).unwrap();
+    let sql = "UPDATE audit_log SET entry = replace(entry, 'sign_in', 'sign_out') WHERE seq = 4";
+    assert_eq!(conn.execute(sql, []).unwrap(), 1);
+    drop(conn);
+    let (code, altered) = doctor();
+    let findings = altered["findings"].as_array().unwrap();
+    let problems: Vec<&Value> = findings.iter().filter(|finding| finding["health"] == "problem").collect();
+    assert!(code == 1 && problems.len() == 1, "{altered}");
+    assert_eq!(problems[0]["check"], "audit chain");
+    let detail = problems[0]["detail"].as_str().unwrap();
+    assert!(detail.contains("main: audit log: ") && detail.contains("audit entry 4 was altered"), "{detail}");
+}
+
+#[test]
 fn sto_3_a_head_that_was_kept_shows_what_was_cut_off_and_rewritten() {
     let place = Place::with_workspace();
     noted(&place, 5);

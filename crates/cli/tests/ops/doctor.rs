@@ -3,6 +3,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::postgres::TestDatabase;
 use crate::sample::leads_csv;
 use crate::{Place, answer, path};
 
@@ -37,6 +38,65 @@ fn aud_1_doctor_says_when_there_is_no_database() {
     let (code, report) = answer(&place.run(["doctor", "--json"]));
     assert_eq!(code, 1);
     assert!(problems(&report).iter().any(|problem| problem.contains("no database")), "{report}");
+}
+
+/// What a version after this one leaves in a database.
+const FUTURE: &str = "INSERT INTO refinery_schema_history (version, name, applied_on, checksum)
+    VALUES (59, 'future', '2030-01-01T00:00:00Z', '1')";
+
+/// `serve`, `backup` and `doctor` say the same of a newer database, and nobody is sent to a backup.
+fn assert_newer(place: &Place, database: &[&str], commands: &[&[&str]]) {
+    let sentence = "this database was written by a newer version of Syncline (migration V59): start that version";
+    let run = |args: &[&str]| place.command(args.iter().copied()).args(database).output().unwrap();
+    for args in commands {
+        let output = run(args);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains(sentence), "{args:?}: {output:?}");
+    }
+    let (code, report) = answer(&run(&["doctor", "--json"]));
+    let found = problems(&report);
+    assert!(code == 1 && found.iter().any(|problem| problem.contains(sentence)), "{report}");
+    let text = report.to_string();
+    assert!(!text.contains("syncline restore") && !text.contains("backup"), "{text}");
+}
+
+#[test]
+fn ops_4_doctor_and_others_name_a_newer_version() {
+    let place = Place::with_workspace();
+    rusqlite::Connection::open(place.database()).unwrap().execute(FUTURE, []).unwrap();
+    let copy = place.dir.path().join("copy");
+    assert_newer(&place, &[], &[&["serve", "--listen", "127.0.0.1:0"], &["backup", "--out", path(&copy)]]);
+}
+
+#[test]
+fn ops_4_doctor_and_others_name_a_newer_version_on_postgresql() {
+    let place = Place { dir: tempfile::tempdir().unwrap() };
+    let database = TestDatabase::new();
+    let given = ["--database", database.text.as_str()];
+    place.command(["doctor", "--json"]).args(given).output().unwrap();
+    database.run(FUTURE);
+    assert_newer(&place, &given, &[&["export", "--entity", "leads"]]);
+    let serve =
+        place.command(["serve", "--listen", "127.0.0.1:0"]).env("DATABASE_URL", &database.text).output().unwrap();
+    let said = String::from_utf8_lossy(&serve.stderr);
+    assert!(serve.status.code() == Some(1) && said.contains("(migration V59): start that version"), "{serve:?}");
+}
+
+#[test]
+fn ops_4_doctor_sends_to_a_backup_only_for_damage() {
+    let hint = |place: &Place| {
+        let (_, report) = answer(&place.run(["doctor", "--json"]));
+        let findings = report["findings"].as_array().unwrap().clone();
+        let database = findings.into_iter().find(|finding| finding["check"] == "database");
+        database.unwrap_or_else(|| panic!("{report}"))["hint"].as_str().unwrap().to_owned()
+    };
+    let place = Place { dir: tempfile::tempdir().unwrap() };
+    std::fs::create_dir_all(place.database()).unwrap();
+    let unopenable = hint(&place);
+    assert!(unopenable.contains("this account may use it") && !unopenable.contains("restore"), "{unopenable}");
+    let place = Place::with_workspace();
+    std::fs::write(place.database(), "no database".repeat(1_000)).unwrap();
+    assert!(hint(&place).contains("syncline restore"));
 }
 
 /// Problems of `doctor` with these variables, on a data directory with an empty workspace.

@@ -10,11 +10,12 @@ use comfy_table::{Cell, Color, Table};
 use serde::Serialize;
 use serde_json::json;
 use syncline_core::schema::Schema;
-use syncline_core::storage::{Read, StoreResult};
+use syncline_core::storage::{Read, StoreError, StoreResult};
 use syncline_server::{Config, node_notes};
-use syncline_storage::{Database, DatabaseReader, SqliteReader};
+use syncline_storage::{Database, DatabaseReader, NewerVersion, SqliteReader};
 
 use super::EXIT_PROBLEM;
+use super::audit;
 use super::data::{DataArgs, DataLock, InUse};
 use super::disk;
 use super::import::print_json;
@@ -64,10 +65,24 @@ impl Finding {
     fn problem(check: &'static str, detail: impl Into<String>, hint: &'static str) -> Self {
         Self { check, health: Health::Problem, detail: detail.into(), hint: Some(hint) }
     }
+    /// What could not be looked at. `remedy` is for damage: nothing else calls for a backup.
+    fn failure(check: &'static str, error: &anyhow::Error, remedy: &'static str) -> Self {
+        let hint = match error.downcast_ref::<StoreError>() {
+            Some(StoreError::Corrupt(_)) => Some(remedy),
+            Some(StoreError::Unavailable(_) | StoreError::Indeterminate(_)) => Some(UNAVAILABLE),
+            Some(StoreError::Database(source)) if source.is::<NewerVersion>() => None,
+            Some(StoreError::Database(_) | StoreError::NoWorkspace(_) | StoreError::WorkspaceExists(_)) => Some(MANUAL),
+            // It says itself what to do.
+            None => None,
+        };
+        Self { check, health: Health::Problem, detail: format!("{error:#}"), hint }
+    }
 }
 
 const RESTORE: &str =
     "stop the server, keep a copy of the data, and bring the last good backup back with `syncline restore`";
+const UNAVAILABLE: &str = "see that the database is reachable, that this account may use it, and that its disk has room; then run doctor again";
+const MANUAL: &str = "see docs/operations/failures.md";
 const RESTORE_POSTGRES: &str = "see docs/operations/failures.md, and docs/operations/backup.md for the way back";
 
 pub fn run(args: &DoctorArgs) -> anyhow::Result<u8> {
@@ -112,9 +127,9 @@ fn look(args: &DoctorArgs) -> Vec<Finding> {
         Ok(store) => {
             findings.extend(config.iter().flat_map(|config| nodes(&store, config)));
             findings.extend(sqlite_path.is_none().then(|| version(&store.reader())));
-            Contents { reader: &store.reader(), schema: &schema, remedy }.look(&mut findings);
+            Contents { store: &store, schema: &schema, remedy }.look(&mut findings);
         }
-        Err(error) => findings.push(Finding::problem("database", format!("{error:#}"), remedy)),
+        Err(error) => findings.push(Finding::failure("database", &error, remedy)),
     }
     if let Some(config) = &config {
         let is_running = sqlite_path.as_ref().is_some_and(|path| is_in_use(folder_of(path)));
@@ -131,13 +146,13 @@ fn nodes(store: &Database, config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     match node_notes::current(&store.auth(), clock::now_ms()) {
         Ok(nodes) => findings.push(surroundings::signing_keys(config, &nodes)),
-        Err(error) => findings.push(Finding::problem("signing keys", error.to_string(), RESTORE_POSTGRES)),
+        Err(error) => findings.push(Finding::failure("signing keys", &error.into(), RESTORE_POSTGRES)),
     }
     let before = clock::now_ms();
     match store.reader().clock_ms() {
         Ok(None) => {}
         Ok(Some(at_ms)) => findings.push(surroundings::clock_skew(at_ms, (before, clock::now_ms()))),
-        Err(error) => findings.push(Finding::problem("clock of the database", error.to_string(), RESTORE_POSTGRES)),
+        Err(error) => findings.push(Finding::failure("clock of the database", &error.into(), RESTORE_POSTGRES)),
     }
     findings
 }
@@ -162,7 +177,7 @@ fn sqlite() -> Finding {
 fn version(reader: &DatabaseReader) -> Finding {
     match reader.version() {
         Ok(version) => Finding::ok("postgresql", version),
-        Err(error) => Finding::problem("postgresql", error.to_string(), "see docs/operations/failures.md"),
+        Err(error) => Finding::failure("postgresql", &error.into(), RESTORE_POSTGRES),
     }
 }
 
@@ -199,7 +214,7 @@ fn server(folder: &Path) -> Finding {
 
 /// What is looked at in the database itself.
 struct Contents<'a> {
-    reader: &'a DatabaseReader,
+    store: &'a Database,
     schema: &'a Schema,
     /// What to do when it is damaged.
     remedy: &'static str,
@@ -207,7 +222,8 @@ struct Contents<'a> {
 
 impl Contents<'_> {
     fn look(&self, findings: &mut Vec<Finding>) {
-        let Self { reader, schema, remedy } = *self;
+        let Self { store, schema, remedy } = *self;
+        let reader = store.reader();
         match reader.check() {
             Ok(report) if report.problems.is_empty() => {
                 let detail = format!(
@@ -220,30 +236,30 @@ impl Contents<'_> {
                 let problems = report.problems.into_iter();
                 findings.extend(problems.map(|problem| Finding::problem("integrity", problem, remedy)));
             }
-            Err(error) => findings.push(Finding::problem("integrity", error.to_string(), remedy)),
+            Err(error) => findings.push(Finding::failure("integrity", &error.into(), remedy)),
         }
         let workspaces = match reader.workspaces() {
             Ok(workspaces) => workspaces,
             Err(error) => {
-                findings.push(Finding::problem("workspaces", error.to_string(), remedy));
+                findings.push(Finding::failure("workspaces", &error.into(), remedy));
                 return;
             }
         };
+        match audit::chains(store, &[]) {
+            Ok(chains) => findings.extend(chains.iter().map(|chain| match chain.problem {
+                Some(_) => Finding::problem("audit chain", chain.to_string(), remedy),
+                None => Finding::ok("audit chain", chain.to_string()),
+            })),
+            Err(error) => findings.push(Finding::failure("audit chain", &error, remedy)),
+        }
         for workspace in &workspaces {
-            findings.push(match reader.verify_chain(workspace) {
-                Ok(report) => match report.problem {
-                    Some(problem) => Finding::problem("audit chain", format!("{workspace}: {problem}"), remedy),
-                    None => Finding::ok("audit chain", format!("{workspace}: {} entries verified", report.entries)),
-                },
-                Err(error) => Finding::problem("audit chain", format!("{workspace}: {error}"), remedy),
-            });
             match reader.read(workspace, |read| clock_of(read, clock::now_ms())) {
                 Ok(finding) => findings.push(Finding { detail: format!("{workspace}: {}", finding.detail), ..finding }),
-                Err(error) => findings.push(Finding::problem("clock", error.to_string(), remedy)),
+                Err(error) => findings.push(Finding::failure("clock", &error.into(), remedy)),
             }
             match reader.read(workspace, |read| imports_of(schema, read)) {
                 Ok(found) => findings.extend(found),
-                Err(error) => findings.push(Finding::problem("imports", error.to_string(), remedy)),
+                Err(error) => findings.push(Finding::failure("imports", &error.into(), remedy)),
             }
         }
     }
