@@ -64,7 +64,14 @@ export function VirtualTable<R>({ label, rows, idOf, columns, sorting, onSort, o
       if (row !== undefined) {
         setActiveId(idOf(row));
         virtual.scrollToIndex(index);
-        requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${index}"]`)?.focus());
+        const line = () => scroller.current?.querySelector<HTMLElement>(`[data-index="${index}"]`);
+        // At once where it is there: the next key is meant for it. One that is scrolled to comes with the next frame.
+        const held = line();
+        if (held) {
+          held.focus();
+        } else {
+          requestAnimationFrame(() => line()?.focus());
+        }
       }
     },
     [rows, idOf, virtual],

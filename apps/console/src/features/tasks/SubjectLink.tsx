@@ -21,7 +21,7 @@ export function SubjectLink({ subject: { entity, id }, title, onFollow }: Subjec
   return page === undefined ? (
     title
   ) : (
-    <Link to={page} params={{ id }} onClick={onFollow} className="text-accent hover:underline">
+    <Link to={page} params={{ id }} onClick={onFollow} className="text-accent underline underline-offset-2">
       {title}
     </Link>
   );
