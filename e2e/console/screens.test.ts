@@ -204,6 +204,7 @@ async function shootDialogs(page: Page, shoot: Shoot): Promise<void> {
     ["new-contact", "contacts", () => page.getByRole("button", { name: "New contact" }).click()],
     ["new-opportunity", "opportunities", () => page.getByRole("button", { name: "New opportunity" }).click()],
     ["new-task", "tasks", () => page.getByRole("button", { name: "New task" }).click()],
+    ["task", "tasks", () => page.getByRole("button", { name: "Ring the mill" }).click()],
     ["merge", "contacts/duplicates", () => page.getByRole("button", { name: "Merge …" }).first().click()],
     ["new-webhook", "webhooks", () => page.getByRole("button", { name: "Add webhook" }).click()],
     ["deliveries", "webhooks", () => page.getByRole("button", { name: /^Deliveries / }).first().click()],
