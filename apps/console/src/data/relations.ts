@@ -19,6 +19,12 @@ const KINDS: Readonly<Partial<Record<EntityName, string>>> = {
   opportunities: "opportunity",
   companies: "company",
 };
+
+/** The entity of a kind that tasks and notes name; `undefined`: one that is not known here. */
+export function entityOfKind(kind: string): EntityName | undefined {
+  return (Object.keys(KINDS) as EntityName[]).find((entity) => KINDS[entity] === kind);
+}
+
 /** They stay where their conversation is. */
 const FOLLOWING: ReadonlySet<EntityName> = new Set(["messages"]);
 const ABOUT_ANY: readonly EntityName[] = ["tasks", "notes"];

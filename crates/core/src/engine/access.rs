@@ -83,7 +83,8 @@ pub(super) fn access_from(
     Ok(Some(Access { role, rank, read_scope, grants }))
 }
 
-/// Whether the workspace has an active owner without `member`, who may be none either. O(members) for an owner, else O(1).
+/// Whether an active owner is left when `member` is one no longer; true as well when they are none now. O(members) for an
+/// active owner, else O(1).
 pub fn has_owner_without(read: &dyn Read, member: RecordId) -> StoreResult<bool> {
     const PAGE: usize = 1_000;
     let is_owner = |member: &Record| {

@@ -4,12 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, Environment, bound};
 
+/// What a directive without a target may be.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
-    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,syncline_server=debug`; default `info`.
+    /// `off`, `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,syncline_server=debug`; default `info`.
     /// `LOG_LEVEL`; `DEBUG=true` means `debug` where no level is named.
     pub level: String,
     /// Default: pretty on a terminal, JSON otherwise. `LOG_FORMAT`.

@@ -24,7 +24,7 @@ pub struct PushJob {
 pub enum Precondition {
     /// `If-Match`: the record still has this rv.
     Unchanged { entity: String, id: RecordId, rv: Seq },
-    /// The workspace does not lose its last active owner with this member.
+    /// The workspace has an active owner also without this member.
     OwnerWithout(RecordId),
 }
 

@@ -43,7 +43,8 @@ pub struct Taken {
     id: Uuid,
 }
 
-/// A message that comes again under the same id changes nothing and is answered as before.
+/// A message that comes again under the same id changes nothing and is answered as before; one that was rejected is tried
+/// anew once the webhook's mapping has changed.
 #[utoipa::path(
     post,
     path = "/api/hooks/{id}",

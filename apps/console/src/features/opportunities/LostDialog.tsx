@@ -5,7 +5,7 @@ import { toast } from "../../components/toast.tsx";
 import { type Row, useClient, useLive } from "../../data/live.ts";
 import { isChoosable } from "../record/choosable.ts";
 import { FormField } from "../record/FormField.tsx";
-import { placedError, typedValue, valueError } from "../record/value.ts";
+import { placedError, typedValue, valueErrors } from "../record/value.ts";
 
 const ENTITY = "opportunities";
 
@@ -41,22 +41,21 @@ function LostForm({ deal: { id, fields }, stage, onClose }: LostProps & { stage:
   const hasReasons = options.some((option) => isChoosable(ENTITY, "lost_reason_id", option.fields));
   const names = hasReasons ? ["lost_reason_id", "lost_notes"] : ["lost_notes"];
   const submit = async (): Promise<string | undefined> => {
-    const typed = names.map((name) => [name, typedValue(ENTITY, name, (texts[name] ?? "").trim())] as const);
-    const wrong = typed.flatMap(([name, value]) => {
-      const error = valueError(ENTITY, name, value);
-      return error === undefined ? [] : [[name, error] as const];
-    });
-    setErrors(Object.fromEntries(wrong));
-    if (wrong.length > 0) {
+    const why = Object.fromEntries(
+      names.map((name) => [name, typedValue(ENTITY, name, (texts[name] ?? "").trim())] as const),
+    );
+    const wrong = valueErrors(ENTITY, why);
+    setErrors(wrong);
+    if (Object.keys(wrong).length > 0) {
       return undefined;
     }
-    if (typed.every(([, value]) => value === null)) {
+    if (Object.values(why).every((value) => value === null)) {
       return hasReasons ? "Choose a reason or write a note." : "Write a note.";
     }
     const saved = await client.db.opportunities.update(id, {
       stage_id: stage.id,
       probability: stage.fields.probability ?? null,
-      ...Object.fromEntries(typed),
+      ...why,
     });
     if (!saved.ok) {
       const { atFields, ofForm } = placedError(saved.error);

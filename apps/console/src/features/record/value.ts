@@ -60,15 +60,20 @@ export function valueError(entity: string, name: string, value: Json): string | 
   return checked.ok ? undefined : complaint(checked.error.field, checked.error.message);
 }
 
-/** What is wrong with the values of a new record, by field. The first mistake of each field. */
+/** What is wrong with values, by field. The first mistake of each. */
+export function valueErrors(entity: string, values: Readonly<Record<string, Json>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(values).flatMap(([name, value]) => {
+      const error = valueError(entity, name, value);
+      return error === undefined ? [] : [[name, error]];
+    }),
+  );
+}
+
+/** What is wrong with the values of a new record, by field; one that is `null` is not given. */
 export function createErrors(entity: string, values: Readonly<Record<string, Json>>): Readonly<Record<string, string>> {
-  const errors: Record<string, string> = {};
-  for (const [name, value] of Object.entries(values)) {
-    const error = value === null ? undefined : valueError(entity, name, value);
-    if (error !== undefined) {
-      errors[name] = error;
-    }
-  }
+  const given = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== null));
+  const errors = valueErrors(entity, given);
   if (Object.keys(errors).length === 0) {
     const whole = canonicalCreate(entityOf(entity), values);
     if (!whole.ok) {

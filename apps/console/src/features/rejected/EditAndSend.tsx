@@ -6,7 +6,7 @@ import { toast } from "../../components/toast.tsx";
 import { type EntityName, useClient, useRecord } from "../../data/live.ts";
 import { nounOf } from "../../data/schema.ts";
 import { FormField } from "../record/FormField.tsx";
-import { inputText, placedError, typedValue, valueError } from "../record/value.ts";
+import { inputText, placedError, typedValue, valueErrors } from "../record/value.ts";
 import { offeredFields } from "./offered.ts";
 
 interface EditProps {
@@ -32,12 +32,9 @@ export function EditAndSend({ entity, id, values, reason, isNew, clientSeq, onDo
     const changes = Object.fromEntries(
       Object.entries(texts).map(([name, text]) => [name, typedValue(entity, name, text)]),
     );
-    const wrong = Object.entries(changes).flatMap(([name, value]) => {
-      const error = valueError(entity, name, value);
-      return error === undefined ? [] : [[name, error] as const];
-    });
-    setErrors(Object.fromEntries(wrong));
-    if (wrong.length > 0) {
+    const wrong = valueErrors(entity, changes);
+    setErrors(wrong);
+    if (Object.keys(wrong).length > 0) {
       return undefined;
     }
     const sent = await client.resendRejected(clientSeq, changes);

@@ -17,7 +17,7 @@ use syncline_core::record::Record;
 use syncline_core::storage::{Read, StoreResult};
 
 use super::users::{PersonView, view};
-use super::write::{Person, check_rank, fields, person, write_as_server, write_without_owner};
+use super::write::{Person, check_rank, fields, person, write_as_server, write_unless_last_owner};
 use crate::app::App;
 use crate::audit::{AuditEvent, AuditRecord};
 use crate::clock;
@@ -76,7 +76,7 @@ pub async fn update_member(
         ops.extend(team_ops(&app, &caller, UserId(target.user.id.0), team_ids).await?);
     }
     match &target.member {
-        Some(member) if loses_ownership => write_without_owner(&app, &caller, ops, member.id).await?,
+        Some(member) if loses_ownership => write_unless_last_owner(&app, &caller, ops, member.id).await?,
         _ => write_as_server(&app, &caller, ops).await?,
     }
     app.audit.record(noted).await;

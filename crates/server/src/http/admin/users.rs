@@ -17,7 +17,7 @@ use syncline_core::storage::{Read, StoreResult};
 use syncline_core::{Name, Seq};
 
 use super::members::team_ops;
-use super::write::{Person, USERS, check_rank, fields, person, text, write_as_server, write_without_owner};
+use super::write::{Person, USERS, check_rank, fields, person, text, write_as_server, write_unless_last_owner};
 use crate::app::App;
 use crate::audit::{AuditEvent, AuditRecord};
 use crate::http::auth::check_password;
@@ -261,7 +261,7 @@ pub async fn deactivate_user(
         ("revoked_at", Some(super::members::timestamp(crate::clock::now_ms()))),
     ]);
     let op = Op::Update { entity: MEMBERS.into(), id: member.id, base_rv: member.rv, fields: revoked };
-    write_without_owner(&app, &caller, vec![op], member.id).await?;
+    write_unless_last_owner(&app, &caller, vec![op], member.id).await?;
     tracing::info!(event = "member_revoked", workspace_id = %caller.workspace_id(), user_id = %target.user.id, by = %caller.user_id(), "a member was revoked");
     let record = AuditRecord::new(caller.workspace_id(), AuditEvent::MemberRevoked).about(target.user.id);
     app.audit.record(record).await;

@@ -67,8 +67,8 @@ pub async fn write_as_server(app: &App, caller: &Caller, ops: Vec<Op>) -> ApiRes
     write_if(app, caller, ops, None).await
 }
 
-/// As [`write_as_server`], and not at all if the workspace had no active owner any more without `member`.
-pub async fn write_without_owner(app: &App, caller: &Caller, ops: Vec<Op>, member: RecordId) -> ApiResult<()> {
+/// As [`write_as_server`], for ops that take an owner away: refused when `member` is the only active one. O(members).
+pub async fn write_unless_last_owner(app: &App, caller: &Caller, ops: Vec<Op>, member: RecordId) -> ApiResult<()> {
     write_if(app, caller, ops, Some(Precondition::OwnerWithout(member))).await
 }
 
