@@ -13,6 +13,7 @@ import { type Row, useClient, useRecord } from "../../data/live.ts";
 import { useMay } from "../../data/me.ts";
 import { entityOf, labelOf, nounOf } from "../../data/schema.ts";
 import { sentence } from "../../format/text.ts";
+import { PAGES } from "../record/pages.ts";
 import { NoRecord } from "../record/RecordPage.tsx";
 import { inputText, typedValue } from "../record/value.ts";
 import { Afterwards } from "./Afterwards.tsx";
@@ -42,12 +43,6 @@ export function ConflictPage({ id }: { id: string }) {
     <Review key={conflict.id} conflict={conflict} />
   );
 }
-
-const PAGES: Readonly<Record<string, "/leads/$id" | "/contacts/$id" | "/opportunities/$id">> = {
-  leads: "/leads/$id",
-  contacts: "/contacts/$id",
-  opportunities: "/opportunities/$id",
-};
 
 /** Both sides beside what they started from, a choice per field, and what the record will be. Works without a network. */
 function Review({ conflict }: { conflict: Row<"conflicts"> }) {

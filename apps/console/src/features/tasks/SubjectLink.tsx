@@ -1,12 +1,6 @@
 import { Link } from "@tanstack/react-router";
+import { PAGES } from "../record/pages.ts";
 import type { Subject } from "./subject.ts";
-
-/** Entities whose records have a page. */
-const PAGES = {
-  contacts: "/contacts/$id",
-  leads: "/leads/$id",
-  opportunities: "/opportunities/$id",
-} as const;
 
 interface SubjectLinkProps {
   readonly subject: Subject;
@@ -17,7 +11,7 @@ interface SubjectLinkProps {
 
 /** Leads to the record that a task is about; one without a page is only named. */
 export function SubjectLink({ subject: { entity, id }, title, onFollow }: SubjectLinkProps) {
-  const page = (PAGES as Readonly<Record<string, (typeof PAGES)[keyof typeof PAGES] | undefined>>)[entity];
+  const page = PAGES[entity];
   return page === undefined ? (
     title
   ) : (
